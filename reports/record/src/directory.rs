@@ -1,0 +1,380 @@
+//! The run directory: trials are appended to while they run, sealed by a rename, and read when sealed.
+//!
+//! `trials/ID/trial.json` is the seal, written last and by rename: a trial without it is none. While a trial
+//! runs its lines are plain JSON, so that whatever was measured survives a kill; sealing packs them.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Interval, Result, Run, SCHEMA, Sample, SlowRequest, Trial};
+
+const RUN: &str = "run.json";
+const SEAL: &str = "trial.json";
+const INTERVALS: &str = "intervals.jsonl";
+const SAMPLES: &str = "samples.jsonl";
+const SLOW: &str = "slow.jsonl";
+
+fn file_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::File { action, path: path.to_owned(), source }
+}
+
+fn packed(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".zst");
+    PathBuf::from(name)
+}
+
+/// Writes a whole file by way of a temporary one, so that it is there whole or not at all.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let temporary = PathBuf::from(name);
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|e| {
+        let _ = fs::remove_file(&temporary);
+        file_error("write", path)(e)
+    })
+}
+
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| json_error(path, &e))?;
+    bytes.push(b'\n');
+    write_whole(path, &bytes)
+}
+
+fn json_error(path: &Path, e: &serde_json::Error) -> Error {
+    let text = e.to_string();
+    let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    Error::Json { path: path.to_owned(), line: e.line(), column: e.column(), message }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        schema: u64,
+    }
+    let bytes = fs::read(path).map_err(file_error("read", path))?;
+    // The number first: a later format may well not parse, and that must not look like damage.
+    if let Ok(Head { schema }) = serde_json::from_slice::<Head>(&bytes)
+        && schema > u64::from(SCHEMA)
+    {
+        return Err(Error::FutureSchema { path: path.to_owned(), found: schema });
+    }
+    serde_json::from_slice(&bytes).map_err(|e| json_error(path, &e))
+}
+
+/// A run's directory.
+#[derive(Clone, Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+impl RunDirectory {
+    /// Makes the directory and writes `run.json`.
+    ///
+    /// # Errors
+    /// When it is there already or cannot be written.
+    pub fn create(path: &Path, run: &Run) -> Result<Self> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(file_error("create", parent))?;
+        }
+        fs::create_dir(path).map_err(file_error("create", path))?;
+        let trials = path.join("trials");
+        fs::create_dir(&trials).map_err(file_error("create", &trials))?;
+        write_json(&path.join(RUN), run)?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Opens one that was written before.
+    ///
+    /// # Errors
+    /// When it is no run directory.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.join(RUN).is_file() {
+            return Err(Error::NotARun { path: path.to_owned() });
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps other writers out for as long as the file returned lives.
+    ///
+    /// # Errors
+    /// When another meshtax is writing to it.
+    pub fn lock(&self) -> Result<File> {
+        let path = self.path.join(RUN);
+        let file = File::open(&path).map_err(file_error("open", &path))?;
+        file.try_lock().map_err(|_| Error::Locked { path: self.path.clone() })?;
+        Ok(file)
+    }
+
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    /// When it cannot be read, is broken or of a later format.
+    pub fn run(&self) -> Result<Run> {
+        read_json(&self.path.join(RUN))
+    }
+
+    /// Whether a trial is sealed.
+    pub fn is_sealed(&self, id: &str) -> bool {
+        self.trial_path(id).join(SEAL).is_file()
+    }
+
+    /// Begins a trial; what an earlier, unsealed try left is removed.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, or the trial is sealed already.
+    pub fn begin_trial(&self, id: &str) -> Result<TrialDirectory> {
+        let path = self.trial_path(id);
+        if path.exists() {
+            if self.is_sealed(id) {
+                return Err(file_error("write over the sealed trial", &path)(std::io::ErrorKind::AlreadyExists.into()));
+            }
+            fs::remove_dir_all(&path).map_err(file_error("remove the unsealed", &path))?;
+        }
+        fs::create_dir_all(&path).map_err(file_error("create", &path))?;
+        Ok(TrialDirectory { path })
+    }
+
+    /// The sealed trials of the plan, in its order.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn trials(&self, run: &Run) -> Result<Vec<Trial>> {
+        run.trials.iter().filter(|t| self.is_sealed(&t.id)).map(|t| self.trial(&t.id)).collect()
+    }
+
+    /// One sealed trial.
+    ///
+    /// # Errors
+    /// When it cannot be read, is broken or of a later format.
+    pub fn trial(&self, id: &str) -> Result<Trial> {
+        read_json(&self.trial_path(id).join(SEAL))
+    }
+
+    /// The intervals of a trial, one by one.
+    ///
+    /// # Errors
+    /// When the file cannot be opened; each line may be an error of its own.
+    pub fn intervals(&self, id: &str) -> Result<Lines<Interval>> {
+        Lines::open(&self.trial_path(id).join(INTERVALS))
+    }
+
+    /// The samples of a trial, one by one.
+    ///
+    /// # Errors
+    /// As [`Self::intervals`].
+    pub fn samples(&self, id: &str) -> Result<Lines<Sample>> {
+        Lines::open(&self.trial_path(id).join(SAMPLES))
+    }
+
+    /// The kept slow requests of a trial, one by one.
+    ///
+    /// # Errors
+    /// As [`Self::intervals`].
+    pub fn slow(&self, id: &str) -> Result<Lines<SlowRequest>> {
+        Lines::open(&self.trial_path(id).join(SLOW))
+    }
+
+    /// Where a trial's files are.
+    pub fn trial_path(&self, id: &str) -> PathBuf {
+        self.path.join("trials").join(id)
+    }
+}
+
+/// A trial's directory while it is being made.
+#[derive(Clone, Debug)]
+pub struct TrialDirectory {
+    path: PathBuf,
+}
+
+impl TrialDirectory {
+    /// A directory outside any run, for a load on its own that keeps its lines.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the intervals are appended.
+    pub fn intervals_path(&self) -> PathBuf {
+        self.path.join(INTERVALS)
+    }
+
+    /// Where the samples are appended.
+    pub fn samples_path(&self) -> PathBuf {
+        self.path.join(SAMPLES)
+    }
+
+    /// Where the slow requests are appended.
+    pub fn slow_path(&self) -> PathBuf {
+        self.path.join(SLOW)
+    }
+
+    /// Where the generator's summary goes.
+    pub fn load_path(&self) -> PathBuf {
+        self.path.join("load.json")
+    }
+
+    /// Writes the generator's summary.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_load(&self, summary: &crate::LoadSummary) -> Result<()> {
+        write_json(&self.load_path(), summary)
+    }
+
+    /// Reads the generator's summary.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn load(&self) -> Result<crate::LoadSummary> {
+        read_json(&self.load_path())
+    }
+
+    /// Checks every line, packs the lines, writes the seal: from then on it is a trial.
+    ///
+    /// # Errors
+    /// When a line is broken or the disk refuses; then it stays unsealed.
+    pub fn seal(self, trial: &Trial) -> Result<()> {
+        check::<Interval>(&self.intervals_path())?;
+        check::<Sample>(&self.samples_path())?;
+        check::<SlowRequest>(&self.slow_path())?;
+        for path in [self.intervals_path(), self.samples_path()] {
+            pack(&path)?;
+        }
+        write_json(&self.path.join(SEAL), trial)
+    }
+}
+
+fn check<T: DeserializeOwned>(path: &Path) -> Result<()> {
+    Lines::<T>::open(path)?.try_for_each(|line| line.map(drop))
+}
+
+fn pack(path: &Path) -> Result<()> {
+    let bytes = fs::read(path).map_err(file_error("read", path))?;
+    let packed_path = packed(path);
+    let bytes = zstd::encode_all(bytes.as_slice(), 3).map_err(file_error("pack", path))?;
+    write_whole(&packed_path, &bytes)?;
+    fs::remove_file(path).map_err(file_error("remove", path))
+}
+
+/// Appends values to a file, a JSON line each; every line is handed to the kernel at once.
+#[derive(Debug)]
+pub struct LineWriter<T> {
+    path: PathBuf,
+    file: BufWriter<File>,
+    line: Vec<u8>,
+    kind: PhantomData<fn(&T)>,
+}
+
+impl<T: Serialize> LineWriter<T> {
+    /// Opens a file to append to.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(path).map_err(file_error("open", path))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), line: Vec::new(), kind: PhantomData })
+    }
+
+    /// Appends one value.
+    ///
+    /// # Errors
+    /// When the disk refuses; the file may then end in a part of the line.
+    pub fn append(&mut self, value: &T) -> Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, value).map_err(|e| json_error(&self.path, &e))?;
+        self.line.push(b'\n');
+        self.file.write_all(&self.line).and_then(|()| self.file.flush()).map_err(file_error("append to", &self.path))
+    }
+}
+
+/// The values of a JSON-lines file, packed or plain, one by one.
+pub struct Lines<T> {
+    path: PathBuf,
+    reader: Box<dyn BufRead>,
+    line: Vec<u8>,
+    good: usize,
+    ended: bool,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Lines<T> {
+    /// Opens `path`, or `path.zst` where that is what there is.
+    ///
+    /// # Errors
+    /// When neither can be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        let packed_path = packed(path);
+        let (path, reader): (PathBuf, Box<dyn BufRead>) = if packed_path.is_file() {
+            let file = File::open(&packed_path).map_err(file_error("read", &packed_path))?;
+            let decoder = zstd::Decoder::new(file).map_err(file_error("unpack", &packed_path))?;
+            (packed_path, Box::new(BufReader::new(decoder)))
+        } else {
+            let file = File::open(path).map_err(file_error("read", path))?;
+            (path.to_owned(), Box::new(BufReader::new(file)))
+        };
+        Ok(Self { path, reader, line: Vec::new(), good: 0, ended: false, kind: PhantomData })
+    }
+
+    fn broken(&mut self, what: &'static str, message: String) -> Error {
+        self.ended = true;
+        Error::Line { path: self.path.clone(), line: self.good + 1, what, message, good: self.good }
+    }
+}
+
+/// A line longer than this is no line of ours (the largest samples are some hundred KiB).
+const LONGEST_LINE: u64 = 64 << 20;
+
+impl<T: DeserializeOwned> Iterator for Lines<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        self.line.clear();
+        let read = (&mut self.reader).take(LONGEST_LINE).read_until(b'\n', &mut self.line);
+        if let Err(e) = read {
+            return Some(Err(self.broken("cut off", e.to_string())));
+        }
+        if self.line.is_empty() {
+            self.ended = true;
+            return None;
+        }
+        if self.line.last() != Some(&b'\n') {
+            let message = format!("it ends after {} bytes without a line end", self.line.len());
+            return Some(Err(self.broken("cut off", message)));
+        }
+        match serde_json::from_slice(&self.line) {
+            Ok(value) => {
+                self.good += 1;
+                Some(Ok(value))
+            }
+            Err(e) => {
+                let text = e.to_string();
+                let message = text.replace(" at line 1 column ", " at column ");
+                Some(Err(self.broken("not what it should be", message)))
+            }
+        }
+    }
+}

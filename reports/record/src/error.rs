@@ -1,0 +1,90 @@
+//! What can go wrong with the files of a run: each error names the file, the place and the way out.
+
+use std::path::PathBuf;
+
+/// The result of everything in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error about the words or the files of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("cannot {action} {}: {source}{}", path.display(), remedy(source))]
+    File {
+        /// What was tried, as a verb: "read", "create".
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The directory given is no run directory.
+    #[error("{} is not a run directory: it has no run.json\n  try: the path that `meshtax run` printed last, such as runs/2026-11-23T0510-a1b2", path.display())]
+    NotARun {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file is of a later format than this program knows.
+    #[error("{} has schema {found}, and this meshtax reads up to {}\n  try: the meshtax that wrote it, or a newer one", path.display(), crate::SCHEMA)]
+    FutureSchema {
+        /// The file.
+        path: PathBuf,
+        /// The number in it.
+        found: u64,
+    },
+    /// A JSON file does not hold what it should.
+    #[error("{} line {line}, column {column}: {message}\n  the file was changed or cut off after it was written; restore it from where it was copied", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line in the file, from 1.
+        line: usize,
+        /// Column in the line, from 1.
+        column: usize,
+        /// What the parser said.
+        message: String,
+    },
+    /// A line of a JSON-lines file is broken or cut off.
+    #[error("{} line {line} is {what}: {message}\n  the {good} lines before it are whole; to go on without this trial, remove its directory and run `meshtax resume` on the run", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Line in the file, from 1.
+        line: usize,
+        /// "cut off" or "not what it should be".
+        what: &'static str,
+        /// What the parser or the decompressor said.
+        message: String,
+        /// How many lines before it were whole.
+        good: usize,
+    },
+    /// A histogram could not be decoded or merged.
+    #[error("histogram: {0}")]
+    Histogram(String),
+    /// A CPU quantity is not one.
+    #[error(
+        "'{text}' is not a CPU quantity: {reason}\n  try: cores as '2' or '1.5', or thousandths of a core as '100m'"
+    )]
+    CpuQuantity {
+        /// What was given.
+        text: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Another meshtax is at work in this run directory.
+    #[error("another meshtax is writing to {}\n  try: wait until it ends; two writers would mix their trials", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+fn remedy(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "\n  try: free space on that disk, or choose another with --out DIR; sealed trials are kept and `meshtax resume` goes on"
+        }
+        std::io::ErrorKind::PermissionDenied => "\n  try: a directory you may write to, with --out DIR",
+        _ => "",
+    }
+}

@@ -1,0 +1,63 @@
+//! Facts about the machine a run was measured on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Reading;
+
+/// What a machine is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Host {
+    /// Kernel release: "6.1.0-21-cloud-amd64".
+    pub kernel: String,
+    /// Hardware name: "x86_64".
+    pub arch: String,
+    /// "Debian GNU/Linux 12 (bookworm)".
+    pub distribution: Reading<String>,
+    /// CPU model.
+    pub cpu_model: Reading<String>,
+    /// CPUs online, by their kernel numbers.
+    pub cpus_online: Vec<u32>,
+    /// CPUs this program may run on.
+    pub cpus_allowed: u32,
+    /// Memory in all.
+    pub memory_bytes: Reading<u64>,
+    /// The virtual machine's maker ("KVM"), or "none" on bare metal.
+    pub virtual_machine: Reading<String>,
+    /// The container around us, or "none".
+    pub container: Reading<String>,
+    /// Whether this guest's kernel can know about steal, and how we know.
+    pub steal_known: Reading<bool>,
+    /// The clock source: "tsc", "kvm-clock".
+    pub clock_source: Reading<String>,
+    /// USER_HZ: ticks per second of the counters in /proc/stat.
+    pub clock_ticks_per_second: u64,
+    /// The scaling governor of CPU 0.
+    pub governor: Reading<String>,
+    /// "v1", "v2", "hybrid".
+    pub cgroups: Reading<String>,
+    /// Whether PSI can be read.
+    pub psi: Reading<bool>,
+    /// The disk under the run directory.
+    pub disk: Reading<BlockDevice>,
+    /// Limits of this process: "nofile" -> "1024/1048576".
+    pub limits: BTreeMap<String, String>,
+}
+
+/// A block device behind a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct BlockDevice {
+    /// The whole disk's kernel name: "vda".
+    pub name: String,
+    /// Major and minor number of the whole disk: "254:0".
+    pub number: String,
+    /// Its driver: "virtio_blk", "nvme".
+    pub driver: Reading<String>,
+    /// Its model, where it says one.
+    pub model: Reading<String>,
+    /// Whether it says it rotates.
+    pub rotational: Reading<bool>,
+    /// The file system the path is on: "ext4".
+    pub filesystem: Reading<String>,
+}

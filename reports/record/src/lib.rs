@@ -1,0 +1,43 @@
+//! The words, units and files of a meshtax run: what is not written to a run directory does not belong here.
+
+mod cell;
+mod directory;
+mod error;
+mod histogram;
+mod host;
+mod interval;
+mod load;
+mod outcome;
+mod reading;
+mod run;
+mod sample;
+pub mod schemas;
+mod slow;
+mod trial;
+mod units;
+mod warning;
+
+pub use cell::{Arrival, Cell, Dataplane, Factors, Mtls, Pace, Platform};
+pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
+pub use error::{Error, Result};
+pub use histogram::Histogram;
+pub use host::{BlockDevice, Host};
+pub use interval::{INTERVAL_NS, Interval};
+pub use load::{Lag, LoadSummary, Quantiles, Verdict};
+pub use outcome::{Outcome, Outcomes};
+pub use reading::Reading;
+pub use run::{PlannedTrial, Run, Timing};
+pub use sample::{
+    CgroupSample, CpuTimes, DiskCounters, LoadAverage, NodeSample, OwnCost, PressureLine, PressureSample,
+    ProcessSample, Sample,
+};
+pub use slow::{HopStamps, SlowRequest};
+pub use trial::{ClockAnchor, Part, Phase, PhaseSpan, Proof, Role, Trial};
+pub use units::{CpuQuantity, monotonic_ns, realtime_ns};
+pub use warning::{Warning, WarningKind};
+
+/// The number of the file formats in a run directory; a reader refuses a larger one.
+pub const SCHEMA: u32 = 1;
+
+/// The number of the way figures are made; runs of different METHOD are not compared unless asked for.
+pub const METHOD: u32 = 1;

@@ -1,0 +1,17 @@
+//! JSON Schemas of the files, generated from the types; `reports/record/schemas` keeps them for other programs.
+
+use schemars::{Schema, schema_for};
+
+use crate::{Interval, LoadSummary, Run, Sample, SlowRequest, Trial};
+
+/// Each file of a run directory by name, with its schema.
+pub fn all() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("run", schema_for!(Run)),
+        ("trial", schema_for!(Trial)),
+        ("load", schema_for!(LoadSummary)),
+        ("interval", schema_for!(Interval)),
+        ("sample", schema_for!(Sample)),
+        ("slow", schema_for!(SlowRequest)),
+    ]
+}

@@ -1,0 +1,128 @@
+//! Append, seal, read; and what is said of files that were cut off, changed or come from the future.
+
+use std::fs;
+use std::io::Write as _;
+
+use record::*;
+
+use crate::example;
+
+const FIRST: &str = "0001-chain3-none-r1";
+const SECOND: &str = "0002-chain3-envoy-500m-r1";
+
+#[test]
+fn what_was_written_is_read_again() {
+    let tmp = tempfile::tempdir().unwrap();
+    example::written(tmp.path());
+    let dir = RunDirectory::open(&tmp.path().join("r")).unwrap();
+    let run = dir.run().unwrap();
+    assert_eq!(run, example::run());
+    assert_eq!(dir.trials(&run).unwrap(), vec![example::trial(FIRST, "chain3-none")]);
+    let intervals: Vec<Interval> = dir.intervals(FIRST).unwrap().collect::<Result<_>>().unwrap();
+    assert_eq!(intervals, vec![example::interval(1000), example::interval(1000 + INTERVAL_NS)]);
+    let samples: Vec<Sample> = dir.samples(FIRST).unwrap().collect::<Result<_>>().unwrap();
+    assert_eq!(samples, vec![example::sample(0), example::sample(1)]);
+    assert_eq!(dir.slow(FIRST).unwrap().next().unwrap().unwrap(), example::slow());
+    assert_eq!(TrialDirectory::at(&dir.trial_path(FIRST)).load().unwrap(), example::summary());
+    assert!(dir.trial_path(FIRST).join("intervals.jsonl.zst").is_file());
+    assert!(!dir.trial_path(FIRST).join("intervals.jsonl").exists());
+}
+
+#[test]
+fn a_trial_without_its_seal_is_none_and_is_made_again() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    let cut_off = dir.begin_trial(SECOND).unwrap();
+    example::write_lines(&cut_off);
+    assert!(!dir.is_sealed(SECOND));
+    assert_eq!(dir.trials(&dir.run().unwrap()).unwrap().len(), 1);
+    let again = dir.begin_trial(SECOND).unwrap();
+    assert!(!again.intervals_path().exists(), "the leftover is gone");
+    let refused = dir.begin_trial(FIRST).unwrap_err().to_string();
+    assert!(refused.contains("sealed trial") && refused.contains(FIRST), "{refused}");
+}
+
+#[test]
+fn a_broken_line_keeps_a_trial_from_being_sealed_and_is_named() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    let at = dir.begin_trial(SECOND).unwrap();
+    example::write_lines(&at);
+    let mut file = fs::File::options().append(true).open(at.intervals_path()).unwrap();
+    file.write_all(br#"{"phase":"measure","start_ns":1"#).unwrap();
+    let said = at.clone().seal(&example::trial(SECOND, "chain3-envoy-500m")).unwrap_err().to_string();
+    assert!(said.contains("intervals.jsonl line 3 is cut off"), "{said}");
+    assert!(said.contains("2 lines before it are whole") && said.contains("meshtax resume"), "{said}");
+    file.write_all(b"}\n").unwrap();
+    let said = at.seal(&example::trial(SECOND, "chain3-envoy-500m")).unwrap_err().to_string();
+    assert!(said.contains("line 3 is not what it should be: missing field"), "{said}");
+    assert!(!dir.is_sealed(SECOND));
+}
+
+#[test]
+fn a_packed_file_that_was_cut_is_an_error_and_not_a_shorter_trial() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    let path = dir.trial_path(FIRST).join("intervals.jsonl.zst");
+    let bytes = fs::read(&path).unwrap();
+    for keep in [0, 5, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&path, &bytes[..keep]).unwrap();
+        let read: Result<Vec<Interval>> = dir.intervals(FIRST).and_then(Iterator::collect);
+        match read {
+            Err(e) => assert!(e.to_string().contains("intervals.jsonl.zst"), "{e}"),
+            Ok(lines) => panic!("{keep} of {} bytes read as {} whole lines", bytes.len(), lines.len()),
+        }
+    }
+}
+
+#[test]
+fn a_run_of_the_future_is_refused_before_its_fields_are_looked_at() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    fs::write(dir.path().join("run.json"), r#"{"schema": 99, "what": "nobody knows"}"#).unwrap();
+    let said = dir.run().unwrap_err().to_string();
+    assert!(said.contains("schema 99") && said.contains("reads up to 1") && said.contains("run.json"), "{said}");
+}
+
+#[test]
+fn changed_json_is_named_by_line_and_column() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    let path = dir.path().join("run.json");
+    let text = fs::read_to_string(&path).unwrap().replace("\"repeats\": 1", "\"repeats\": \"one\"");
+    fs::write(&path, &text).unwrap();
+    let said = dir.run().unwrap_err().to_string();
+    let line = text.lines().position(|l| l.contains("\"one\"")).unwrap() + 1;
+    assert!(said.contains(&format!("run.json line {line}, column")) && said.contains("expected u32"), "{said}");
+}
+
+#[test]
+fn what_is_no_run_says_what_one_is() {
+    let tmp = tempfile::tempdir().unwrap();
+    let said = RunDirectory::open(tmp.path()).unwrap_err().to_string();
+    assert!(said.contains("is not a run directory") && said.contains("try:"), "{said}");
+}
+
+#[test]
+fn two_writers_are_not_let_in() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    let held = dir.lock().unwrap();
+    let said = dir.lock().unwrap_err().to_string();
+    assert!(said.contains("another meshtax"), "{said}");
+    drop(held);
+    dir.lock().unwrap();
+}
+
+#[test]
+fn each_unmeshed_twin_and_each_meshed_cell_finds_its_baseline() {
+    let mut run = example::run();
+    let mut twin = run.cells[0].clone();
+    twin.id = "chain3-none-again".into();
+    twin.factors.twin = 1;
+    run.cells.push(twin);
+    let baseline = |i: usize| run.baseline_of(&run.cells[i]).map(|c| c.id.as_str());
+    assert_eq!([baseline(0), baseline(1), baseline(2)], [None, Some("chain3-none"), Some("chain3-none")]);
+    run.cells[1].factors.rate_per_second = 700.0;
+    assert!(run.baseline_of(&run.cells[1]).is_none(), "another rate is another load");
+}

@@ -1,0 +1,243 @@
+//! A small run with known content.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use record::*;
+
+pub(crate) fn factors(dataplane: Dataplane) -> Factors {
+    let meshed = dataplane != Dataplane::None;
+    Factors {
+        chain: "chain3".into(),
+        services: 3,
+        hops: 3,
+        dataplane,
+        mtls: if meshed { Mtls::Strict } else { Mtls::Disable },
+        cpu_limit: meshed.then(|| "500m".parse().unwrap()),
+        workers: if meshed { 2 } else { 0 },
+        work_us: 0,
+        response_bytes: 1024,
+        rate_per_second: 500.0,
+        connections: 16,
+        arrival: Arrival::Constant,
+        pace: Pace::Hybrid,
+        platform: Platform::Processes,
+        twin: 0,
+    }
+}
+
+pub(crate) fn host() -> Host {
+    Host {
+        kernel: "6.1.0-21-cloud-amd64".into(),
+        arch: "x86_64".into(),
+        distribution: Reading::Seen("Debian GNU/Linux 12".into()),
+        cpu_model: Reading::absent("/proc/cpuinfo has no model name"),
+        cpus_online: vec![0, 1],
+        cpus_allowed: 2,
+        memory_bytes: Reading::Seen(4 << 30),
+        virtual_machine: Reading::Seen("KVM".into()),
+        container: Reading::Seen("none".into()),
+        steal_known: Reading::Seen(true),
+        clock_source: Reading::Seen("kvm-clock".into()),
+        clock_ticks_per_second: 100,
+        governor: Reading::absent("no cpufreq in this guest"),
+        cgroups: Reading::Seen("v2".into()),
+        psi: Reading::Seen(true),
+        disk: Reading::absent("the run directory is on tmpfs"),
+        limits: BTreeMap::from([("nofile".into(), "1024/4096".into())]),
+    }
+}
+
+pub(crate) fn run() -> Run {
+    let cell = |id: &str, dataplane| Cell { id: id.into(), label: id.into(), factors: factors(dataplane) };
+    let planned = |id: &str, cell: &str| PlannedTrial { id: id.into(), cell: cell.into(), block: 1 };
+    Run {
+        schema: SCHEMA,
+        method: METHOD,
+        id: "2026-11-23T0510-a1b2".into(),
+        started: "2026-11-23T05:10:00Z".into(),
+        program: "meshtax 0.1.0".into(),
+        scenario: "first-look".into(),
+        scenario_toml: "name = \"first-look\"\n".into(),
+        seed: 1,
+        repeats: 1,
+        timing: Timing { settle_ns: 1, warm_up_ns: 2, measure_ns: 3, cool_down_ns: 4 },
+        level: 0.95,
+        cells: vec![cell("chain3-none", Dataplane::None), cell("chain3-envoy-500m", Dataplane::Envoy)],
+        trials: vec![
+            planned("0001-chain3-none-r1", "chain3-none"),
+            planned("0002-chain3-envoy-500m-r1", "chain3-envoy-500m"),
+        ],
+        host: host(),
+        versions: BTreeMap::from([("envoy".into(), "1.40.0".into())]),
+        warnings: vec![Warning::new(WarningKind::TooFewTrials, "1 trial a cell", "--repeats 5")],
+    }
+}
+
+pub(crate) fn interval(start_ns: u64) -> Interval {
+    let mut interval = Interval::empty(Phase::Measure, start_ns, INTERVAL_NS);
+    interval.due = 50;
+    interval.sent = 50;
+    for i in 0..50 {
+        interval.outcomes.count(Outcome::Answered(200));
+        interval.response.record(1_000_000 + i);
+        interval.service.record(900_000 + i);
+        interval.lag_ours.record(i);
+        interval.lag_theirs.record(0);
+    }
+    interval
+}
+
+pub(crate) fn sample(round: u64) -> Sample {
+    let cgroup = CgroupSample {
+        read_ns: 7,
+        usage_ns: Reading::Seen(1),
+        periods: Reading::absent("no cpu controller here"),
+        throttled_periods: Reading::absent("no cpu controller here"),
+        throttled_ns: Reading::absent("no cpu controller here"),
+        psi_cpu_some_us: Reading::Seen(3),
+    };
+    let process = ProcessSample {
+        pid: 4711,
+        read_ns: 8,
+        user_ticks: Reading::Seen(1),
+        system_ticks: Reading::Seen(2),
+        rss_bytes: Reading::Seen(1 << 20),
+        run_ns: Reading::Seen(30_000_000),
+        run_delay_ns: Reading::absent("exited"),
+        threads: Reading::Seen(3),
+    };
+    Sample {
+        round,
+        due_ns: 1,
+        before_ns: 2,
+        after_ns: 3,
+        node: NodeSample {
+            cpu: Reading::Seen(CpuTimes { user_ticks: 5, steal_ticks: Some(1), ..CpuTimes::default() }),
+            cpus: Reading::Seen(BTreeMap::from([(0, CpuTimes::default()), (8, CpuTimes::default())])),
+            context_switches: Reading::Seen(9),
+            forks: Reading::Seen(1),
+            procs_running: Reading::Seen(1),
+            procs_blocked: Reading::Seen(0),
+            disk: Reading::Seen(DiskCounters {
+                device: "vda".into(),
+                reads: 1,
+                flushes: Some(2),
+                ..DiskCounters::default()
+            }),
+            psi_cpu: Reading::Seen(PressureSample {
+                some: Some(PressureLine { avg10: 0.5, total_us: 12 }),
+                full: None,
+            }),
+            psi_io: Reading::absent("no PSI"),
+            psi_memory: Reading::absent("no PSI"),
+            psi_irq: Reading::absent("no PSI"),
+            load: Reading::Seen(LoadAverage { one: 0.1, five: 0.2, fifteen: 0.3 }),
+        },
+        cgroups: BTreeMap::from([("s1".into(), cgroup)]),
+        processes: BTreeMap::from([("s1".into(), process)]),
+        own: OwnCost { cpu_ns: 1, late_ns: 2, missed_rounds: 0, rss_bytes: 3 },
+    }
+}
+
+pub(crate) fn slow() -> SlowRequest {
+    SlowRequest {
+        index: 3,
+        phase: Phase::Measure,
+        intended_ns: 10,
+        sent_ns: Some(11),
+        done_ns: 99,
+        outcome: Outcome::Answered(200),
+        connection: Some(1),
+        hops: vec![HopStamps {
+            service: "s1".into(),
+            received_ns: 12,
+            called_ns: Some(13),
+            returned_ns: Some(90),
+            answered_ns: 91,
+        }],
+    }
+}
+
+pub(crate) fn summary() -> LoadSummary {
+    let mut outcomes = Outcomes::default();
+    (0..100).for_each(|_| outcomes.count(Outcome::Answered(200)));
+    LoadSummary {
+        schema: SCHEMA,
+        method: METHOD,
+        verdict: Verdict::Valid,
+        reasons: vec![],
+        url: "http://127.0.0.1:4000/".into(),
+        rate_per_second: 500.0,
+        connections: 16,
+        arrival: Arrival::Constant,
+        pace: Pace::Hybrid,
+        seed: 1,
+        start_ns: 1000,
+        duration_ns: 200_000_000,
+        end_ns: 200_001_000,
+        due: 100,
+        sent: 100,
+        answered: 100,
+        unsent: 0,
+        censored: 0,
+        outcomes,
+        achieved_per_second: 500.0,
+        response_ns: Quantiles { p50: 1, p90: 2, p99: 3, p999: 4, max: 5 },
+        service_ns: Quantiles::default(),
+        lag_ns: Lag::default(),
+        cpu_seconds: 0.01,
+        warnings: vec![],
+    }
+}
+
+pub(crate) fn trial(id: &str, cell: &str) -> Trial {
+    Trial {
+        schema: SCHEMA,
+        method: METHOD,
+        id: id.into(),
+        cell: cell.into(),
+        block: 1,
+        position: 1,
+        phases: vec![PhaseSpan { phase: Phase::Measure, start_ns: 1000, end_ns: 200_001_000 }],
+        anchor: ClockAnchor { monotonic_ns: 1, realtime_ns: 2 },
+        load: summary(),
+        parts: vec![Part {
+            name: "s1".into(),
+            role: Role::Service,
+            pid: 4711,
+            program: "meshtax 0.1.0".into(),
+            cgroup: Reading::absent("not permitted"),
+        }],
+        proofs: vec![Proof {
+            part: "s1-sidecar".into(),
+            claim: "worker threads".into(),
+            expected: "2".into(),
+            found: "2".into(),
+            source: "/proc/4712/task".into(),
+        }],
+        warnings: vec![Warning::new(WarningKind::Steal, "3 % steal", "another host")],
+    }
+}
+
+/// Writes the lines of one trial, as the generator and the probe do.
+pub(crate) fn write_lines(at: &TrialDirectory) {
+    let mut intervals = LineWriter::open(&at.intervals_path()).unwrap();
+    let mut samples = LineWriter::open(&at.samples_path()).unwrap();
+    let mut slow_requests = LineWriter::open(&at.slow_path()).unwrap();
+    for i in 0..2 {
+        intervals.append(&interval(1000 + i * INTERVAL_NS)).unwrap();
+        samples.append(&sample(i)).unwrap();
+    }
+    slow_requests.append(&slow()).unwrap();
+}
+
+/// A run with its first trial sealed.
+pub(crate) fn written(parent: &Path) -> RunDirectory {
+    let dir = RunDirectory::create(&parent.join("r"), &run()).unwrap();
+    let at = dir.begin_trial("0001-chain3-none-r1").unwrap();
+    write_lines(&at);
+    at.write_load(&summary()).unwrap();
+    at.seal(&trial("0001-chain3-none-r1", "chain3-none")).unwrap();
+    dir
+}
