@@ -1,0 +1,3 @@
+//! The protocols that requests and responses travel in.
+
+pub mod h1;

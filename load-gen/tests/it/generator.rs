@@ -1,0 +1,116 @@
+//! The generator itself: arrivals as the server sees them, and a stop of the generator that it must own up to.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use record::{Arrival, LoadSummary, Pace, TrialDirectory, Verdict, WarningKind};
+
+use crate::server::{Answer, Server, ok};
+use crate::{alone, assert_adds_up, intervals, load, plan, together};
+
+const TARGET: &str = "LOAD_GEN_TEST_TARGET";
+const RECORD: &str = "LOAD_GEN_TEST_RECORD";
+
+fn sorted_arrivals(server: &Server) -> Vec<u64> {
+    let mut all: Vec<u64> = server.arrivals().into_iter().flatten().collect();
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn every_pace_sends_what_is_due_and_no_request_before_its_time() {
+    let _together = together();
+    for pace in Pace::ALL {
+        let server = Server::start(|_, _| Answer::Whole(ok()));
+        let mut plan = plan(&server.url(), 500.0, 4, 500);
+        plan.pace = *pace;
+        let s = load(&plan);
+        assert_adds_up(&s);
+        assert_eq!((s.due, s.answered, s.pace), (250, 250, *pace));
+        // The k-th arrival is not before the k-th due time.
+        let arrivals = sorted_arrivals(&server);
+        assert!(arrivals.iter().enumerate().all(|(k, at)| *at >= s.start_ns + k as u64 * 2_000_000), "{pace}");
+    }
+}
+
+#[test]
+fn a_poisson_load_sends_the_times_its_seed_draws() {
+    let _together = together();
+    let server = Server::start(|_, _| Answer::Whole(ok()));
+    let mut plan = plan(&server.url(), 400.0, 16, 1000);
+    (plan.arrival, plan.seed) = (Arrival::Poisson, 11);
+    let s = load(&plan);
+    assert_adds_up(&s);
+    let mut schedule = load_gen::schedule::Schedule::new(Arrival::Poisson, 400.0, 11);
+    let due: Vec<u64> =
+        std::iter::repeat_with(|| schedule.next_offset_ns()).take_while(|o| *o < 1_000_000_000).collect();
+    let arrivals = sorted_arrivals(&server);
+    assert_eq!((s.due as usize, arrivals.len()), (due.len(), due.len()));
+    assert!(arrivals.iter().zip(&due).all(|(at, due)| *at >= s.start_ns + due));
+    // And not later than the generator says, whatever else the machine does.
+    let late = arrivals.iter().zip(&due).filter(|(at, due)| **at > s.start_ns + *due + s.response_ns.max);
+    assert_eq!(late.count(), 0);
+}
+
+/// Not a test of its own: the generator in a process that another test can stop.
+#[test]
+fn generator_as_a_child() {
+    let (Ok(url), Ok(dir)) = (std::env::var(TARGET), std::env::var(RECORD)) else { return };
+    let mut plan = plan(&url, 1000.0, 8, 3000);
+    plan.record_to = Some(dir.into());
+    load(&plan);
+}
+
+fn signal(child: &Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// Loads from a child, which is stopped for 500 ms once the server has seen so many requests.
+fn stopped_for_half_a_second(server: &Server, dir: &std::path::Path) -> (LoadSummary, u64) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "generator::generator_as_a_child"])
+        .env(TARGET, server.url())
+        .env(RECORD, dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while server.requests() < 1000 {
+        assert!(child.try_wait().unwrap().is_none(), "the child ended before its time");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let before = record::monotonic_ns();
+    signal(&child, rustix::process::Signal::STOP);
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, rustix::process::Signal::CONT);
+    let stopped_ns = record::monotonic_ns() - before;
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(status.success(), "{said}");
+    (TrialDirectory::at(dir).load().unwrap(), stopped_ns)
+}
+
+#[test]
+fn a_stop_of_the_generator_is_its_own_lag_and_spoils_the_verdict() {
+    let _alone = alone();
+    let server = Server::start(|_, _| Answer::Whole(ok()));
+    let dir = tempfile::tempdir().unwrap();
+    let (s, stopped_ns) = stopped_for_half_a_second(&server, dir.path());
+    assert_adds_up(&s);
+    assert_eq!((s.due, s.answered), (3000, 3000));
+    // 500 of 3000 fell due in the stop and waited 500 ms and less: above p99 lie 30, so p99 is 470 ms.
+    let by_hand = (stopped_ns - 30_000_000) as f64;
+    let off = (s.response_ns.p99 as f64 - by_hand).abs() / by_hand;
+    assert!(off < 0.05, "p99 {} ns, by hand {by_hand}", s.response_ns.p99);
+    assert!(s.lag_ns.ours.p99 as f64 > 0.9 * by_hand, "ours {:?}", s.lag_ns);
+    assert!(s.lag_ns.theirs.p99 < s.response_ns.p99 / 10, "theirs {:?}", s.lag_ns);
+    // The target was never slow, and the figures say so.
+    assert!(s.service_ns.p90 < 100_000_000, "{:?}", s.service_ns);
+    assert_eq!(s.verdict, Verdict::Invalid);
+    assert!(s.warnings.iter().any(|w| w.kind == WarningKind::GeneratorLagged), "{:?}", s.warnings);
+    // Requests are due by the plan while the generator is away: 100 in each window.
+    let lines = intervals(dir.path());
+    assert!(lines.iter().take(30).all(|l| l.due == 100), "{:?}", lines.iter().map(|l| l.due).collect::<Vec<_>>());
+}

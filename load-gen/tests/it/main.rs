@@ -1,0 +1,61 @@
+//! Loads against a server that misbehaves on purpose, in a known way at a known time.
+
+// Helpers of tests may panic as tests may: it is the report.
+#![allow(clippy::unwrap_used)]
+
+mod books;
+mod failures;
+mod generator;
+mod server;
+mod stall;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use load_gen::Plan;
+use record::{Interval, Lines, LoadSummary, SlowRequest, TrialDirectory};
+
+/// Tests that look at times hold this alone, the others together: two loads at once on a small machine would
+/// measure one another.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// For a test whose figures are times. One that failed does not spoil the next.
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For a test that only counts.
+fn together() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A load that nobody stops.
+fn load(plan: &Plan) -> LoadSummary {
+    load_gen::run(plan, &AtomicBool::new(false)).unwrap()
+}
+
+/// A plan with short patience, so that a test that fails does so soon.
+fn plan(url: &str, rate: f64, connections: u32, duration_ms: u64) -> Plan {
+    let mut plan = Plan::new(url, rate, connections, Duration::from_millis(duration_ms));
+    plan.drain = Duration::from_secs(5);
+    plan
+}
+
+/// The intervals a load left.
+fn intervals(dir: &Path) -> Vec<Interval> {
+    Lines::open(&TrialDirectory::at(dir).intervals_path()).unwrap().map(Result::unwrap).collect()
+}
+
+/// The slow requests a load left.
+fn slow(dir: &Path) -> Vec<SlowRequest> {
+    Lines::open(&TrialDirectory::at(dir).slow_path()).unwrap().map(Result::unwrap).collect()
+}
+
+/// What must hold of every summary, whatever happened.
+fn assert_adds_up(s: &LoadSummary) {
+    assert_eq!(s.due, s.answered + s.outcomes.failed() + s.censored, "{s:?}");
+    assert_eq!(s.censored, s.unsent + s.outcomes.cut_by_deadline, "{s:?}");
+    assert_eq!(s.due, s.sent + s.unsent + s.outcomes.connect_failed, "{s:?}");
+}
