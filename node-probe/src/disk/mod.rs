@@ -1,0 +1,8 @@
+//! The disk under a path: which it is, and its counters.
+
+pub(crate) mod counters;
+pub(crate) mod device;
+pub(crate) mod identity;
+pub(crate) mod place;
+
+pub(crate) use counters::Disk;

@@ -1,0 +1,20 @@
+//! Watches the node: raw counters of the kernel, read on kept descriptors and stamped, nothing interpreted.
+//!
+//! [`Sampler`] opens every source once and fills [`record::Sample`]s; [`watch_until`] does so on an absolute
+//! schedule; [`host()`] says what machine it is. Rates, shares and causes are made by readers of the samples.
+
+mod absence;
+mod cgroup;
+mod disk;
+mod error;
+mod host;
+mod own_cost;
+mod proc;
+mod sampler;
+mod schedule;
+mod source;
+
+pub use error::{Error, Result};
+pub use host::host;
+pub use sampler::{Sampler, Watch};
+pub use schedule::watch_until;

@@ -1,0 +1,22 @@
+//! /proc/loadavg (read here, since `procfs` keeps the averages as f32, which prints 0.64 as 0.6399999).
+
+use record::LoadAverage;
+
+/// The three averages.
+pub(crate) fn parse(text: &str) -> Option<LoadAverage> {
+    let mut fields = text.split_ascii_whitespace().map(|field| field.parse().ok());
+    Some(LoadAverage { one: fields.next()??, five: fields.next()??, fifteen: fields.next()?? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_averages() {
+        let load = LoadAverage { one: 1.42, five: 1.27, fifteen: 0.64 };
+        assert_eq!(parse("1.42 1.27 0.64 2/214 14463\n"), Some(load));
+        assert_eq!(parse("1.42 1.27\n"), None);
+        assert_eq!(parse(""), None);
+    }
+}

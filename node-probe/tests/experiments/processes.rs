@@ -1,0 +1,121 @@
+//! Watched processes: run delay over all threads, threads that end, processes that end.
+
+use std::time::Duration;
+
+use node_probe::{Sampler, Watch};
+use record::{ProcessSample, Reading};
+
+use crate::busy::{Shell, Spinners};
+
+fn watch(pid: u32) -> Sampler {
+    Sampler::new(Watch { processes: vec![("it".into(), pid)], ..Watch::default() }).unwrap()
+}
+
+fn sample(sampler: &mut Sampler) -> ProcessSample {
+    sampler.sample(record::monotonic_ns()).processes.remove("it").unwrap()
+}
+
+fn value(reading: &Reading<u64>) -> u64 {
+    *reading.seen().unwrap_or_else(|| panic!("absent: {reading:?}"))
+}
+
+/// Within so many hundredths of what is right.
+fn near(found: u64, right: u64, hundredths: u64) -> bool {
+    found.abs_diff(right) * 100 <= right * hundredths
+}
+
+#[test]
+fn run_delay_is_that_of_all_threads_and_stays_when_they_end() {
+    let mut spinners = Spinners::start();
+    let mut sampler = watch(spinners.pid());
+    let before = sample(&mut sampler);
+
+    assert_eq!(spinners.order("start"), "started");
+    let first = sample(&mut sampler);
+    assert_eq!(value(&first.threads), value(&before.threads) + 3, "threads that came while it was watched");
+    std::thread::sleep(Duration::from_millis(1500));
+    let second = sample(&mut sampler);
+    // Each thread always wants to run, so it runs or waits all the time, whatever else the machine does.
+    let wanted = 3 * (second.read_ns - first.read_ns);
+    let spent = |s: &ProcessSample| value(&s.run_ns) + value(&s.run_delay_ns);
+    let grown = spent(&second) - spent(&first);
+    assert!(near(grown, wanted, 10), "ran and waited {grown} ns of {wanted} ns");
+
+    let told = spinners.order("stop");
+    let (run, delay) = told.split_once(' ').unwrap();
+    let (run, delay): (u64, u64) = (run.parse().unwrap(), delay.parse().unwrap());
+    assert!(delay > run, "three on one CPU wait twice as long as they run: {told}");
+    let third = sample(&mut sampler);
+    let since_start = |pick: fn(&ProcessSample) -> &Reading<u64>| value(pick(&third)) - value(pick(&before));
+    let (found_run, found_delay) = (since_start(|s| &s.run_ns), since_start(|s| &s.run_delay_ns));
+    assert!(near(found_run, run, 5), "run: found {found_run}, the threads say {run}");
+    assert!(near(found_delay, delay, 5), "delay: found {found_delay}, the threads say {delay}");
+    let leader = std::fs::read_to_string(format!("/proc/{}/schedstat", spinners.pid())).unwrap();
+    let leader: u64 = leader.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(leader * 10 < delay, "the main thread alone says {leader}, so it would have missed {delay}");
+
+    assert_eq!(spinners.order("end"), "ended");
+    let fourth = sample(&mut sampler);
+    assert_eq!(value(&fourth.threads), value(&before.threads), "they have ended");
+    assert!(value(&fourth.run_ns) >= value(&third.run_ns), "{fourth:?} after {third:?}");
+    assert!(value(&fourth.run_delay_ns) >= value(&third.run_delay_ns), "{fourth:?} after {third:?}");
+}
+
+#[test]
+fn a_process_that_ends_is_absent_as_a_zombie_and_after() {
+    let mut shell = Shell::spin();
+    let mut sampler = watch(shell.0.id());
+    assert!(value(&sample(&mut sampler).rss_bytes) > 0);
+    shell.0.kill().unwrap();
+    // It is a zombie once its end can be waited for; this looks without taking it away.
+    let pid = rustix::process::Pid::from_raw(i32::try_from(shell.0.id()).unwrap()).unwrap();
+    let look = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+    rustix::process::waitid(rustix::process::WaitId::Pid(pid), look).unwrap();
+    all_absent(&sample(&mut sampler));
+    shell.0.wait().unwrap();
+    all_absent(&sample(&mut sampler));
+}
+
+fn all_absent(sample: &ProcessSample) {
+    let ProcessSample { pid: _, read_ns: _, user_ticks, system_ticks, rss_bytes, run_ns, run_delay_ns, threads } =
+        sample;
+    for reading in [user_ticks, system_ticks, rss_bytes, run_ns, run_delay_ns, threads] {
+        assert_eq!(reading.reason(), Some("exited"), "{sample:?}");
+    }
+}
+
+/// Set in the environment of this test binary when it is started with few descriptors.
+const FEW: &str = "PROBE_TEST_FEW_DESCRIPTORS";
+
+/// Not a test by itself: the limit of a whole process can only be lowered in one of its own.
+#[test]
+#[ignore = "started by the test of the descriptor limit"]
+fn with_few_descriptors() {
+    if std::env::var_os(FEW).is_none() {
+        return;
+    }
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    setrlimit(Resource::Nofile, Rlimit { current: Some(40), maximum: Some(40) }).unwrap();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(|| held.lock().unwrap().recv());
+        }
+        let watch = Watch { processes: vec![("it".into(), std::process::id())], ..Watch::default() };
+        let said = Sampler::new(watch).unwrap_err().to_string();
+        drop(release);
+        assert!(said.contains("40 files open (RLIMIT_NOFILE)") && said.contains("ulimit -n"), "{said}");
+    });
+}
+
+#[test]
+fn running_out_of_descriptors_is_an_error_that_names_the_limit() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "processes::with_few_descriptors", "--ignored"])
+        .env(FEW, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
