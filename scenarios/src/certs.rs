@@ -1,0 +1,189 @@
+//! The certificates of a run: an authority that lives as long as the run, and an identity for each service.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::error::file_error;
+use crate::{Error, Result};
+
+/// What every SPIFFE id of a run begins with: the trust domain and namespace in which its services live.
+pub const SPIFFE_PREFIX: &str = "spiffe://cluster.local/ns/meshtax/";
+
+/// How long certificates hold: as long as Istio's, and longer than any run.
+const VALID_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// How much earlier than now they begin to hold, for a clock that is set back in mid-run.
+const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+
+/// The SPIFFE id of a service, of the form that Istio gives to workloads.
+pub fn spiffe_id(name: &str) -> String {
+    format!("{SPIFFE_PREFIX}sa/{name}")
+}
+
+/// A certificate authority of one run; its key never leaves memory.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate_pem: String,
+}
+
+impl Authority {
+    /// Makes a new one, with a new key.
+    ///
+    /// # Errors
+    /// When the system has no randomness to make a key from.
+    pub fn new() -> Result<Self> {
+        let fail = |e: rcgen::Error| certificate_error("the run's authority", &e);
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(fail)?;
+        let mut params = validity();
+        params.distinguished_name.push(DnType::CommonName, "meshtax run authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate_pem = params.self_signed(&key).map_err(fail)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), certificate_pem })
+    }
+
+    /// The authority's own certificate, PEM.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// Makes the key and certificate of a service, good for both sides of a connection.
+    ///
+    /// # Errors
+    /// A name that is no segment of a SPIFFE path.
+    pub fn issue(&self, name: &str) -> Result<Identity> {
+        // https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md#22-path
+        let segment = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        if name.is_empty() || name == "." || name == ".." || !name.bytes().all(segment) {
+            return Err(Error::Certificate {
+                name: format!("'{name}'"),
+                problem: "the name cannot stand in a SPIFFE id".into(),
+                remedy: "letters, digits, '.', '-' and '_'".into(),
+            });
+        }
+        self.sign(name, &spiffe_id(name))
+    }
+
+    /// Signs any id at all: what a run never does, and what a test of refusal needs.
+    pub(crate) fn sign(&self, name: &str, spiffe_id: &str) -> Result<Identity> {
+        let fail = |e: rcgen::Error| certificate_error(name, &e);
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(fail)?;
+        let mut params = validity();
+        params.subject_alt_names = vec![SanType::URI(spiffe_id.try_into().map_err(fail)?)];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(fail)?;
+        Ok(Identity {
+            name: name.to_owned(),
+            chain_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            ca_pem: self.certificate_pem.clone(),
+        })
+    }
+}
+
+fn validity() -> CertificateParams {
+    let now = SystemTime::now();
+    let mut params = CertificateParams::default();
+    params.not_before = (now - CLOCK_SKEW).into();
+    params.not_after = (now + VALID_FOR).into();
+    params.distinguished_name = DistinguishedName::new();
+    params
+}
+
+fn certificate_error(name: &str, error: &rcgen::Error) -> Error {
+    Error::Certificate {
+        name: name.to_owned(),
+        problem: format!("it could not be made: {error}"),
+        remedy: "report this: it needs nothing but randomness".into(),
+    }
+}
+
+/// A service's key, its certificate, and the authority it trusts; all PEM.
+pub struct Identity {
+    name: String,
+    chain_pem: String,
+    key_pem: String,
+    ca_pem: String,
+}
+
+/// Where an identity was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityFiles {
+    /// Its certificate.
+    pub chain: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authority that its peers' certificates must come from.
+    pub ca: PathBuf,
+}
+
+impl Identity {
+    /// Writes `NAME.chain.pem`, `NAME.key.pem` and `NAME.ca.pem`. The key is unreadable for others from its first
+    /// byte on, and so is the directory, which is made when it isn't there.
+    ///
+    /// # Errors
+    /// A directory that others may enter; files that are there already; what the kernel says of the disk.
+    pub fn write(&self, directory: &Path) -> Result<IdentityFiles> {
+        match DirBuilder::new().mode(0o700).create(directory) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(file_error("create", directory)(e));
+            }
+            _ => {}
+        }
+        let mode = directory.metadata().map_err(file_error("read", directory))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(Error::Certificate {
+                name: self.name.clone(),
+                problem: format!("keys would lie in {}, which others may enter", directory.display()),
+                remedy: format!("chmod 700 {}, or a directory of its own", directory.display()),
+            });
+        }
+        let write = |suffix: &str, mode: u32, text: &str| -> Result<PathBuf> {
+            let path = directory.join(format!("{}.{suffix}.pem", self.name));
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(mode)
+                .open(&path)
+                .map_err(file_error("create", &path))?;
+            file.write_all(text.as_bytes()).map_err(file_error("write", &path))?;
+            Ok(path)
+        };
+        Ok(IdentityFiles {
+            chain: write("chain", 0o644, &self.chain_pem)?,
+            key: write("key", 0o600, &self.key_pem)?,
+            ca: write("ca", 0o644, &self.ca_pem)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_of_the_form_istio_gives() {
+        assert_eq!(spiffe_id("s1"), "spiffe://cluster.local/ns/meshtax/sa/s1");
+    }
+
+    #[test]
+    fn a_name_that_would_change_the_id_is_refused() {
+        let authority = Authority::new().unwrap();
+        for name in ["", ".", "..", "a/b", "s1/../s2", "s 1", "s1?", "sé"] {
+            let said = authority.issue(name).map(|_| ()).unwrap_err().to_string();
+            assert!(said.contains(&format!("'{name}'")) && said.contains("try: "), "{said}");
+        }
+    }
+}

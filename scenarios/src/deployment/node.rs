@@ -1,0 +1,93 @@
+//! The processes of a deployment, each with its cgroup, and the directory for their keys.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use record::{CpuQuantity, Part, Proof, Reading, Role};
+
+use crate::Result;
+use crate::launch::Launched;
+use crate::limits::Leaf;
+use crate::proxy::{Place, Ports, proof};
+
+/// A process of the deployment, and its cgroup.
+#[derive(Debug)]
+pub(crate) struct Node {
+    // First, so that it is dead before its cgroup is removed.
+    pub(crate) part: Launched,
+    pub(crate) program: String,
+    pub(crate) leaf: Option<Leaf>,
+}
+
+impl Node {
+    pub(super) fn describe(&self, role: Role) -> Part {
+        let directory = self.leaf.as_ref().and_then(|leaf| leaf.directories().first());
+        Part {
+            name: self.part.name().to_owned(),
+            role,
+            pid: self.part.pid(),
+            program: self.program.clone(),
+            cgroup: match directory {
+                Some(directory) => Reading::Seen(directory.display().to_string()),
+                None => Reading::absent("no cgroup of its own is permitted here"),
+            },
+        }
+    }
+
+    /// Whether it is where it was put, under the limit it was given.
+    pub(super) fn prove_place(&self, limit: Option<CpuQuantity>) -> Result<Vec<Proof>> {
+        let Some(leaf) = &self.leaf else { return Ok(Vec::new()) };
+        let name = self.part.name();
+        let first = leaf.directories().first().map(|d| d.display().to_string()).unwrap_or_default();
+        let found = leaf.missing(self.part.pid()).map_or_else(|| first.clone(), |d| format!("not in {}", d.display()));
+        let member = proof::claim(name, "cgroup", &first, &found, &format!("{first}/cgroup.procs"))?;
+        let shown = |millicores: Option<u32>| millicores.map_or_else(|| "none".to_owned(), |m| format!("{m}m"));
+        let expected = shown(limit.map(CpuQuantity::millicores));
+        let found = shown(leaf.limit_millicores()?);
+        Ok(vec![member, proof::claim(name, "CPU limit", &expected, &found, &leaf.limit_file())?])
+    }
+}
+
+/// A service that runs.
+#[derive(Debug)]
+pub(crate) struct ServiceNode {
+    pub(crate) node: Node,
+    pub(crate) listen: SocketAddr,
+    /// Where it said its requests go.
+    pub(crate) calls: Option<SocketAddr>,
+}
+
+/// A sidecar that runs.
+#[derive(Debug)]
+pub(crate) struct SidecarNode {
+    pub(crate) node: Node,
+    pub(crate) place: Place,
+    pub(crate) ports: Ports,
+}
+
+/// A directory for keys, gone with its owner.
+#[derive(Debug)]
+pub(crate) struct Private {
+    path: PathBuf,
+}
+
+impl Private {
+    /// Makes one in the run's scratch directory.
+    pub(crate) fn create(scratch: &Path) -> Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let path = scratch.join(format!("deployment-{}", record::monotonic_ns()));
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(crate::error::file_error("create", &path))?;
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}

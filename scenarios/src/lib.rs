@@ -1,0 +1,25 @@
+//! It receives the load: services, the chains they form, the proxies between them and the limits put on those.
+
+pub mod certs;
+mod complaints;
+mod deployment;
+mod error;
+mod handshakes;
+pub mod http;
+pub mod launch;
+pub mod lifeline;
+pub mod limits;
+pub mod platform;
+mod ports;
+pub mod proxy;
+pub mod ready;
+pub mod scenario;
+pub mod service;
+mod shape;
+mod upstream;
+mod workers;
+
+pub use deployment::{Deployment, DeploymentSpec, deploy};
+pub use error::{Error, Result};
+pub use scenario::{ChainFactors, LoadFactors, MeshFactors, PlanSettings, Scenario, library};
+pub use shape::{Service, Shape};

@@ -1,0 +1,91 @@
+//! What ties a service or a sidecar to the process that started it: lines in, lines out, and the end of both.
+
+use std::io::{BufRead as _, BufReader, Read, Write};
+
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::{Error, Result};
+
+/// The two ends that a part is held by. When the input ends, the part ends: a parent that dies, however it dies,
+/// takes its parts with it.
+pub struct Lifeline {
+    input: Box<dyn Read + Send>,
+    output: Box<dyn Write + Send>,
+    heeds_sigterm: bool,
+}
+
+impl Lifeline {
+    /// Standard input and output, and SIGTERM.
+    pub fn standard() -> Self {
+        Self { input: Box::new(std::io::stdin()), output: Box::new(std::io::stdout()), heeds_sigterm: true }
+    }
+
+    /// Any two ends, so that a part can live in a thread.
+    pub fn new(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Self {
+        Self { input: Box::new(input), output: Box::new(output), heeds_sigterm: false }
+    }
+
+    /// Begins to listen; must be called in a runtime.
+    pub(crate) fn hold(self, part: &str) -> Result<Held> {
+        let fail = |what: &str| {
+            let (part, what) = (part.to_owned(), what.to_owned());
+            move |source| Error::Thread { part, what, source }
+        };
+        let sigterm = if self.heeds_sigterm {
+            Some(signal(SignalKind::terminate()).map_err(fail("cannot wait for SIGTERM"))?)
+        } else {
+            None
+        };
+        let (sender, lines) = mpsc::unbounded_channel();
+        let input = self.input;
+        // A thread, since a read of standard input cannot be waited for otherwise when it is a file or a terminal.
+        // It is never joined: it ends with its input, or with the process.
+        std::thread::Builder::new()
+            .name("stdin".into())
+            .spawn(move || {
+                for line in BufReader::new(input).lines() {
+                    let Ok(line) = line else { break };
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            })
+            .map_err(fail("cannot start the thread that reads standard input"))?;
+        Ok(Held { lines, output: self.output, sigterm })
+    }
+}
+
+/// A lifeline that is listened to.
+pub(crate) struct Held {
+    lines: mpsc::UnboundedReceiver<String>,
+    output: Box<dyn Write + Send>,
+    sigterm: Option<Signal>,
+}
+
+impl Held {
+    /// The next line from the parent; nothing when it is time to end.
+    pub(crate) async fn line(&mut self) -> Option<String> {
+        match &mut self.sigterm {
+            None => self.lines.recv().await,
+            Some(sigterm) => tokio::select! {
+                line = self.lines.recv() => line,
+                _ = sigterm.recv() => None,
+            },
+        }
+    }
+
+    /// Waits until it is time to end, whatever the parent says before.
+    pub(crate) async fn end(&mut self) {
+        while self.line().await.is_some() {}
+    }
+
+    /// Says one JSON line to the parent. A parent that no longer reads is about to end us anyway, so that is no error.
+    pub(crate) fn say(&mut self, message: &impl Serialize) {
+        if let Ok(mut line) = serde_json::to_vec(message) {
+            line.push(b'\n');
+            let _ = self.output.write_all(&line).and_then(|()| self.output.flush());
+        }
+    }
+}

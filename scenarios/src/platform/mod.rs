@@ -1,0 +1,3 @@
+//! Where services and sidecars run.
+
+pub mod processes;

@@ -1,0 +1,203 @@
+//! The configuration as text, and a real Envoy that runs it: who is let through, and what its counters say.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use record::Mtls;
+
+use super::super::Callee;
+use super::super::proof::{Asked, ways};
+use super::*;
+use crate::certs::{Authority, IdentityFiles};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// The Envoy of this machine; none, with a word about it, where there isn't one.
+fn envoy() -> Option<EnvoyProgram> {
+    match find(None) {
+        Ok(program) => Some(program),
+        Err(error) => {
+            assert!(std::env::var_os("REQUIRE_PROXIES").is_none(), "{error}");
+            eprintln!("skipped: {error} (set REQUIRE_PROXIES=1 to fail)");
+            None
+        }
+    }
+}
+
+/// The folders of a deployment, and a stand-in for `meshtax launch` that only becomes the program.
+fn folders(directory: &Path) -> Folders {
+    let meshtax = directory.join("meshtax");
+    std::fs::write(&meshtax, "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n").unwrap();
+    std::fs::set_permissions(&meshtax, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let private = directory.join("it's \"private\" {{ x }}");
+    std::fs::create_dir(&private).unwrap();
+    std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700)).unwrap();
+    Folders { meshtax, kept: directory.to_owned(), logs: directory.to_owned(), private }
+}
+
+fn place(
+    service: &str,
+    app: Option<SocketAddr>,
+    callee: Option<(&str, SocketAddr)>,
+    identity: Option<IdentityFiles>,
+) -> Place {
+    Place {
+        name: format!("{service}-sidecar"),
+        service: service.to_owned(),
+        workers: 2,
+        mtls: if identity.is_some() { Mtls::Strict } else { Mtls::Disable },
+        app,
+        callee: callee.map(|(service, inbound)| Callee { service: service.to_owned(), inbound }),
+        identity,
+    }
+}
+
+fn any() -> SocketAddr {
+    "127.0.0.1:9".parse().unwrap()
+}
+
+/// Answers every connection with one response; ends with the test program.
+fn app() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello");
+        }
+    });
+    address
+}
+
+fn started(envoy: &EnvoyProgram, place: &Place, folders: &Folders) -> (Launched, Ports) {
+    let mut part = envoy.launch(place, folders).unwrap().spawn(&folders.meshtax).unwrap();
+    let ports = envoy.listening(place, &mut part, folders, LONG).unwrap();
+    (part, ports)
+}
+
+#[test]
+fn every_place_in_a_chain_has_a_configuration_that_envoy_takes() {
+    let Some(envoy) = envoy() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let folders = folders(directory.path());
+    let authority = Authority::new().unwrap();
+    for (service, app, callee) in
+        [("entry", None, Some(("s1", any()))), ("s1", Some(any()), Some(("s2", any()))), ("s2", Some(any()), None)]
+    {
+        let identity = authority.issue(service).unwrap().write(&folders.private).unwrap();
+        for identity in [None, Some(identity)] {
+            let text = render(&place(service, app, callee, identity)).unwrap();
+            let file = directory.path().join("envoy.yaml");
+            std::fs::write(&file, &text).unwrap();
+            let output = Command::new(&envoy.path).args(["--mode", "validate", "-c"]).arg(&file).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{said}\n{text}");
+            // A field that is about to go would otherwise be found out by whoever has the next Envoy.
+            assert!(!said.to_lowercase().contains("deprecated"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_names_keys_by_path_and_ports_by_the_kernels_choice() {
+    let files = IdentityFiles { chain: "/k/chain".into(), key: "/k/key".into(), ca: "/k/ca".into() };
+    let text = render(&place("s1", Some(any()), Some(("s2", any())), Some(files))).unwrap();
+    assert_eq!(text.matches("port_value: 0 }").count(), 3);
+    assert_eq!(text.matches("private_key: { filename: \"/k/key\" }").count(), 2);
+    assert!(text.contains("require_client_certificate: true"));
+    assert!(text.contains("matcher: { exact: \"spiffe://cluster.local/ns/meshtax/sa/s2\" }"));
+    assert!(text.contains("matcher: { prefix: \"spiffe://cluster.local/ns/meshtax/\" }"));
+    let plain = render(&place("s1", Some(any()), None, None)).unwrap();
+    assert!(!plain.contains("transport_socket:") && !plain.contains("name: outbound"), "{plain}");
+}
+
+#[test]
+fn a_request_goes_through_two_sidecars_with_mtls_and_their_counters_prove_it() {
+    let Some(envoy) = envoy() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let folders = folders(directory.path());
+    let authority = Authority::new().unwrap();
+    let identity = |name: &str| Some(authority.issue(name).unwrap().write(&folders.private).unwrap());
+    let (callee, inbound) = started(&envoy, &place("s1", Some(app()), None, identity("s1")), &folders);
+    let to = inbound.inbound.unwrap();
+    let (caller, outbound) = started(&envoy, &place("entry", None, Some(("s1", to)), identity("entry")), &folders);
+    for _ in 0..3 {
+        let answer = http::get(outbound.outbound.unwrap(), "/", LONG).unwrap();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+    }
+    let asked = |part| Asked { part, mtls: Mtls::Strict, callee: None, caller: String::new(), refused_probes: 0 };
+    let tally = envoy.tally(&callee, &inbound).unwrap();
+    assert_eq!(tally.program, envoy.describe());
+    assert_eq!(tally.inbound.as_ref().unwrap().requests.value, 3);
+    assert_eq!(ways(&asked("s1-sidecar"), &tally).unwrap().len(), 4);
+    let tally = envoy.tally(&caller, &outbound).unwrap();
+    assert_eq!(tally.outbound.as_ref().unwrap().requests.value, 3);
+    assert_eq!(ways(&asked("entry-sidecar"), &tally).unwrap().len(), 4);
+
+    // Without TLS there is no answer, and it is counted as what it is.
+    assert!(http::get(to, "/", LONG).is_err());
+    let tally = envoy.tally(&callee, &inbound).unwrap();
+    let broken = tally.inbound.as_ref().unwrap().broken.as_ref().unwrap();
+    assert_eq!((broken.value, broken.source.as_str()), (1, "listener.inbound.ssl.connection_error"));
+    assert_eq!(tally.inbound.unwrap().requests.value, 3);
+}
+
+#[test]
+fn a_stranger_is_turned_away_and_counted() {
+    let Some(envoy) = envoy() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let folders = folders(directory.path());
+    let authority = Authority::new().unwrap();
+    let identity =
+        |authority: &Authority, name: &str| Some(authority.issue(name).unwrap().write(&folders.private).unwrap());
+    let (callee, inbound) = started(&envoy, &place("s1", Some(app()), None, identity(&authority, "s1")), &folders);
+    let to = inbound.inbound.unwrap();
+
+    // One who expects another service there turns away itself.
+    let mistaken = place("entry", None, Some(("s9", to)), identity(&authority, "entry"));
+    let (caller, outbound) = started(&envoy, &mistaken, &folders);
+    assert_eq!(http::get(outbound.outbound.unwrap(), "/", LONG).unwrap().status, 503);
+    let way = envoy.tally(&caller, &outbound).unwrap().outbound.unwrap();
+    assert!(way.strangers.unwrap().value > 0);
+
+    // One of another authority is turned away by the callee.
+    let foreign = place("foreign", None, Some(("s1", to)), identity(&Authority::new().unwrap(), "foreign"));
+    let (_caller, outbound) = started(&envoy, &foreign, &folders);
+    assert_eq!(http::get(outbound.outbound.unwrap(), "/", LONG).unwrap().status, 503);
+    let way = envoy.tally(&callee, &inbound).unwrap().inbound.unwrap();
+    assert_eq!(way.requests.value, 0);
+}
+
+#[test]
+fn an_envoy_that_dies_at_start_is_named_with_its_last_words() {
+    let Some(envoy) = envoy() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let folders = folders(directory.path());
+    let files = IdentityFiles { chain: "/missing/chain".into(), key: "/missing/key".into(), ca: "/missing/ca".into() };
+    let place = place("s1", Some(any()), None, Some(files));
+    let mut part = envoy.launch(&place, &folders).unwrap().spawn(&folders.meshtax).unwrap();
+    let said = envoy.listening(&place, &mut part, &folders, LONG).unwrap_err().to_string();
+    assert!(said.starts_with("s1-sidecar ended: exit status 1, while waiting for "), "{said}");
+    assert!(said.contains("\n  its last log lines:\n    | ") && said.contains("/missing/"), "{said}");
+}
+
+#[test]
+fn counters_are_read_by_name_and_histograms_are_not() {
+    let text = "a.ssl.handshake: 5\nb: 7\nc: P0(nan,1) P25(nan,2)\nno counter\nd: -1\n";
+    assert_eq!(counters(text), BTreeMap::from([("a.ssl.handshake", 5), ("b", 7)]));
+}
+
+#[test]
+fn a_listener_has_an_address_once_the_kernel_chose_a_port() {
+    let all = serde_json::json!({"listener_statuses": [
+        {"name": "inbound", "local_address": {"socket_address": {"address": "127.0.0.1", "port_value": 4711}}},
+        {"name": "outbound", "local_address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
+    ]});
+    assert_eq!(listener(&all, "inbound"), "127.0.0.1:4711".parse().ok());
+    assert_eq!((listener(&all, "outbound"), listener(&all, "admin")), (None, None));
+}

@@ -1,0 +1,15 @@
+//! Tests of the crate from outside, one module a noun.
+
+// The helpers of tests are tests too: a panic there is the report, and a skipped test says so.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod caller;
+mod certs;
+mod embedded;
+mod envoy;
+mod launch;
+mod limits;
+mod part;
+mod process;
+mod scenario;
+mod service;
