@@ -1,0 +1,237 @@
+//! The findings as CSV tables for spreadsheets and scripts: one unit per column, named in its head.
+
+use record::{Reading, Role};
+use serde::Serialize;
+
+use crate::findings::{Costs, Figure, Findings, PerQuantile, TaxAt};
+use crate::stats::Estimate;
+use crate::{Error, Result};
+
+/// The tables: each a file name and its text. A figure that is absent has empty fields and its reason beside.
+///
+/// # Errors
+/// None that the types allow for; the writer's, if it has one.
+pub fn render(findings: &Findings) -> Result<Vec<(String, String)>> {
+    Ok(vec![
+        cells(findings)?,
+        latencies(findings)?,
+        taxes(findings)?,
+        parts(findings)?,
+        node(findings)?,
+        attribution(findings)?,
+        warnings(findings)?,
+    ])
+}
+
+struct Table {
+    name: &'static str,
+    writer: csv::Writer<Vec<u8>>,
+}
+
+impl Table {
+    fn new(name: &'static str, head: &[&str]) -> Result<Self> {
+        let mut table = Self { name, writer: csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new()) };
+        table.row(head)?;
+        Ok(table)
+    }
+
+    fn row(&mut self, fields: impl Serialize) -> Result<()> {
+        let name = self.name;
+        self.writer.serialize(fields).map_err(|e| Error::Csv { table: name, message: e.to_string() })
+    }
+
+    fn finish(self) -> Result<(String, String)> {
+        let name = self.name;
+        let error = |message: String| Error::Csv { table: name, message };
+        let bytes = self.writer.into_inner().map_err(|e| error(e.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|e| error(e.to_string()))?;
+        Ok((format!("{name}.csv"), text))
+    }
+}
+
+/// The fields of a figure: value, low, high, level, n, absent.
+type Fields = (Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<usize>, String);
+
+fn estimate(e: &Estimate) -> Fields {
+    (Some(e.value), e.low, e.high, Some(e.level), Some(e.n), String::new())
+}
+
+fn figure(figure: &Figure) -> Fields {
+    match figure {
+        Reading::Seen(e) => estimate(e),
+        Reading::Absent { absent } => (None, None, None, None, None, absent.clone()),
+    }
+}
+
+fn cells(findings: &Findings) -> Result<(String, String)> {
+    let mut table = Table::new(
+        "cells",
+        &[
+            "cell",
+            "label",
+            "chain",
+            "services",
+            "hops",
+            "dataplane",
+            "mtls",
+            "cpu_limit",
+            "workers",
+            "work_us",
+            "response_bytes",
+            "rate_per_second",
+            "connections",
+            "arrival",
+            "pace",
+            "platform",
+            "twin",
+            "trials",
+            "due",
+            "answered",
+            "failed",
+            "error_statuses",
+            "censored",
+            "error_rate",
+            "answered_per_second",
+        ],
+    )?;
+    for c in &findings.cells {
+        let f = &c.factors;
+        let limit = f.cpu_limit.map_or_else(|| "none".to_owned(), |l| l.to_string());
+        let factors = (
+            (&f.chain, f.services, f.hops, f.dataplane.word(), f.mtls.word(), limit, f.workers, f.work_us),
+            (f.response_bytes, f.rate_per_second, f.connections, f.arrival.word(), f.pace.word()),
+            (f.platform.word(), f.twin),
+        );
+        let r = &c.requests;
+        let requests = (c.trials, r.due, r.answered, r.failed, r.error_statuses, r.censored, r.error_rate);
+        let answered = c.answered_per_second.seen().map(|e| e.value);
+        table.row((&c.id, &c.label, factors, requests, answered))?;
+    }
+    table.finish()
+}
+
+fn latencies(findings: &Findings) -> Result<(String, String)> {
+    let head = ["cell", "time", "quantile", "value_ns", "low_ns", "high_ns", "level", "n", "absent"];
+    let mut table = Table::new("latencies", &head)?;
+    for c in &findings.cells {
+        for (time, of) in [("response", &c.response_ns), ("service", &c.service_ns)] {
+            for (quantile, f) in of.named() {
+                table.row((&c.id, time, quantile, figure(f)))?;
+            }
+        }
+        table.row((&c.id, "lag_ours", "p99", figure(&c.lag_ours_p99_ns)))?;
+    }
+    table.finish()
+}
+
+fn taxes(findings: &Findings) -> Result<(String, String)> {
+    let mut table = Table::new(
+        "taxes",
+        &[
+            "cell",
+            "baseline",
+            "kind",
+            "time",
+            "quantile",
+            "pairs",
+            "level",
+            "difference_ns",
+            "difference_low_ns",
+            "difference_high_ns",
+            "ratio",
+            "ratio_low",
+            "ratio_high",
+            "per_hop_ns",
+            "per_hop_low_ns",
+            "per_hop_high_ns",
+        ],
+    )?;
+    for t in &findings.taxes {
+        let times: [(&str, &PerQuantile<TaxAt>); 2] = [("response", &t.response_ns), ("service", &t.service_ns)];
+        for (time, of) in times {
+            for (quantile, at) in of.named() {
+                let ends = |e: &Estimate| (e.value, e.low, e.high);
+                let figures = (ends(&at.difference), ends(&at.ratio), ends(&at.per_hop));
+                table.row((&t.cell, &t.baseline, t.kind, time, quantile, t.pairs, at.difference.level, figures))?;
+            }
+        }
+    }
+    table.finish()
+}
+
+fn parts(findings: &Findings) -> Result<(String, String)> {
+    let head = ["cell", "role", "part", "measure", "value", "low", "high", "level", "n", "absent"];
+    let mut table = Table::new("parts", &head)?;
+    for c in &findings.cells {
+        for (role, costs) in [(Role::Sidecar, &c.proxies), (Role::Service, &c.services)] {
+            let Costs {
+                cpu_millicores_per_1000_rps,
+                rss_bytes,
+                throttled_ns,
+                throttled_periods,
+                throttled_period_share,
+                parts,
+            } = costs;
+            for (measure, f) in [
+                ("cpu_millicores_per_1000_rps", cpu_millicores_per_1000_rps),
+                ("rss_bytes", rss_bytes),
+                ("throttled_ns", throttled_ns),
+                ("throttled_periods", throttled_periods),
+                ("throttled_period_share", throttled_period_share),
+            ] {
+                table.row((&c.id, role, "mean", measure, figure(f)))?;
+            }
+            for (part, p) in parts {
+                for (measure, f) in [
+                    ("cpu_millicores", &p.cpu_millicores),
+                    ("rss_bytes", &p.rss_bytes),
+                    ("throttled_ns", &p.throttled_ns),
+                    ("throttled_periods", &p.throttled_periods),
+                    ("run_delay_ns_per_s", &p.run_delay_ns_per_s),
+                ] {
+                    table.row((&c.id, role, part, measure, figure(f)))?;
+                }
+            }
+        }
+    }
+    table.finish()
+}
+
+fn node(findings: &Findings) -> Result<(String, String)> {
+    let mut table = Table::new("node", &["cell", "measure", "value", "low", "high", "level", "n", "absent"])?;
+    for c in &findings.cells {
+        let n = &c.node;
+        for (measure, f) in [
+            ("steal_share", &n.steal_share),
+            ("iowait_share", &n.iowait_share),
+            ("cpu_busy_share", &n.cpu_busy_share),
+            ("softirq_share", &n.softirq_share),
+            ("psi_cpu_some_share", &n.psi_cpu_some_share),
+            ("psi_io_some_share", &n.psi_io_some_share),
+            ("psi_memory_some_share", &n.psi_memory_some_share),
+            ("run_queue_length", &n.run_queue_length),
+            ("probe_cpu_share", &n.probe_cpu_share),
+        ] {
+            table.row((&c.id, measure, figure(f)))?;
+        }
+    }
+    table.finish()
+}
+
+fn attribution(findings: &Findings) -> Result<(String, String)> {
+    let head = ["cell", "cause", "share_of_tail", "low", "high", "level", "n", "evidence"];
+    let mut table = Table::new("attribution", &head)?;
+    for a in &findings.attribution {
+        let e = &a.share_of_tail;
+        table.row((&a.cell, a.cause, e.value, e.low, e.high, e.level, e.n, &a.evidence))?;
+    }
+    table.finish()
+}
+
+fn warnings(findings: &Findings) -> Result<(String, String)> {
+    let mut table = Table::new("warnings", &["trial", "cell", "kind", "evidence", "remedy"])?;
+    for w in &findings.warnings {
+        table.row((&w.trial, &w.cell, w.kind, &w.evidence, &w.remedy))?;
+    }
+    table.finish()
+}

@@ -1,0 +1,88 @@
+//! What can go wrong while a run is explained: each error names the thing, the place and the way out.
+
+use std::path::PathBuf;
+
+/// The result of everything in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error about the making of a report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The run directory could not be read.
+    #[error(transparent)]
+    Record(#[from] record::Error),
+    /// No trial of the run is sealed.
+    #[error("{} holds no finished trial of the {planned} planned\n  try: meshtax resume {}", path.display(), path.display())]
+    NothingMeasured {
+        /// The run directory.
+        path: PathBuf,
+        /// How many trials were planned.
+        planned: usize,
+    },
+    /// Trials of one run were measured by different methods.
+    #[error(
+        "trial {trial} was measured by method {found}, and the run began with method {expected}: their figures do not mean the same\n  try: a new run with one version of meshtax"
+    )]
+    MixedMethods {
+        /// The trial.
+        trial: String,
+        /// Its method.
+        found: u32,
+        /// The run's method.
+        expected: u32,
+    },
+    /// A sealed trial is of a cell that the run does not have.
+    #[error(
+        "trial {trial} is of the cell '{cell}', which run.json does not have\n  the directory was mixed from two runs; restore it from where it was copied"
+    )]
+    UnknownCell {
+        /// The trial.
+        trial: String,
+        /// The cell it names.
+        cell: String,
+    },
+    /// A trial lacks the phase that is reported on.
+    #[error(
+        "trial {trial} has no measured phase in its trial.json\n  to go on without it, remove its directory and run `meshtax resume` on the run"
+    )]
+    NotMeasured {
+        /// The trial.
+        trial: String,
+    },
+    /// A value could not be written as JSON.
+    #[error(
+        "the findings cannot be written as JSON: {0}\n  this is a defect of meshtax; please report it with the run's findings"
+    )]
+    Json(#[from] serde_json::Error),
+    /// A table could not be written as CSV.
+    #[error(
+        "the table '{table}' cannot be written as CSV: {message}\n  this is a defect of meshtax; please report it with the run's findings.json"
+    )]
+    Csv {
+        /// The table.
+        table: &'static str,
+        /// What the writer said.
+        message: String,
+    },
+    /// The page could not be made from its template.
+    #[error(
+        "the page cannot be made: {0}\n  this is a defect of meshtax; please report it with the run's findings.json"
+    )]
+    Page(#[from] minijinja::Error),
+    /// A chart could not be drawn.
+    #[error(
+        "the chart '{chart}' cannot be drawn: {message}\n  this is a defect of meshtax; please report it with the run's findings.json"
+    )]
+    Chart {
+        /// The chart.
+        chart: &'static str,
+        /// What the drawing library said.
+        message: String,
+    },
+    /// A reading thread ended without a result.
+    #[error("reading the trials of {} was broken off\n  this is a defect of meshtax; please report it", path.display())]
+    ReaderLost {
+        /// The run directory.
+        path: PathBuf,
+    },
+}

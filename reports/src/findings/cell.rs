@@ -1,0 +1,142 @@
+//! What the trials of one cell say together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use record::{Cell, Quantiles, Reading, Role, Verdict};
+
+use super::{CellFindings, Costs, Figure, NodeFindings, PartCosts, PerQuantile, Requests};
+use crate::gather::{Gathered, TrialData};
+use crate::stats::{Estimate, Scale};
+use crate::usage::{NodeUsage, PartUsage};
+
+/// An estimate over what each trial shows. Trials that lack it are left out, which `n` says; where all lack
+/// it, the reason of the first is the reason.
+fn over(readings: impl Iterator<Item = Reading<f64>>, scale: Scale, level: f64) -> Figure {
+    let (mut values, mut reason) = (Vec::new(), None);
+    for reading in readings {
+        match reading {
+            Reading::Seen(value) => values.push(value),
+            Reading::Absent { absent } => reason = reason.or(Some(absent)),
+        }
+    }
+    let reason = reason.unwrap_or_else(|| "no trial of this cell is finished".to_owned());
+    Estimate::over(&values, scale, level).map_or_else(|| Reading::absent(reason), Reading::Seen)
+}
+
+pub(super) fn of(gathered: &Gathered, cell: &Cell) -> CellFindings {
+    let level = gathered.run.level;
+    let trials: Vec<&TrialData> = gathered.of_cell(&cell.id).collect();
+    let quantile = |of: fn(&TrialData) -> &Quantiles, pick: fn(&Quantiles) -> u64| {
+        over(trials.iter().map(|t| time(t, pick(of(t)))), Scale::Factor, level)
+    };
+    let node = |pick: fn(&NodeUsage) -> &Reading<f64>| {
+        over(trials.iter().map(|t| pick(&t.usage.node).clone()), Scale::Plain, level)
+    };
+    CellFindings {
+        id: cell.id.clone(),
+        label: cell.label.clone(),
+        factors: cell.factors.clone(),
+        trials: trials.len(),
+        invalid_trials: trials.iter().filter(|t| t.trial.load.verdict == Verdict::Invalid).count(),
+        requests: requests(&trials),
+        answered_per_second: over(trials.iter().map(|t| Reading::Seen(t.answered_per_second)), Scale::Plain, level),
+        response_ns: PerQuantile::make(|pick| quantile(|t| &t.response, pick)),
+        service_ns: PerQuantile::make(|pick| quantile(|t| &t.service, pick)),
+        lag_ours_p99_ns: quantile(|t| &t.lag_ours, |q| q.p99),
+        proxies: costs(&trials, Role::Sidecar, "no proxies in this cell", level),
+        services: costs(&trials, Role::Service, "no services of ours in this cell", level),
+        node: NodeFindings {
+            steal_share: node(|n| &n.steal_share),
+            iowait_share: node(|n| &n.iowait_share),
+            cpu_busy_share: node(|n| &n.cpu_busy_share),
+            softirq_share: node(|n| &n.softirq_share),
+            psi_cpu_some_share: node(|n| &n.psi_cpu_some_share),
+            psi_io_some_share: node(|n| &n.psi_io_some_share),
+            psi_memory_some_share: node(|n| &n.psi_memory_some_share),
+            run_queue_length: node(|n| &n.run_queue_length),
+            probe_cpu_share: node(|n| &n.probe_cores),
+        },
+    }
+}
+
+/// A trial in which no request ended has no times, and these are not zero.
+fn time(trial: &TrialData, ns: u64) -> Reading<f64> {
+    if trial.ended == 0 { Reading::absent("no request ended") } else { Reading::Seen(ns as f64) }
+}
+
+fn requests(trials: &[&TrialData]) -> Requests {
+    let mut all = Requests::default();
+    for load in trials.iter().map(|t| &t.trial.load) {
+        all.due += load.due;
+        all.answered += load.answered;
+        all.failed += load.outcomes.failed();
+        all.error_statuses += load.outcomes.error_statuses();
+        all.censored += load.censored;
+    }
+    let bad = all.failed + all.error_statuses + all.censored;
+    all.error_rate = if all.due == 0 { 0.0 } else { bad as f64 / all.due as f64 };
+    all
+}
+
+/// The mean over the parts of a role; a part that lacks the figure makes the mean absent, since that of the
+/// others would be another figure.
+fn mean(
+    trial: &TrialData,
+    role: Role,
+    none: &str,
+    pick: impl Fn(&TrialData, &PartUsage) -> Reading<f64>,
+) -> Reading<f64> {
+    let (mut sum, mut n) = (0.0, 0u32);
+    for part in trial.usage.parts.values().filter(|p| p.role == role) {
+        match pick(trial, part) {
+            Reading::Seen(value) => {
+                sum += value;
+                n += 1;
+            }
+            absent @ Reading::Absent { .. } => return absent,
+        }
+    }
+    if n == 0 { Reading::absent(none) } else { Reading::Seen(sum / f64::from(n)) }
+}
+
+fn millicores_per_1000_rps(trial: &TrialData, part: &PartUsage) -> Reading<f64> {
+    let rate = trial.answered_per_second;
+    if rate <= 0.0 {
+        return Reading::absent("no request was answered");
+    }
+    part.cores.clone().map(|cores| cores * 1000.0 / (rate / 1000.0))
+}
+
+fn costs(trials: &[&TrialData], role: Role, none: &str, level: f64) -> Costs {
+    let figure = |scale, pick: fn(&TrialData, &PartUsage) -> Reading<f64>| {
+        over(trials.iter().map(|t| mean(t, role, none, pick)), scale, level)
+    };
+    Costs {
+        cpu_millicores_per_1000_rps: figure(Scale::Factor, millicores_per_1000_rps),
+        rss_bytes: figure(Scale::Factor, |_, p| p.rss_bytes.clone()),
+        throttled_ns: figure(Scale::Plain, |_, p| p.throttled_ns.clone()),
+        throttled_periods: figure(Scale::Plain, |_, p| p.throttled_periods.clone()),
+        throttled_period_share: figure(Scale::Plain, |_, p| p.throttled_period_share.clone()),
+        parts: parts(trials, role, level),
+    }
+}
+
+fn parts(trials: &[&TrialData], role: Role, level: f64) -> BTreeMap<String, PartCosts> {
+    let names: BTreeSet<&String> = trials
+        .iter()
+        .flat_map(|t| t.usage.parts.iter().filter(|(_, p)| p.role == role).map(|(name, _)| name))
+        .collect();
+    let cost = |name: &String| {
+        let figure = |scale, pick: fn(&PartUsage) -> Reading<f64>| {
+            over(trials.iter().filter_map(|t| t.usage.parts.get(name)).map(pick), scale, level)
+        };
+        PartCosts {
+            cpu_millicores: figure(Scale::Factor, |p| p.cores.clone().map(|c| c * 1000.0)),
+            rss_bytes: figure(Scale::Factor, |p| p.rss_bytes.clone()),
+            throttled_ns: figure(Scale::Plain, |p| p.throttled_ns.clone()),
+            throttled_periods: figure(Scale::Plain, |p| p.throttled_periods.clone()),
+            run_delay_ns_per_s: figure(Scale::Plain, |p| p.run_delay_ns_per_s.clone()),
+        }
+    };
+    names.into_iter().map(|name| (name.clone(), cost(name))).collect()
+}

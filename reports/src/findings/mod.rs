@@ -1,0 +1,341 @@
+//! What a run says: every figure with its interval, the tax of each cell, the causes named and the doubts.
+
+mod answer;
+mod cell;
+mod pairs;
+mod tax;
+
+use std::collections::BTreeMap;
+
+use record::{Factors, Host, Reading, RunDirectory, WarningKind};
+use serde::{Deserialize, Serialize};
+
+use crate::gather::Gathered;
+use crate::stats::Estimate;
+use crate::{Result, attribution, validity};
+
+pub(crate) use answer::person_name;
+pub(crate) use pairs::Pairs;
+pub(crate) use tax::unlimited;
+
+/// A figure with its interval, or why there is none.
+pub type Figure = Reading<Estimate>;
+
+/// All that a run says; `findings.json`. Units stand in the names; a share is 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Findings {
+    /// The file format.
+    pub schema: u32,
+    /// The way figures are made.
+    pub method: u32,
+    /// The run's name.
+    pub run: String,
+    /// When it began, RFC 3339, UTC.
+    pub started: String,
+    /// The program that measured.
+    pub program: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The level asked for of intervals; each interval says which it reached.
+    pub level: f64,
+    /// Blocks planned: each holds each cell once.
+    pub blocks: u32,
+    /// Trials planned.
+    pub trials_planned: usize,
+    /// Trials sealed: those that the figures are of.
+    pub trials_sealed: usize,
+    /// How to make the trials that are missing, if any are.
+    pub resume: Option<String>,
+    /// The machine.
+    pub host: Host,
+    /// The answer in sentences, the most important first.
+    pub answer: Vec<String>,
+    /// The cells, in the order of the plan.
+    pub cells: Vec<CellFindings>,
+    /// Each cell against what it is compared with, paired within blocks.
+    pub taxes: Vec<Tax>,
+    /// Where the tail of each cell comes from.
+    pub attribution: Vec<Attribution>,
+    /// What is doubted.
+    pub warnings: Vec<FoundWarning>,
+}
+
+/// One thing for each of the five points of a distribution that are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PerQuantile<T> {
+    /// Half are at or below.
+    pub p50: T,
+    /// Nine tenths are at or below.
+    pub p90: T,
+    /// 99 of 100 are at or below.
+    pub p99: T,
+    /// 999 of 1000 are at or below.
+    pub p999: T,
+    /// The largest of a trial.
+    pub max: T,
+}
+
+impl<T> PerQuantile<T> {
+    /// One thing made from each quantile's value.
+    pub(crate) fn make(of: impl Fn(fn(&record::Quantiles) -> u64) -> T) -> Self {
+        Self { p50: of(|q| q.p50), p90: of(|q| q.p90), p99: of(|q| q.p99), p999: of(|q| q.p999), max: of(|q| q.max) }
+    }
+
+    /// Each with its name in files, rising.
+    pub fn named(&self) -> [(&'static str, &T); 5] {
+        [("p50", &self.p50), ("p90", &self.p90), ("p99", &self.p99), ("p999", &self.p999), ("max", &self.max)]
+    }
+}
+
+/// What the trials of one cell say together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CellFindings {
+    /// The cell's id.
+    pub id: String,
+    /// What it is, naming only what varies in the run.
+    pub label: String,
+    /// Its factors.
+    pub factors: Factors,
+    /// Sealed trials of it.
+    pub trials: usize,
+    /// Those of them whose load generator calls its own figures invalid.
+    pub invalid_trials: usize,
+    /// Requests over all its trials.
+    pub requests: Requests,
+    /// Answers a second.
+    pub answered_per_second: Figure,
+    /// From intended to done: what a user waits.
+    pub response_ns: PerQuantile<Figure>,
+    /// From sent to done: what the chain took.
+    pub service_ns: PerQuantile<Figure>,
+    /// The generator's own lag at p99, part of the response time.
+    pub lag_ours_p99_ns: Figure,
+    /// Its sidecars.
+    pub proxies: Costs,
+    /// Its services.
+    pub services: Costs,
+    /// The machine while it was measured.
+    pub node: NodeFindings,
+}
+
+/// Requests of the measured phases, over all trials of a cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Requests {
+    /// Due by the schedule.
+    pub due: u64,
+    /// With a whole response.
+    pub answered: u64,
+    /// With no connection, a broken one, or none within the timeout.
+    pub failed: u64,
+    /// Answered with a status outside 200 to 399.
+    pub error_statuses: u64,
+    /// Without an end before the trial's end.
+    pub censored: u64,
+    /// Failed, answered with an error or censored, of those due; 0 to 1.
+    pub error_rate: f64,
+}
+
+/// What the parts of one role cost: the mean over such parts of a trial, estimated over trials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Costs {
+    /// Thousandths of a core for each 1000 answers a second of the chain: also CPU microseconds a request.
+    pub cpu_millicores_per_1000_rps: Figure,
+    /// Resident memory.
+    pub rss_bytes: Figure,
+    /// Time throttled by the quota in a measured phase, summed over CPUs.
+    pub throttled_ns: Figure,
+    /// Quota periods with throttling in a measured phase.
+    pub throttled_periods: Figure,
+    /// Of the quota periods in which it ran, the share with throttling.
+    pub throttled_period_share: Figure,
+    /// Each part on its own.
+    pub parts: BTreeMap<String, PartCosts>,
+}
+
+/// What one part cost, estimated over trials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartCosts {
+    /// Thousandths of a core in use.
+    pub cpu_millicores: Figure,
+    /// Resident memory.
+    pub rss_bytes: Figure,
+    /// Time throttled by the quota in a measured phase, summed over CPUs.
+    pub throttled_ns: Figure,
+    /// Quota periods with throttling in a measured phase.
+    pub throttled_periods: Figure,
+    /// Time its threads waited for a CPU in each second, summed over threads.
+    pub run_delay_ns_per_s: Figure,
+}
+
+/// The machine in the measured phases of a cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeFindings {
+    /// CPU time that the hypervisor gave to others while we had work.
+    pub steal_share: Figure,
+    /// CPU time idle with I/O pending.
+    pub iowait_share: Figure,
+    /// CPU time in use, by whomever.
+    pub cpu_busy_share: Figure,
+    /// CPU time in soft interrupts: most of the network's work.
+    pub softirq_share: Figure,
+    /// Time in which some task waited for a CPU.
+    pub psi_cpu_some_share: Figure,
+    /// Time in which some task waited for I/O.
+    pub psi_io_some_share: Figure,
+    /// Time in which some task waited for memory.
+    pub psi_memory_some_share: Figure,
+    /// Tasks running or runnable, on average.
+    pub run_queue_length: Figure,
+    /// What the probe itself used, of one core.
+    pub probe_cpu_share: Figure,
+}
+
+/// Why two cells are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaxKind {
+    /// Meshed against unmeshed.
+    Mesh,
+    /// With a CPU limit against the same without.
+    Limit,
+    /// The unmeshed cell against itself: the difference is noise.
+    Aa,
+}
+
+/// A cell against another one, paired within blocks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tax {
+    /// The cell's id.
+    pub cell: String,
+    /// The id of what it is compared with.
+    pub baseline: String,
+    /// Why they are compared.
+    pub kind: TaxKind,
+    /// Pairs of trials, one for each block that holds both.
+    pub pairs: usize,
+    /// Of the response times.
+    pub response_ns: PerQuantile<TaxAt>,
+    /// Of the service times.
+    pub service_ns: PerQuantile<TaxAt>,
+}
+
+/// A tax at one quantile.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaxAt {
+    /// What is added, in nanoseconds.
+    pub difference: Estimate,
+    /// How many times as long.
+    pub ratio: Estimate,
+    /// What is added for each hop, in nanoseconds.
+    pub per_hop: Estimate,
+}
+
+/// What slow requests coincide with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The load generator itself was late.
+    Generator,
+    /// A proxy had used up its CPU quota.
+    Throttling,
+    /// The hypervisor had taken a CPU away.
+    Steal,
+    /// None of those that were looked at.
+    Unexplained,
+}
+
+impl Cause {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Generator => "generator",
+            Self::Throttling => "throttling",
+            Self::Steal => "steal",
+            Self::Unexplained => "unexplained",
+        }
+    }
+}
+
+/// A share of a cell's tail: of the time that requests took above the quiet level.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attribution {
+    /// The cell's id.
+    pub cell: String,
+    /// What it coincides with.
+    pub cause: Cause,
+    /// The share, 0 to 1.
+    pub share_of_tail: Estimate,
+    /// What it rests on, with its figures.
+    pub evidence: String,
+}
+
+/// A doubt, and what it is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FoundWarning {
+    /// The trial it is about; absent where it is about the whole run or a cell.
+    pub trial: Option<String>,
+    /// The cell it is about; absent where it is about the whole run.
+    pub cell: Option<String>,
+    /// What is doubted.
+    pub kind: WarningKind,
+    /// What was seen, with its figures.
+    pub evidence: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Findings {
+    /// A cell by its id.
+    pub fn cell(&self, id: &str) -> Option<&CellFindings> {
+        self.cells.iter().find(|c| c.id == id)
+    }
+
+    pub(crate) fn of(gathered: &Gathered, dir: &RunDirectory) -> Self {
+        let run = &gathered.run;
+        let cells: Vec<CellFindings> = run.cells.iter().map(|c| cell::of(gathered, c)).collect();
+        let (taxes, mut warnings) = tax::all(gathered);
+        warnings.extend(validity::warnings(gathered));
+        let attribution = attribution::of(gathered, &taxes);
+        let complete = gathered.trials.len() >= run.trials.len();
+        let mut findings = Self {
+            schema: record::SCHEMA,
+            method: run.method,
+            run: run.id.clone(),
+            started: run.started.clone(),
+            program: run.program.clone(),
+            scenario: run.scenario.clone(),
+            level: run.level,
+            blocks: run.repeats,
+            trials_planned: run.trials.len(),
+            trials_sealed: gathered.trials.len(),
+            resume: (!complete).then(|| format!("meshtax resume {}", dir.path().display())),
+            host: run.host.clone(),
+            answer: Vec::new(),
+            cells,
+            taxes,
+            attribution,
+            warnings,
+        };
+        findings.answer = answer::sentences(&findings);
+        findings
+    }
+}
+
+/// Explains a run from its directory and nothing else.
+///
+/// Trials that are missing (the run was cut off) are counted and said; the figures are of those sealed.
+///
+/// # Errors
+/// When the directory cannot be read or does not hold together, or holds no sealed trial.
+pub fn findings(dir: &RunDirectory) -> Result<Findings> {
+    Ok(Findings::of(&Gathered::read(dir)?, dir))
+}

@@ -1,0 +1,149 @@
+//! Reads each sealed trial once, several at a time, and keeps of it what the findings and the charts need.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use record::{Histogram, Interval, Phase, Quantiles, Run, RunDirectory, Trial};
+
+use crate::usage::{Gathering, Span, Usage};
+use crate::{Error, Result};
+
+/// One window of the measured phase, without its histograms (which would be megabytes each).
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    pub(crate) span: Span,
+    /// Response times of the requests that ended in it: bucket values and counts, rising.
+    pub(crate) response: Vec<(u64, u64)>,
+    pub(crate) p50_ns: u64,
+    pub(crate) p99_ns: u64,
+    pub(crate) max_ns: u64,
+    /// The generator's own lag, summed over requests.
+    pub(crate) lag_ours_ns: f64,
+}
+
+/// A sealed trial, read.
+#[derive(Clone, Debug)]
+pub(crate) struct TrialData {
+    pub(crate) trial: Trial,
+    pub(crate) measured: Span,
+    pub(crate) response: Quantiles,
+    pub(crate) service: Quantiles,
+    pub(crate) lag_ours: Quantiles,
+    /// All response times: bucket values and counts, rising.
+    pub(crate) response_buckets: Vec<(u64, u64)>,
+    /// Requests with a response time.
+    pub(crate) ended: u64,
+    /// Answers a second that came in the measured phase.
+    pub(crate) answered_per_second: f64,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) usage: Usage,
+}
+
+impl TrialData {
+    fn read(dir: &RunDirectory, run: &Run, id: &str) -> Result<Self> {
+        let trial = dir.trial(id)?;
+        if trial.method != run.method {
+            return Err(Error::MixedMethods { trial: trial.id, found: trial.method, expected: run.method });
+        }
+        if run.cell(&trial.cell).is_none() {
+            return Err(Error::UnknownCell { trial: trial.id, cell: trial.cell });
+        }
+        let Some(phase) = trial.phase(Phase::Measure) else {
+            return Err(Error::NotMeasured { trial: trial.id });
+        };
+        let measured = Span { start_ns: phase.start_ns, end_ns: phase.end_ns };
+
+        let (mut response, mut service, mut lag_ours) = (Histogram::new(), Histogram::new(), Histogram::new());
+        let mut windows = Vec::new();
+        let mut answered = 0.0;
+        for interval in dir.intervals(id)? {
+            let interval = interval?;
+            // By when they came, whatever their phase: that is what the proxies worked on meanwhile.
+            let span = Span { start_ns: interval.start_ns, end_ns: interval.start_ns + interval.length_ns };
+            answered += interval.outcomes.answered_total() as f64 * span.share_within(&measured);
+            if interval.phase != Phase::Measure {
+                continue;
+            }
+            response.add(&interval.response)?;
+            service.add(&interval.service)?;
+            lag_ours.add(&interval.lag_ours)?;
+            windows.push(Window::of(&interval));
+        }
+        let mut gathering = Gathering::default();
+        for sample in dir.samples(id)? {
+            gathering.take(&sample?);
+        }
+        Ok(Self {
+            measured,
+            response: Quantiles::from(&response),
+            service: Quantiles::from(&service),
+            lag_ours: Quantiles::from(&lag_ours),
+            response_buckets: response.buckets().collect(),
+            ended: response.count(),
+            answered_per_second: answered / (measured.end_ns.saturating_sub(measured.start_ns).max(1) as f64 / 1e9),
+            windows,
+            usage: gathering.finish(&trial, &run.host, measured),
+            trial,
+        })
+    }
+}
+
+impl Window {
+    fn of(interval: &Interval) -> Self {
+        Self {
+            span: Span { start_ns: interval.start_ns, end_ns: interval.start_ns + interval.length_ns },
+            response: interval.response.buckets().collect(),
+            p50_ns: interval.response.quantile(0.5),
+            p99_ns: interval.response.quantile(0.99),
+            max_ns: interval.response.max(),
+            lag_ours_ns: interval.lag_ours.mean() * interval.lag_ours.count() as f64,
+        }
+    }
+}
+
+/// A run and its sealed trials, in the order of the plan.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub(crate) run: Run,
+    pub(crate) trials: Vec<TrialData>,
+}
+
+impl Gathered {
+    /// Reads all sealed trials.
+    pub(crate) fn read(dir: &RunDirectory) -> Result<Self> {
+        let run = dir.run()?;
+        let ids: Vec<&str> = run.trials.iter().map(|t| t.id.as_str()).filter(|id| dir.is_sealed(id)).collect();
+        if ids.is_empty() {
+            return Err(Error::NothingMeasured { path: dir.path().to_owned(), planned: run.trials.len() });
+        }
+        let next = AtomicUsize::new(0);
+        let read: Vec<Mutex<Option<Result<TrialData>>>> = ids.iter().map(|_| Mutex::new(None)).collect();
+        let readers = std::thread::available_parallelism().map_or(1, usize::from).min(ids.len());
+        std::thread::scope(|scope| {
+            for _ in 0..readers {
+                scope.spawn(|| {
+                    while let Some((id, slot)) = {
+                        let i = next.fetch_add(1, Ordering::Relaxed);
+                        ids.get(i).zip(read.get(i))
+                    } {
+                        let trial = TrialData::read(dir, &run, id);
+                        if let Ok(mut slot) = slot.lock() {
+                            *slot = Some(trial);
+                        }
+                    }
+                });
+            }
+        });
+        let lost = || Error::ReaderLost { path: dir.path().to_owned() };
+        let trials = read
+            .into_iter()
+            .map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(|| Err(lost())))
+            .collect::<Result<_>>()?;
+        Ok(Self { run, trials })
+    }
+
+    /// The trials of one cell.
+    pub(crate) fn of_cell<'a>(&'a self, cell: &'a str) -> impl Iterator<Item = &'a TrialData> + 'a {
+        self.trials.iter().filter(move |t| t.trial.cell == cell)
+    }
+}

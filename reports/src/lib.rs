@@ -1,0 +1,25 @@
+//! Explains: a run directory becomes estimates and findings, and these become text, tables and a page.
+
+mod attribution;
+pub mod csv;
+mod error;
+mod figure;
+mod findings;
+mod gather;
+pub mod html;
+pub mod json;
+pub mod markdown;
+mod plot;
+pub mod schemas;
+pub mod stats;
+mod tables;
+pub mod text;
+mod usage;
+mod validity;
+
+pub use error::{Error, Result};
+pub use findings::{
+    Attribution, Cause, CellFindings, Costs, Figure, Findings, FoundWarning, NodeFindings, PartCosts, PerQuantile,
+    Requests, Tax, TaxAt, TaxKind, findings,
+};
+pub use stats::Estimate;

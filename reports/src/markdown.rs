@@ -1,0 +1,114 @@
+//! The findings as Markdown, for a pull request or a wiki.
+
+use std::fmt::Write as _;
+
+use record::Reading;
+
+use crate::figure;
+use crate::findings::Findings;
+use crate::tables::{self, Entry, Table};
+
+/// The findings as Markdown with pipe tables.
+pub fn render(findings: &Findings) -> String {
+    let f = findings;
+    let mut page = format!("# meshtax: {}\n\n", escaped(&f.scenario));
+    if let Some(cut_off) = tables::cut_off(f) {
+        let _ = writeln!(page, "**{}**\n", escaped(&cut_off));
+    }
+    for sentence in &f.answer {
+        let _ = writeln!(page, "- {}", escaped(sentence));
+    }
+    if let Some(confidence) = tables::confidence(f) {
+        let _ = writeln!(page, "\n{}", escaped(&confidence));
+    }
+    let _ = writeln!(
+        page,
+        "\nRun {}: {} of {} trials in {} blocks, begun {}, by {}.",
+        escaped(&f.run),
+        f.trials_sealed,
+        f.trials_planned,
+        f.blocks,
+        escaped(&f.started),
+        escaped(&f.program)
+    );
+    let doubts = tables::doubts(f);
+    if !doubts.is_empty() {
+        page.push_str("\n## Doubts\n\n");
+    }
+    for doubt in doubts {
+        let _ = writeln!(page, "- {} (try: {})", escaped(&doubt.evidence()), escaped(&doubt.first.remedy));
+    }
+    table(&mut page, &tables::response(f));
+    for tax in tables::taxes(f) {
+        table(&mut page, &tables::tax(f, tax));
+    }
+    table(&mut page, &tables::service(f));
+    for t in [tables::proxies(f), tables::attribution(f)].into_iter().flatten() {
+        table(&mut page, &t);
+    }
+    table(&mut page, &tables::node(f));
+    table(&mut page, &tables::requests(f));
+    page.push_str("\n## How to read it\n\n");
+    for line in tables::how_to_read(f) {
+        let _ = writeln!(page, "{}\n", escaped(&line));
+    }
+    page
+}
+
+/// Text that stays text: no mark-up, no HTML, no cell or line ends of its own.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '|' | '*' | '_' | '`' | '\\' | '#' | '!' | '[' | ']' | '~' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn table(page: &mut String, table: &Table) {
+    let _ = write!(page, "\n## {}\n\n| {} |", escaped(&table.caption), escaped(table.of));
+    for column in &table.columns {
+        let unit = if column.unit.is_empty() { String::new() } else { format!(", {}", column.unit) };
+        let _ = write!(page, " {}{unit} |", escaped(column.head));
+    }
+    page.push_str("\n|---|");
+    page.push_str(&"--:|".repeat(table.columns.len()));
+    page.push('\n');
+    for row in &table.rows {
+        let _ = write!(page, "| {} |", escaped(&row.head));
+        for (entry, column) in row.entries.iter().zip(&table.columns) {
+            let text = match entry {
+                Entry::Figure(Reading::Seen(e)) => figure::with_interval(e, column.factor),
+                Entry::Figure(Reading::Absent { absent }) => format!("n/a ({absent})"),
+                Entry::Count(n) => n.to_string(),
+                Entry::Plain(value) => figure::digits(value * column.factor),
+                Entry::Words(words) => words.clone(),
+            };
+            let _ = write!(page, " {} |", escaped(&text));
+        }
+        page.push('\n');
+    }
+    page.push('\n');
+    for note in table.notes().iter().filter(|n| !n.starts_with("n/a")) {
+        let _ = writeln!(page, "{}", escaped(note));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_become_mark_up() {
+        assert_eq!(escaped("<b>|x|\n# [a](b)"), "&lt;b&gt;\\|x\\| \\# \\[a\\](b)");
+    }
+}

@@ -1,0 +1,155 @@
+//! Charts as SVG whose colours the page chooses, so that one drawing is readable in light and in dark.
+//!
+//! The drawing library knows fixed colours only. Each role gets a colour that nothing else has, and the
+//! finished text is rewritten to the style's variables.
+
+mod axis;
+mod quantiles;
+mod tax;
+mod timeline;
+
+use plotters::prelude::*;
+
+use crate::{Error, Result};
+
+pub(crate) use quantiles::{Curve, quantiles};
+pub(crate) use tax::{Bar, taxes};
+pub(crate) use timeline::timeline;
+
+/// How many series have a colour of their own; further ones begin anew.
+pub(crate) const SERIES: usize = 8;
+
+const INK: RGBColor = RGBColor(1, 1, 1);
+const FAINT: RGBColor = RGBColor(2, 2, 2);
+const THROTTLED: RGBColor = RGBColor(4, 0, 1);
+const STOLEN: RGBColor = RGBColor(4, 0, 2);
+
+fn series(k: usize) -> RGBColor {
+    RGBColor(3, 0, (k % SERIES) as u8)
+}
+
+/// A drawing of one chart, by its name in errors.
+struct Sheet {
+    chart: &'static str,
+    width: u32,
+    height: u32,
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+impl Sheet {
+    /// Draws, and hands back the SVG with the style's variables for colours. `alt` is what the chart shows, for
+    /// those who do not see it; it is escaped here.
+    fn draw(&self, alt: &str, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {
+        let mut svg = String::new();
+        {
+            let area = SVGBackend::with_string(&mut svg, (self.width, self.height)).into_drawing_area();
+            let failed = |message: String| Error::Chart { chart: self.chart, message };
+            draw(&area).map_err(|Failed(message)| failed(message))?;
+            area.present().map_err(|e| failed(e.to_string()))?;
+        }
+        Ok(themed(&svg, alt))
+    }
+}
+
+/// What the drawing library said; its own error type is generic over the backend's.
+struct Failed(String);
+
+impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for Failed {
+    fn from(e: DrawingAreaErrorKind<E>) -> Self {
+        Self(e.to_string())
+    }
+}
+
+type Drawn = std::result::Result<(), Failed>;
+
+fn themed(svg: &str, alt: &str) -> String {
+    let mut svg = svg.to_owned();
+    let mut paint = |color: RGBColor, style: &str| {
+        let RGBColor(r, g, b) = color;
+        let hex = format!("#{r:02X}{g:02X}{b:02X}");
+        for property in ["fill", "stroke"] {
+            svg = svg.replace(&format!("{property}=\"{hex}\""), &format!("style=\"{property}:{style}\""));
+        }
+    };
+    paint(INK, "currentColor");
+    paint(FAINT, "var(--faint)");
+    paint(THROTTLED, "var(--throttled)");
+    paint(STOLEN, "var(--stolen)");
+    for k in 0..SERIES {
+        paint(series(k), &format!("var(--s{k})"));
+    }
+    let alt = alt.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
+    svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{alt}\" "), 1)
+}
+
+/// The text of all charts; the drawing library makes it 1.24 times smaller than it is told.
+fn text_style<'a>() -> TextStyle<'a> {
+    ("sans-serif", 13.0 * 1.24).into_font().color(&INK)
+}
+
+/// The marks of an axis of logarithms between two values: 1, 2 and 5 of each decade, the decades alone where
+/// these are many, and finer ones where the range is short.
+fn log_marks(low: f64, high: f64) -> Vec<f64> {
+    const STEPS: [&[f64]; 3] = [&[1.0], &[1.0, 2.0, 5.0], &[1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0]];
+    let marks = |steps: &[f64]| -> Vec<f64> {
+        ((low.floor() as i32)..=(high.ceil() as i32))
+            .flat_map(|d| steps.iter().map(move |s| f64::from(d) + s.log10()))
+            .filter(|m| (low - 1e-9..=high + 1e-9).contains(m))
+            .collect()
+    };
+    let coarse = if high - low > 3.2 { 0 } else { 1 };
+    let found = marks(STEPS[coarse]);
+    // An axis with one mark on it tells no scale.
+    if found.len() < 3 { marks(STEPS[2]) } else { found }
+}
+
+/// Times in milliseconds on an axis: as short as can be.
+fn short_ms(ms: f64) -> String {
+    if ms == 0.0 {
+        return "0".to_owned();
+    }
+    let decimals = (2.0 - ms.abs().log10().floor()).clamp(0.0, 6.0) as usize;
+    let text = format!("{ms:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// The range of logarithms (base 10) that holds all the values, in milliseconds, with a little air.
+fn log_range(values_ns: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (low, high) = values_ns
+        .filter(|v| *v > 0.0)
+        .map(|v| (v / 1e6).log10())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    if low > high { (-1.0, 1.0) } else { (low - 0.08, high + 0.08) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_of_logarithms_is_marked_at_round_values() {
+        let ms: Vec<String> = log_marks(-0.8, 1.1).into_iter().map(|m| short_ms(10f64.powf(m))).collect();
+        assert_eq!(ms, ["0.2", "0.5", "1", "2", "5", "10"]);
+        assert_eq!(log_marks(-2.0, 2.0).len(), 5);
+        // 0.4, 0.5 and 0.6 between 0.32 and 0.63.
+        assert_eq!(log_marks(-0.5, -0.2).len(), 3);
+    }
+
+    #[test]
+    fn colours_become_the_styles_and_names_stay_text() {
+        let svg = "<svg width=\"1\"><text fill=\"#010101\">a</text><line stroke=\"#030002\"/></svg>";
+        let themed = themed(svg, "a \"<b>\"");
+        assert_eq!(
+            themed,
+            "<svg role=\"img\" aria-label=\"a &quot;&lt;b&gt;&quot;\" width=\"1\"><text style=\"fill:currentColor\">a</text>\
+             <line style=\"stroke:var(--s2)\"/></svg>"
+        );
+    }
+
+    #[test]
+    fn nothing_to_show_still_has_an_axis() {
+        assert_eq!(log_range(std::iter::empty()), (-1.0, 1.0));
+        assert_eq!(log_range([0.0].into_iter()), (-1.0, 1.0));
+    }
+}

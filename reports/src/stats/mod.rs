@@ -1,0 +1,8 @@
+//! Pure numbers: estimates over independent trials, and what chance alone would do.
+
+mod estimate;
+mod shift;
+mod signed_rank;
+
+pub use estimate::{Estimate, Scale};
+pub(crate) use shift::{Track, chance_of};

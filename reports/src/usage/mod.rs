@@ -1,0 +1,321 @@
+//! Two samples make a rate: what a trial's parts and its machine used in the measured phase, never stored.
+
+mod track;
+
+use std::collections::BTreeMap;
+
+use record::{CpuTimes, Host, Part, PressureSample, Reading, Role, Sample, Trial};
+
+use track::Track;
+pub(crate) use track::{Span, Step};
+
+/// What one part of a trial used while measured.
+#[derive(Clone, Debug)]
+pub(crate) struct PartUsage {
+    pub(crate) role: Role,
+    /// Cores in use, on average.
+    pub(crate) cores: Reading<f64>,
+    /// Resident memory, on average.
+    pub(crate) rss_bytes: Reading<f64>,
+    /// Time throttled by its quota, summed over CPUs.
+    pub(crate) throttled_ns: Reading<f64>,
+    /// Quota periods in which it was throttled.
+    pub(crate) throttled_periods: Reading<f64>,
+    /// Of the quota periods in which it ran, the share in which it was throttled.
+    pub(crate) throttled_period_share: Reading<f64>,
+    /// Time its threads were runnable without a CPU, for each second (may exceed 1 s with many threads).
+    pub(crate) run_delay_ns_per_s: Reading<f64>,
+}
+
+/// The busy share, unless our own parts alone were busier: /proc/stat is sampled at the kernel's tick, and work that
+/// comes in step with the tick (500 requests a second, say) goes unseen. Their own clocks count every nanosecond.
+fn credible(busy: Reading<f64>, ours: f64) -> Reading<f64> {
+    /// Above what one tick more or less makes of a trial of a second.
+    const DOUBT: f64 = 0.02;
+    match busy {
+        Reading::Seen(share) if share + DOUBT < ours => Reading::absent(format!(
+            "the tick counter says {:.1} %, and the trial's own parts alone used {:.1} %: work in step with the tick goes unseen",
+            share * 100.0,
+            ours * 100.0
+        )),
+        other => other,
+    }
+}
+
+/// What the machine did while measured.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeUsage {
+    pub(crate) steal_share: Reading<f64>,
+    pub(crate) iowait_share: Reading<f64>,
+    pub(crate) cpu_busy_share: Reading<f64>,
+    pub(crate) softirq_share: Reading<f64>,
+    pub(crate) psi_cpu_some_share: Reading<f64>,
+    pub(crate) psi_io_some_share: Reading<f64>,
+    pub(crate) psi_memory_some_share: Reading<f64>,
+    pub(crate) run_queue_length: Reading<f64>,
+    pub(crate) probe_cores: Reading<f64>,
+    /// The latest that a round of the probe began, and the rounds it missed.
+    pub(crate) probe_late_ns: u64,
+    pub(crate) probe_missed: u64,
+}
+
+/// Everything that the samples of a trial tell.
+#[derive(Clone, Debug)]
+pub(crate) struct Usage {
+    pub(crate) parts: BTreeMap<String, PartUsage>,
+    pub(crate) node: NodeUsage,
+    /// Rises of the throttled time of every sidecar.
+    pub(crate) throttling: Reading<Vec<Step>>,
+    /// Rises of the stolen time, in nanoseconds over all CPUs.
+    pub(crate) steal: Reading<Vec<Step>>,
+}
+
+#[derive(Debug, Default)]
+struct PartTracks {
+    run_ns: Track,
+    ticks: Track,
+    rss_bytes: Track,
+    run_delay_ns: Track,
+    usage_ns: Track,
+    periods: Track,
+    throttled_periods: Track,
+    throttled_ns: Track,
+}
+
+/// The counters of a trial by what they count, filled sample by sample.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    parts: BTreeMap<String, PartTracks>,
+    all_ticks: Track,
+    busy_ticks: Track,
+    steal_ticks: Track,
+    iowait_ticks: Track,
+    softirq_ticks: Track,
+    psi: [Track; 3],
+    running: Track,
+    probe_cpu_ns: Track,
+    probe_missed: Track,
+    probe_late: Track,
+}
+
+fn field(times: &Reading<CpuTimes>, name: &str, pick: impl Fn(&CpuTimes) -> Option<u64>) -> Reading<u64> {
+    match times {
+        Reading::Seen(t) => {
+            pick(t).map_or_else(|| Reading::absent(format!("this kernel has no {name}")), Reading::Seen)
+        }
+        Reading::Absent { absent } => Reading::absent(absent.as_str()),
+    }
+}
+
+fn busy(t: &CpuTimes) -> u64 {
+    // Guests are inside user and nice already; a stolen tick was used by others, and not by this machine.
+    let CpuTimes {
+        user_ticks,
+        nice_ticks,
+        system_ticks,
+        idle_ticks: _,
+        iowait_ticks: _,
+        irq_ticks,
+        softirq_ticks,
+        steal_ticks: _,
+        guest_ticks: _,
+        guest_nice_ticks: _,
+    } = t;
+    user_ticks + nice_ticks + system_ticks + irq_ticks.unwrap_or(0) + softirq_ticks.unwrap_or(0)
+}
+
+fn all(t: &CpuTimes) -> u64 {
+    busy(t) + t.idle_ticks + t.iowait_ticks.unwrap_or(0) + t.steal_ticks.unwrap_or(0)
+}
+
+fn some_total(pressure: &Reading<PressureSample>) -> Reading<u64> {
+    match pressure {
+        Reading::Seen(p) => p.some.map_or_else(
+            || Reading::absent("the pressure file has no 'some' line"),
+            |line| Reading::Seen(line.total_us),
+        ),
+        Reading::Absent { absent } => Reading::absent(absent.as_str()),
+    }
+}
+
+impl Gathering {
+    /// Takes one sample in.
+    pub(crate) fn take(&mut self, sample: &Sample) {
+        let at = u64::midpoint(sample.before_ns, sample.after_ns);
+        let cpu = &sample.node.cpu;
+        self.all_ticks.note(at, &field(cpu, "CPU times", |t| Some(all(t))));
+        self.busy_ticks.note(at, &field(cpu, "CPU times", |t| Some(busy(t))));
+        self.steal_ticks.note(at, &field(cpu, "steal counter", |t| t.steal_ticks));
+        self.iowait_ticks.note(at, &field(cpu, "iowait counter", |t| t.iowait_ticks));
+        self.softirq_ticks.note(at, &field(cpu, "softirq counter", |t| t.softirq_ticks));
+        let pressures = [&sample.node.psi_cpu, &sample.node.psi_io, &sample.node.psi_memory];
+        for (track, pressure) in self.psi.iter_mut().zip(pressures) {
+            track.note(at, &some_total(pressure));
+        }
+        self.running.note(at, &sample.node.procs_running);
+        self.probe_cpu_ns.note(at, &Reading::Seen(sample.own.cpu_ns));
+        self.probe_missed.note(at, &Reading::Seen(sample.own.missed_rounds));
+        self.probe_late.note(at, &Reading::Seen(sample.own.late_ns));
+        for (name, p) in &sample.processes {
+            let tracks = self.parts.entry(name.clone()).or_default();
+            let ticks = match (&p.user_ticks, &p.system_ticks) {
+                (Reading::Seen(user), Reading::Seen(system)) => Reading::Seen(user + system),
+                (Reading::Absent { absent }, _) | (_, Reading::Absent { absent }) => Reading::absent(absent.as_str()),
+            };
+            tracks.run_ns.note(p.read_ns, &p.run_ns);
+            tracks.ticks.note(p.read_ns, &ticks);
+            tracks.rss_bytes.note(p.read_ns, &p.rss_bytes);
+            tracks.run_delay_ns.note(p.read_ns, &p.run_delay_ns);
+        }
+        for (name, c) in &sample.cgroups {
+            let tracks = self.parts.entry(name.clone()).or_default();
+            tracks.usage_ns.note(c.read_ns, &c.usage_ns);
+            tracks.periods.note(c.read_ns, &c.periods);
+            tracks.throttled_periods.note(c.read_ns, &c.throttled_periods);
+            tracks.throttled_ns.note(c.read_ns, &c.throttled_ns);
+        }
+    }
+
+    /// What it all comes to in the measured phase.
+    pub(crate) fn finish(self, trial: &Trial, host: &Host, measured: Span) -> Usage {
+        let ns_per_tick = 1e9 / host.clock_ticks_per_second.max(1) as f64;
+        let unwatched = PartTracks::default();
+        let of = |part: &Part| {
+            let tracks = self.parts.get(&part.name).unwrap_or(&unwatched);
+            (part.name.clone(), tracks.usage(part, measured, ns_per_tick))
+        };
+        let parts: BTreeMap<String, PartUsage> = trial.parts.iter().map(of).collect();
+        let mut node = self.node(host, measured);
+        let ours: f64 = parts.values().filter_map(|p| p.cores.seen()).sum();
+        node.cpu_busy_share = credible(node.cpu_busy_share, ours / host.cpus_online.len().max(1) as f64);
+        Usage {
+            parts,
+            node,
+            throttling: self.throttling(trial, measured),
+            steal: match steal_unknown(host) {
+                Some(reason) => Reading::absent(reason),
+                None => self.steal_ticks.rise(measured).map(|_| {
+                    let in_ns = |s: Step| Step { by: (s.by as f64 * ns_per_tick) as u64, ..s };
+                    self.steal_ticks.steps(measured).into_iter().map(in_ns).collect()
+                }),
+            },
+        }
+    }
+
+    fn throttling(&self, trial: &Trial, measured: Span) -> Reading<Vec<Step>> {
+        let mut steps = Vec::new();
+        let mut reason = Reading::absent("no proxies in this cell");
+        let mut any = false;
+        for part in trial.parts.iter().filter(|p| p.role == Role::Sidecar) {
+            let Some(tracks) = self.parts.get(&part.name) else { continue };
+            match tracks.throttled_ns.rise(measured) {
+                Reading::Seen(_) => {
+                    any = true;
+                    steps.extend(tracks.throttled_ns.steps(measured));
+                }
+                Reading::Absent { absent } => reason = Reading::absent(cgroup_reason(part, &absent)),
+            }
+        }
+        if any { Reading::Seen(steps) } else { reason }
+    }
+
+    fn node(&self, host: &Host, measured: Span) -> NodeUsage {
+        let share = |ticks: &Track| match (ticks.rise(measured), self.all_ticks.rise(measured)) {
+            (Reading::Seen((some, _)), Reading::Seen((all, _))) if all > 0 => Reading::Seen(some as f64 / all as f64),
+            (Reading::Seen(_), Reading::Seen(_)) => Reading::absent("no CPU tick passed while measuring"),
+            (Reading::Absent { absent }, _) | (_, Reading::Absent { absent }) => Reading::absent(absent),
+        };
+        // Microseconds stalled for each nanosecond that passed.
+        let stalled = |track: &Track| track.per_ns(measured).map(|v| v * 1e3);
+        NodeUsage {
+            steal_share: match steal_unknown(host) {
+                Some(reason) => Reading::absent(reason),
+                None => share(&self.steal_ticks),
+            },
+            iowait_share: share(&self.iowait_ticks),
+            cpu_busy_share: share(&self.busy_ticks),
+            softirq_share: share(&self.softirq_ticks),
+            psi_cpu_some_share: stalled(&self.psi[0]),
+            psi_io_some_share: stalled(&self.psi[1]),
+            psi_memory_some_share: stalled(&self.psi[2]),
+            run_queue_length: self.running.mean(measured),
+            probe_cores: self.probe_cpu_ns.per_ns(measured),
+            probe_late_ns: self.probe_late.inside(measured).map(|(_, late)| late).max().unwrap_or(0),
+            probe_missed: self.probe_missed.rise(measured).seen().map_or(0, |(by, _)| *by),
+        }
+    }
+}
+
+impl PartTracks {
+    fn usage(&self, part: &Part, measured: Span, ns_per_tick: f64) -> PartUsage {
+        // The cgroup counts children and ended threads too; ticks are coarse and come last.
+        let by_ticks = || self.ticks.per_ns(measured).map(|v| v * ns_per_tick);
+        let cores = [self.usage_ns.per_ns(measured), self.run_ns.per_ns(measured)]
+            .into_iter()
+            .find(|r| r.seen().is_some())
+            .unwrap_or_else(by_ticks);
+        let of_cgroup = |reading: Reading<f64>| match reading {
+            Reading::Absent { absent } => Reading::absent(cgroup_reason(part, &absent)),
+            seen @ Reading::Seen(_) => seen,
+        };
+        let throttled_period_share = match (self.throttled_periods.rise(measured), self.periods.rise(measured)) {
+            (Reading::Seen(_), Reading::Seen((0, _))) => Reading::Seen(0.0),
+            (Reading::Seen((some, _)), Reading::Seen((all, _))) => Reading::Seen(some as f64 / all as f64),
+            (Reading::Absent { absent }, _) | (_, Reading::Absent { absent }) => Reading::absent(absent),
+        };
+        PartUsage {
+            role: part.role,
+            cores,
+            rss_bytes: self.rss_bytes.mean(measured),
+            throttled_ns: of_cgroup(self.throttled_ns.total(measured)),
+            throttled_periods: of_cgroup(self.throttled_periods.total(measured)),
+            throttled_period_share: of_cgroup(throttled_period_share),
+            run_delay_ns_per_s: self.run_delay_ns.per_ns(measured).map(|v| v * 1e9),
+        }
+    }
+}
+
+/// A part without a cgroup of its own has no throttling to show, and its record says why.
+fn cgroup_reason(part: &Part, otherwise: &str) -> String {
+    part.cgroup.reason().unwrap_or(otherwise).to_owned()
+}
+
+/// Why this machine's steal counter means nothing, if so: a guest that is not told shows zero.
+fn steal_unknown(host: &Host) -> Option<String> {
+    match &host.steal_known {
+        Reading::Seen(true) => None,
+        Reading::Seen(false) => Some("this machine is not told what the hypervisor takes away".to_owned()),
+        Reading::Absent { absent } => Some(absent.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_not_less_busy_than_our_own_parts() {
+        assert_eq!(credible(Reading::Seen(0.20), 0.21), Reading::Seen(0.20));
+        let said = credible(Reading::Seen(0.008), 0.19);
+        assert!(said.reason().unwrap().contains("0.8 %") && said.reason().unwrap().contains("19.0 %"), "{said:?}");
+        let absent = Reading::absent("no /proc/stat");
+        assert_eq!(credible(absent.clone(), 0.5), absent);
+    }
+
+    #[test]
+    fn guests_are_not_counted_twice_and_stolen_time_is_not_busy() {
+        let t = CpuTimes {
+            user_ticks: 10,
+            nice_ticks: 1,
+            system_ticks: 5,
+            idle_ticks: 70,
+            iowait_ticks: Some(4),
+            irq_ticks: Some(1),
+            softirq_ticks: Some(2),
+            steal_ticks: Some(7),
+            guest_ticks: Some(6),
+            guest_nice_ticks: Some(1),
+        };
+        assert_eq!((busy(&t), all(&t)), (19, 100));
+    }
+}

@@ -1,0 +1,168 @@
+//! A counter or gauge, sample by sample, and what it did over a stretch of time.
+
+use record::Reading;
+
+/// A stretch of time on CLOCK_MONOTONIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start_ns: u64,
+    pub(crate) end_ns: u64,
+}
+
+impl Span {
+    /// The share of it that lies within another, 0 to 1.
+    pub(crate) fn share_within(&self, other: &Span) -> f64 {
+        let shared = self.end_ns.min(other.end_ns).saturating_sub(self.start_ns.max(other.start_ns));
+        let length = self.end_ns.saturating_sub(self.start_ns);
+        if length == 0 { 0.0 } else { shared as f64 / length as f64 }
+    }
+
+    fn holds(&self, at_ns: u64) -> bool {
+        (self.start_ns..=self.end_ns).contains(&at_ns)
+    }
+
+    pub(crate) fn overlaps(&self, other: &Span) -> bool {
+        self.start_ns < other.end_ns && other.start_ns < self.end_ns
+    }
+}
+
+/// A rise of a counter between two samples next to one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// From the one sample to the other.
+    pub(crate) span: Span,
+    /// By how much.
+    pub(crate) by: u64,
+}
+
+/// What a counter showed, sample by sample.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Track {
+    points: Vec<(u64, u64)>,
+    reason: Option<String>,
+}
+
+impl Track {
+    pub(super) fn note(&mut self, at_ns: u64, value: &Reading<u64>) {
+        match value {
+            Reading::Seen(v) => self.points.push((at_ns, *v)),
+            Reading::Absent { absent } => self.reason = Some(absent.clone()),
+        }
+    }
+
+    pub(super) fn inside(&self, span: Span) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.points.iter().copied().filter(move |(at, _)| span.holds(*at))
+    }
+
+    /// Why there is no figure of it.
+    fn missing<T>(&self) -> Reading<T> {
+        let fallback = if self.points.is_empty() { "not watched" } else { "fewer than two samples while measuring" };
+        Reading::absent(self.reason.as_deref().unwrap_or(fallback))
+    }
+
+    /// By how much the counter rose between the first and the last sample inside, and in what time.
+    pub(super) fn rise(&self, span: Span) -> Reading<(u64, u64)> {
+        let (mut first, mut last) = (None, None);
+        for (at, value) in self.inside(span) {
+            if let Some((_, before)) = last
+                && value < before
+            {
+                return Reading::absent(format!("the counter went backwards, from {before} to {value}"));
+            }
+            first = first.or(Some((at, value)));
+            last = Some((at, value));
+        }
+        match (first, last) {
+            (Some((from, low)), Some((to, high))) if to > from => Reading::Seen((high - low, to - from)),
+            _ => self.missing(),
+        }
+    }
+
+    pub(super) fn total(&self, span: Span) -> Reading<f64> {
+        // The samples inside end up to a round short of the phase on either side.
+        self.rise(span).map(|(by, over)| match (self.at(span.start_ns), self.at(span.end_ns)) {
+            (Some(low), Some(high)) => high - low,
+            _ => by as f64 * span.end_ns.saturating_sub(span.start_ns) as f64 / over as f64,
+        })
+    }
+
+    /// The counter at a moment between two samples, on the line between them; none before the first or after the
+    /// last.
+    fn at(&self, ns: u64) -> Option<f64> {
+        let after = self.points.iter().position(|(at, _)| *at >= ns)?;
+        let (to, high) = self.points[after];
+        if to == ns {
+            return Some(high as f64);
+        }
+        let (from, low) = *self.points.get(after.checked_sub(1)?)?;
+        let share = (ns - from) as f64 / (to - from) as f64;
+        (high >= low).then(|| low as f64 + share * (high - low) as f64)
+    }
+
+    pub(super) fn per_ns(&self, span: Span) -> Reading<f64> {
+        self.rise(span).map(|(by, over)| by as f64 / over as f64)
+    }
+
+    pub(super) fn mean(&self, span: Span) -> Reading<f64> {
+        let (mut sum, mut n) = (0.0, 0u32);
+        for (_, value) in self.inside(span) {
+            sum += value as f64;
+            n += 1;
+        }
+        if n == 0 { self.missing() } else { Reading::Seen(sum / f64::from(n)) }
+    }
+
+    /// The rises between neighbours that touch the span; a counter that went backwards has no step there.
+    pub(super) fn steps(&self, span: Span) -> Vec<Step> {
+        self.points
+            .windows(2)
+            .filter(|w| w[1].1 > w[0].1)
+            .map(|w| Step { span: Span { start_ns: w[0].0, end_ns: w[1].0 }, by: w[1].1 - w[0].1 })
+            .filter(|s| s.span.overlaps(&span))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPAN: Span = Span { start_ns: 100, end_ns: 500 };
+
+    fn track(points: &[(u64, u64)]) -> Track {
+        Track { points: points.to_vec(), reason: None }
+    }
+
+    #[test]
+    fn rates_are_of_the_samples_inside_the_phase() {
+        let t = track(&[(50, 0), (150, 10), (300, 25), (450, 40), (510, 999)]);
+        assert_eq!(t.rise(SPAN), Reading::Seen((30, 300)));
+        assert_eq!(t.per_ns(SPAN), Reading::Seen(0.1));
+        assert_eq!(t.mean(SPAN), Reading::Seen(25.0));
+    }
+
+    #[test]
+    fn a_counter_that_goes_backwards_is_absent_with_its_values() {
+        let t = track(&[(150, 10), (300, 812), (400, 790), (450, 900)]);
+        assert_eq!(t.rise(SPAN), Reading::absent("the counter went backwards, from 812 to 790"));
+        assert_eq!(t.steps(SPAN).iter().map(|s| s.by).collect::<Vec<_>>(), [802, 110]);
+    }
+
+    #[test]
+    fn what_was_not_seen_says_why() {
+        let mut t = Track::default();
+        assert_eq!(t.rise(SPAN).reason(), Some("not watched"));
+        t.note(150, &Reading::Seen(4));
+        assert_eq!(t.rise(SPAN).reason(), Some("fewer than two samples while measuring"));
+        t.note(250, &Reading::absent("exited"));
+        assert_eq!(t.rise(SPAN).reason(), Some("exited"));
+    }
+
+    #[test]
+    fn a_sample_that_was_skipped_between_two_does_not_break_the_rate() {
+        let mut t = track(&[(150, 10)]);
+        t.note(200, &Reading::absent("read at most 10 times a second"));
+        t.note(250, &Reading::Seen(20));
+        assert_eq!(t.rise(SPAN), Reading::Seen((10, 100)));
+    }
+}

@@ -1,0 +1,456 @@
+//! Makes run directories from given distributions, taxes and disturbances.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use record::{
+    Arrival, Cell, CgroupSample, ClockAnchor, CpuTimes, Dataplane, Factors, Histogram, Host, INTERVAL_NS, Interval,
+    Lag, LineWriter, LoadAverage, LoadSummary, METHOD, Mtls, NodeSample, Outcome, OwnCost, Pace, Part, Phase,
+    PhaseSpan, PlannedTrial, Platform, PressureLine, PressureSample, ProcessSample, Quantiles, Reading, Role, Run,
+    RunDirectory, SCHEMA, Sample, SlowRequest, Timing, Trial, Verdict,
+};
+
+pub(crate) const SECOND: u64 = 1_000_000_000;
+/// Where the first measured phase begins: any value but zero.
+const BEGIN: u64 = 1_000 * SECOND;
+const SETTLE: u64 = SECOND / 2;
+const TICK_NS: u64 = 10_000_000;
+
+/// What one cell is like.
+#[derive(Clone)]
+pub(crate) struct Made {
+    pub(crate) cell: Cell,
+    /// Median response time.
+    pub(crate) median_ns: f64,
+    /// Scatter of the logarithm within a trial.
+    pub(crate) scatter: f64,
+    /// CPU of each sidecar, in cores, and its memory.
+    pub(crate) proxy_cores: f64,
+    pub(crate) proxy_rss_bytes: u64,
+    /// The tenths of the measured phase in which every sidecar is throttled for 60 ms, and requests with it.
+    pub(crate) throttled: Vec<usize>,
+    /// The tenths of the measured phase in which the hypervisor takes 50 ms, and requests wait for it.
+    pub(crate) stolen: Vec<usize>,
+    /// The tenths of the measured phase in which the generator is late by 40 ms.
+    pub(crate) lagged: Vec<usize>,
+    /// The tenths in which requests are slow for no reason that is recorded.
+    pub(crate) slow: Vec<usize>,
+    /// Whether requests wait for throttling and steal at all.
+    pub(crate) harmless: bool,
+    /// Requests that fail in each trial.
+    pub(crate) failed: u64,
+}
+
+/// What the whole run is like.
+pub(crate) struct MadeRun {
+    pub(crate) scenario: String,
+    pub(crate) cells: Vec<Made>,
+    pub(crate) repeats: u32,
+    pub(crate) tenths: usize,
+    pub(crate) per_tenth: usize,
+    /// A factor on each block's times, which pairs must take out.
+    pub(crate) drift: f64,
+    /// Trials to leave out, as if cut off.
+    pub(crate) missing: Vec<(String, u32)>,
+    pub(crate) steal_known: bool,
+    pub(crate) psi: bool,
+    pub(crate) seed: u64,
+}
+
+pub(crate) fn factors(dataplane: Dataplane, limit: Option<&str>) -> Factors {
+    let meshed = dataplane != Dataplane::None;
+    Factors {
+        chain: "chain3".into(),
+        services: 3,
+        hops: 3,
+        dataplane,
+        mtls: if meshed { Mtls::Strict } else { Mtls::Disable },
+        cpu_limit: limit.map(|l| l.parse().unwrap()),
+        workers: if meshed { 2 } else { 0 },
+        work_us: 0,
+        response_bytes: 1024,
+        rate_per_second: 500.0,
+        connections: 16,
+        arrival: Arrival::Constant,
+        pace: Pace::Hybrid,
+        platform: Platform::Processes,
+        twin: 0,
+    }
+}
+
+pub(crate) fn made(id: &str, label: &str, factors: Factors, median_ms: f64) -> Made {
+    Made {
+        cell: Cell { id: id.into(), label: label.into(), factors },
+        median_ns: median_ms * 1e6,
+        scatter: 0.15,
+        proxy_cores: 0.1,
+        proxy_rss_bytes: 40 << 20,
+        throttled: vec![],
+        stolen: vec![],
+        lagged: vec![],
+        slow: vec![],
+        harmless: false,
+        failed: 0,
+    }
+}
+
+/// No mesh, its twin, embedded and Envoy: medians 0.40, 0.40, 1.00 and 1.60 ms.
+pub(crate) fn first_look() -> MadeRun {
+    let twin = Factors { twin: 1, ..factors(Dataplane::None, None) };
+    MadeRun {
+        scenario: "first-look".into(),
+        cells: vec![
+            made("chain3-none", "none", factors(Dataplane::None, None), 0.4),
+            made("chain3-none-again", "none, again", twin, 0.4),
+            made("chain3-embedded", "embedded", factors(Dataplane::Embedded, None), 1.0),
+            made("chain3-envoy", "envoy", factors(Dataplane::Envoy, None), 1.6),
+        ],
+        repeats: 8,
+        tenths: 50,
+        per_tenth: 50,
+        drift: 0.3,
+        missing: vec![],
+        steal_known: true,
+        psi: true,
+        seed: 7,
+    }
+}
+
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+fn host(steal_known: bool, psi: bool) -> Host {
+    Host {
+        kernel: "6.1.0-21-cloud-amd64".into(),
+        arch: "x86_64".into(),
+        distribution: Reading::Seen("Debian GNU/Linux 12 (bookworm)".into()),
+        cpu_model: Reading::Seen("AMD EPYC 7B13".into()),
+        cpus_online: vec![0, 1, 2, 3],
+        cpus_allowed: 4,
+        memory_bytes: Reading::Seen(8 << 30),
+        virtual_machine: Reading::Seen("KVM".into()),
+        container: Reading::Seen("none".into()),
+        steal_known: if steal_known { Reading::Seen(true) } else { Reading::absent("gVisor shows no steal") },
+        clock_source: Reading::Seen("kvm-clock".into()),
+        clock_ticks_per_second: 100,
+        governor: Reading::absent("no cpufreq in this guest"),
+        cgroups: Reading::Seen("v2".into()),
+        psi: if psi { Reading::Seen(true) } else { Reading::absent("PSI is off in this kernel") },
+        disk: Reading::absent("tmpfs has no disk"),
+        limits: BTreeMap::new(),
+    }
+}
+
+impl MadeRun {
+    fn trial_id(&self, position: usize, cell: &str, block: u32) -> String {
+        format!("{position:04}-{cell}-r{block}")
+    }
+
+    pub(crate) fn run(&self) -> Run {
+        let mut trials = Vec::new();
+        for block in 1..=self.repeats {
+            for made in &self.cells {
+                let id = self.trial_id(trials.len() + 1, &made.cell.id, block);
+                trials.push(PlannedTrial { id, cell: made.cell.id.clone(), block });
+            }
+        }
+        Run {
+            schema: SCHEMA,
+            method: METHOD,
+            id: "2026-11-23T0510-a1b2".into(),
+            started: "2026-11-23T05:10:00Z".into(),
+            program: "meshtax 0.1.0".into(),
+            scenario: self.scenario.clone(),
+            scenario_toml: String::new(),
+            seed: self.seed,
+            repeats: self.repeats,
+            timing: Timing {
+                settle_ns: SETTLE,
+                warm_up_ns: SECOND,
+                measure_ns: self.tenths as u64 * INTERVAL_NS,
+                cool_down_ns: SETTLE,
+            },
+            level: 0.95,
+            cells: self.cells.iter().map(|m| m.cell.clone()).collect(),
+            trials,
+            host: host(self.steal_known, self.psi),
+            versions: BTreeMap::new(),
+            warnings: vec![],
+        }
+    }
+
+    /// Writes it to a new directory below `parent`.
+    pub(crate) fn write(&self, parent: &std::path::Path) -> RunDirectory {
+        let run = self.run();
+        let path: PathBuf = parent.join(&run.id);
+        let dir = RunDirectory::create(&path, &run).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        for (position, planned) in run.trials.iter().enumerate() {
+            let made = self.cells.iter().find(|m| m.cell.id == planned.cell).unwrap();
+            let block = (self.drift * (f64::from(planned.block) * 1.7).sin()).exp();
+            let own = (0.01 * normal(&mut rng)).exp();
+            if self.missing.contains(&(planned.cell.clone(), planned.block)) {
+                continue;
+            }
+            let start = BEGIN + position as u64 * 100 * SECOND;
+            self.trial(&dir, made, planned, position, start, block * own, &mut rng);
+        }
+        dir
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn trial(
+        &self,
+        dir: &RunDirectory,
+        made: &Made,
+        planned: &PlannedTrial,
+        position: usize,
+        start: u64,
+        factor: f64,
+        rng: &mut ChaCha8Rng,
+    ) {
+        let trial_dir = dir.begin_trial(&planned.id).unwrap();
+        let mut all = Interval::empty(Phase::Measure, start, 0);
+        let mut intervals = LineWriter::open(&trial_dir.intervals_path()).unwrap();
+        // Warm-up, ten times as slow: it must not be counted.
+        for t in 0..10 {
+            let i =
+                self.interval(made, Phase::WarmUp, start - SECOND + t * INTERVAL_NS, usize::MAX, factor * 10.0, rng);
+            intervals.append(&i).unwrap();
+        }
+        for t in 0..self.tenths {
+            let i = self.interval(made, Phase::Measure, start + t as u64 * INTERVAL_NS, t, factor, rng);
+            intervals.append(&i).unwrap();
+            all.add(&i).unwrap();
+        }
+        let parts = parts(&made.cell.factors);
+        let mut samples = LineWriter::open(&trial_dir.samples_path()).unwrap();
+        for round in 0..self.tenths as u64 + 15 {
+            samples.append(&self.sample(made, &parts, start, round)).unwrap();
+        }
+        LineWriter::<SlowRequest>::open(&trial_dir.slow_path()).unwrap();
+        let end = start + self.tenths as u64 * INTERVAL_NS;
+        let span = |phase, start_ns, end_ns| PhaseSpan { phase, start_ns, end_ns };
+        let trial = Trial {
+            schema: SCHEMA,
+            method: METHOD,
+            id: planned.id.clone(),
+            cell: planned.cell.clone(),
+            block: planned.block,
+            position: position as u32 + 1,
+            phases: vec![
+                span(Phase::Settle, start - SECOND - SETTLE, start - SECOND),
+                span(Phase::WarmUp, start - SECOND, start),
+                span(Phase::Measure, start, end),
+                span(Phase::CoolDown, end, end + SETTLE),
+            ],
+            anchor: ClockAnchor { monotonic_ns: start, realtime_ns: 1_764_000_000 * SECOND },
+            load: self.summary(&all, start, end),
+            parts,
+            proofs: vec![],
+            warnings: vec![],
+        };
+        trial_dir.seal(&trial).unwrap();
+    }
+
+    fn interval(&self, made: &Made, phase: Phase, at: u64, t: usize, factor: f64, rng: &mut ChaCha8Rng) -> Interval {
+        let mut i = Interval::empty(phase, at, INTERVAL_NS);
+        for request in 0..self.per_tenth {
+            let mut ns = made.median_ns * factor * (made.scatter * normal(rng)).exp();
+            // A stall of 60 ms delays those that come in it by what is left of it.
+            let left = |length_ms: f64| (length_ms * (1.0 - request as f64 / self.per_tenth as f64)).max(0.0) * 1e6;
+            if made.throttled.contains(&t) && !made.harmless {
+                ns += left(60.0);
+            }
+            if made.stolen.contains(&t) && !made.harmless {
+                ns += left(50.0);
+            }
+            if made.slow.contains(&t) {
+                ns += left(60.0);
+            }
+            let lag = if made.lagged.contains(&t) { left(40.0) } else { 5_000.0 };
+            i.due += 1;
+            i.sent += 1;
+            i.outcomes.count(if (request as u64) < made.failed && t == 0 {
+                Outcome::Reset
+            } else {
+                Outcome::Answered(200)
+            });
+            i.response.record((ns + lag) as u64);
+            i.service.record(ns as u64);
+            i.lag_ours.record(lag as u64);
+            i.lag_theirs.record(0);
+            i.worst_send_lag_ns = i.worst_send_lag_ns.max(lag as u64);
+        }
+        i
+    }
+
+    fn summary(&self, all: &Interval, start_ns: u64, end_ns: u64) -> LoadSummary {
+        let seconds = (end_ns - start_ns) as f64 / 1e9;
+        let q = |h: &Histogram| Quantiles::from(h);
+        LoadSummary {
+            schema: SCHEMA,
+            method: METHOD,
+            verdict: Verdict::Valid,
+            reasons: vec![],
+            url: "http://127.0.0.1:1/".into(),
+            rate_per_second: all.due as f64 / seconds,
+            connections: 16,
+            arrival: Arrival::Constant,
+            pace: Pace::Hybrid,
+            seed: 1,
+            start_ns,
+            duration_ns: end_ns - start_ns,
+            end_ns,
+            due: all.due,
+            sent: all.sent,
+            answered: all.outcomes.answered_total(),
+            unsent: 0,
+            censored: 0,
+            outcomes: all.outcomes.clone(),
+            achieved_per_second: all.outcomes.answered_total() as f64 / seconds,
+            response_ns: q(&all.response),
+            service_ns: q(&all.service),
+            lag_ns: Lag { ours: q(&all.lag_ours), theirs: q(&all.lag_theirs) },
+            cpu_seconds: 0.5,
+            warnings: vec![],
+        }
+    }
+
+    /// The sample of a round: ten a second, from 1 s before the measured phase, 3 ms after each tenth began.
+    fn sample(&self, made: &Made, parts: &[Part], start: u64, round: u64) -> Sample {
+        let at = start - SECOND + round * INTERVAL_NS + 3_000_000;
+        let passed = round * INTERVAL_NS;
+        // The tenths that are wholly past when it is read.
+        let past = |tenths: &[usize]| tenths.iter().filter(|t| round > 10 + **t as u64).count() as u64;
+        let stolen = past(&made.stolen) * 5;
+        let all = 4 * passed / TICK_NS;
+        let busy = all / 4;
+        let iowait = all / 50;
+        let cpu = CpuTimes {
+            user_ticks: busy / 2,
+            nice_ticks: 0,
+            system_ticks: busy - busy / 2,
+            idle_ticks: all - busy - iowait - stolen,
+            iowait_ticks: Some(iowait),
+            irq_ticks: Some(0),
+            softirq_ticks: Some(0),
+            steal_ticks: Some(stolen),
+            guest_ticks: Some(0),
+            guest_nice_ticks: Some(0),
+        };
+        let pressure = |share: f64| {
+            if self.psi {
+                let total_us = (passed as f64 * share / 1e3) as u64;
+                Reading::Seen(PressureSample { some: Some(PressureLine { avg10: 0.0, total_us }), full: None })
+            } else {
+                Reading::absent("PSI is off in this kernel")
+            }
+        };
+        let throttled = past(&made.throttled);
+        let mut cgroups = BTreeMap::new();
+        let mut processes = BTreeMap::new();
+        for part in parts {
+            let cores = if part.role == Role::Sidecar { made.proxy_cores } else { 0.05 };
+            let cpu_ns = (passed as f64 * cores) as u64;
+            let rss = if part.role == Role::Sidecar { made.proxy_rss_bytes } else { 9 << 20 };
+            processes.insert(
+                part.name.clone(),
+                ProcessSample {
+                    pid: part.pid,
+                    read_ns: at,
+                    user_ticks: Reading::Seen(cpu_ns / TICK_NS),
+                    system_ticks: Reading::Seen(0),
+                    rss_bytes: Reading::Seen(rss),
+                    run_ns: Reading::Seen(cpu_ns),
+                    run_delay_ns: Reading::Seen(passed / 500),
+                    threads: Reading::Seen(3),
+                },
+            );
+            if part.cgroup.seen().is_some() {
+                let own = if part.role == Role::Sidecar { throttled } else { 0 };
+                cgroups.insert(
+                    part.name.clone(),
+                    CgroupSample {
+                        read_ns: at,
+                        usage_ns: Reading::Seen(cpu_ns),
+                        periods: Reading::Seen(round),
+                        throttled_periods: Reading::Seen(own),
+                        throttled_ns: Reading::Seen(own * 60_000_000),
+                        psi_cpu_some_us: Reading::absent("not read"),
+                    },
+                );
+            }
+        }
+        Sample {
+            round,
+            due_ns: at,
+            before_ns: at,
+            after_ns: at + 200_000,
+            node: NodeSample {
+                cpu: Reading::Seen(cpu),
+                cpus: Reading::absent("not made"),
+                context_switches: Reading::Seen(passed / 10_000),
+                forks: Reading::Seen(7),
+                procs_running: Reading::Seen(2),
+                procs_blocked: Reading::Seen(0),
+                disk: Reading::absent("not made"),
+                psi_cpu: pressure(0.05),
+                psi_io: pressure(0.01),
+                psi_memory: pressure(0.0),
+                psi_irq: Reading::absent("not in this kernel"),
+                load: Reading::Seen(LoadAverage { one: 1.0, five: 1.0, fifteen: 1.0 }),
+            },
+            cgroups,
+            processes,
+            own: OwnCost { cpu_ns: passed / 200, late_ns: 80_000, missed_rounds: 0, rss_bytes: 6 << 20 },
+        }
+    }
+}
+
+fn parts(factors: &Factors) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut part = |name: String, role| {
+        let pid = 4000 + parts.len() as u32;
+        let cgroup = match role {
+            Role::Load | Role::Probe => Reading::absent("the generator and the probe have none of their own"),
+            Role::Service | Role::Sidecar => Reading::Seen(format!("/meshtax/{name}")),
+        };
+        parts.push(Part { name, role, pid, program: "meshtax 0.1.0".into(), cgroup });
+    };
+    for k in 1..=factors.services {
+        part(format!("s{k}"), Role::Service);
+        if factors.meshed() {
+            part(format!("s{k}-sidecar"), Role::Sidecar);
+        }
+    }
+    if factors.meshed() {
+        part("entry-sidecar".into(), Role::Sidecar);
+    }
+    part("load".into(), Role::Load);
+    part("probe".into(), Role::Probe);
+    parts
+}
+
+/// A run that was written, explained and removed again.
+pub(crate) struct Explained {
+    pub(crate) findings: reports::Findings,
+    pub(crate) page: String,
+}
+
+/// Writes a run, explains it and makes its page; nothing of it is left on the disk.
+pub(crate) fn explain(run: &MadeRun) -> Explained {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = run.write(parent.path());
+    let findings = reports::findings(&dir).unwrap();
+    let page = reports::html::render(&findings, &dir).unwrap();
+    Explained { findings, page }
+}
+
+/// The first look, explained once for all tests that only look at it.
+pub(crate) static FIRST_LOOK: LazyLock<Explained> = LazyLock::new(|| explain(&first_look()));

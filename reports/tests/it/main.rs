@@ -1,0 +1,9 @@
+//! Runs whose answer is known, made through `record`, and what the reports say of them.
+
+// In a test a panic is the report; the lint knows only of functions that are tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod made;
+mod pages;
+mod schemas;
+mod truths;

@@ -1,0 +1,321 @@
+//! The findings of runs whose answer is known.
+
+use record::{Dataplane, Factors, Reading, RunDirectory, WarningKind};
+use reports::{Cause, Estimate, Figure, Findings, Tax, TaxKind, findings};
+
+use crate::made::{FIRST_LOOK, Made, MadeRun, factors, first_look, made};
+
+fn explained(run: &MadeRun) -> Findings {
+    let parent = tempfile::tempdir().unwrap();
+    findings(&run.write(parent.path())).unwrap()
+}
+
+fn seen(figure: &Figure) -> Estimate {
+    match figure {
+        Reading::Seen(e) => *e,
+        Reading::Absent { absent } => panic!("absent: {absent}"),
+    }
+}
+
+fn holds(e: &Estimate, truth: f64) -> bool {
+    e.low.unwrap() <= truth && truth <= e.high.unwrap()
+}
+
+fn near(value: f64, truth: f64, tolerance: f64) -> bool {
+    (value - truth).abs() <= tolerance * truth.abs()
+}
+
+fn tax<'a>(f: &'a Findings, cell: &str) -> &'a Tax {
+    f.taxes.iter().find(|t| t.cell == cell).unwrap()
+}
+
+/// A run of one meshed cell of each kind of disturbance and its quiet baseline.
+fn disturbed(disturb: impl Fn(&mut Made)) -> MadeRun {
+    let mut cell = made("chain3-envoy", "envoy", factors(Dataplane::Envoy, None), 1.6);
+    disturb(&mut cell);
+    MadeRun { cells: vec![made("chain3-none", "none", factors(Dataplane::None, None), 0.4), cell], ..first_look() }
+}
+
+/// Every seventh tenth, with a pause that keeps two of them apart.
+fn sevenths() -> Vec<usize> {
+    (3..50).step_by(7).collect()
+}
+
+fn share(f: &Findings, cell: &str, cause: Cause) -> Option<Estimate> {
+    f.attribution.iter().find(|a| a.cell == cell && a.cause == cause).map(|a| a.share_of_tail)
+}
+
+fn named(f: &Findings, cell: &str) -> Vec<Cause> {
+    f.attribution.iter().filter(|a| a.cell == cell && a.cause != Cause::Unexplained).map(|a| a.cause).collect()
+}
+
+fn kinds(f: &Findings) -> Vec<WarningKind> {
+    let mut kinds: Vec<WarningKind> = f.warnings.iter().map(|w| w.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+#[test]
+fn medians_and_taxes_are_those_put_in_and_drift_is_paired_out() {
+    let f = &FIRST_LOOK.findings;
+    assert_eq!((f.trials_sealed, f.trials_planned, f.resume.as_ref()), (32, 32, None));
+    for (cell, median_ms) in f.cells.iter().zip([0.4, 0.4, 1.0, 1.6]) {
+        let p50 = seen(&cell.response_ns.p50);
+        assert_eq!((cell.trials, p50.n), (8, 8), "{}", cell.id);
+        // Drift moves each block by up to 30 %, so a cell's own interval is wide, and holds the truth.
+        assert!(holds(&p50, median_ms * 1e6 + 5_000.0), "{}: {p50:?}", cell.id);
+        assert!(p50.level >= 0.95 && p50.level < 1.0);
+        assert_eq!(cell.requests.due, 8 * 50 * 50);
+        assert_eq!((cell.requests.failed, cell.requests.error_rate), (0, 0.0));
+        assert!(near(seen(&cell.answered_per_second).value, 500.0, 1e-9));
+    }
+    for (id, kind, ratio) in [("chain3-embedded", TaxKind::Mesh, 2.5), ("chain3-envoy", TaxKind::Mesh, 4.0)] {
+        let t = tax(f, id);
+        assert_eq!((t.kind, t.pairs, t.baseline.as_str()), (kind, 8, "chain3-none"));
+        // The 5 us of lag in both makes the ratio a little smaller.
+        let at = &t.response_ns.p50;
+        assert!(near(at.ratio.value, ratio, 0.02), "{id}: {:?}", at.ratio);
+        // Pairs take the drift out: the interval of the ratio is narrow, though that of the cell is wide.
+        assert!(at.ratio.high.unwrap() / at.ratio.low.unwrap() < 1.05, "{:?}", at.ratio);
+        assert!(near(at.per_hop.value * 3.0, at.difference.value, 1e-9));
+        let service = &t.service_ns.p50.ratio;
+        assert!(holds(service, ratio) || near(service.value, ratio, 0.01), "{service:?}");
+        assert!(at.difference.low.unwrap() > 0.0);
+    }
+    assert!(f.answer[0].starts_with("Embedded sidecars add 0.6"), "{}", f.answer[0]);
+}
+
+#[test]
+fn an_aa_pair_differs_by_nothing() {
+    let f = &FIRST_LOOK.findings;
+    let t = tax(f, "chain3-none-again");
+    assert_eq!(t.kind, TaxKind::Aa);
+    for (quantile, at) in t.response_ns.named() {
+        assert!(holds(&at.difference, 0.0), "{quantile}: {:?}", at.difference);
+        assert!(holds(&at.ratio, 1.0), "{quantile}: {:?}", at.ratio);
+    }
+    assert!(
+        f.answer.iter().any(|a| a.contains("against itself") && a.contains("the intervals hold 0")),
+        "{:?}",
+        f.answer
+    );
+}
+
+#[test]
+fn costs_and_shares_are_those_put_in() {
+    let f = &FIRST_LOOK.findings;
+    let envoy = f.cell("chain3-envoy").unwrap();
+    // A tenth of a core at 500 requests a second.
+    assert!(near(seen(&envoy.proxies.cpu_millicores_per_1000_rps).value, 200.0, 1e-3));
+    assert!(near(seen(&envoy.proxies.rss_bytes).value, f64::from(40 << 20), 1e-9));
+    assert_eq!(seen(&envoy.proxies.throttled_ns).value, 0.0);
+    let parts: Vec<&str> = envoy.proxies.parts.keys().map(String::as_str).collect();
+    assert_eq!(parts, ["entry-sidecar", "s1-sidecar", "s2-sidecar", "s3-sidecar"]);
+    assert!(near(seen(&envoy.proxies.parts["s2-sidecar"].cpu_millicores).value, 100.0, 1e-3));
+    assert!(near(seen(&envoy.services.cpu_millicores_per_1000_rps).value, 100.0, 1e-3));
+    for (figure, want) in [
+        (&envoy.node.cpu_busy_share, 0.25),
+        (&envoy.node.iowait_share, 0.02),
+        (&envoy.node.psi_cpu_some_share, 0.05),
+        (&envoy.node.psi_io_some_share, 0.01),
+        (&envoy.node.run_queue_length, 2.0),
+        (&envoy.node.probe_cpu_share, 0.005),
+    ] {
+        assert!(near(seen(figure).value, want, 0.02), "{:?} against {want}", seen(figure));
+    }
+    assert_eq!(seen(&envoy.node.steal_share).value, 0.0);
+    let none = f.cell("chain3-none").unwrap();
+    assert_eq!(none.proxies.cpu_millicores_per_1000_rps.reason(), Some("no proxies in this cell"));
+    assert_eq!(kinds(f), []);
+}
+
+#[test]
+fn in_a_quiet_run_no_cause_is_named() {
+    let f = &FIRST_LOOK.findings;
+    for cell in &f.cells {
+        assert_eq!(named(f, &cell.id), [], "{:?}", f.attribution);
+        assert_eq!(share(f, &cell.id, Cause::Unexplained).unwrap().value, 1.0);
+    }
+}
+
+#[test]
+fn throttling_is_named_with_its_share_and_its_figures() {
+    let f = explained(&disturbed(|c| c.throttled = sevenths()));
+    assert_eq!(named(&f, "chain3-envoy"), [Cause::Throttling], "{:?}", f.attribution);
+    // Requests in a stall of 60 ms wait 30 ms on average, and that is nearly all of the tail.
+    let throttling = share(&f, "chain3-envoy", Cause::Throttling).unwrap();
+    assert!(throttling.value > 0.9 && throttling.n == 8, "{throttling:?}");
+    assert!(share(&f, "chain3-envoy", Cause::Unexplained).unwrap().value < 0.1);
+    let proxies = &f.cell("chain3-envoy").unwrap().proxies;
+    // Seven tenths of 60 ms each, of 50; the samples see all but what lies outside of the first and last.
+    assert_eq!(seen(&proxies.throttled_periods).value, 7.0);
+    assert_eq!(seen(&proxies.throttled_ns).value, 7.0 * 60e6);
+    assert!(near(seen(&proxies.throttled_period_share).value, 7.0 / 49.0, 1e-9));
+    assert!(f.answer.iter().any(|a| a.contains("CPU quota")), "{:?}", f.answer);
+    assert_eq!(named(&f, "chain3-none"), []);
+}
+
+#[test]
+fn a_tail_is_shared_between_throttling_and_what_is_not_known() {
+    // Every seventh tenth is throttled and every fifth is slow anyway, so each falls on the other as by chance.
+    let slow: Vec<usize> = (0..50).step_by(5).collect();
+    let f = explained(&disturbed(|c| {
+        c.slow = slow.clone();
+        c.throttled = sevenths();
+    }));
+    assert_eq!(named(&f, "chain3-envoy"), [Cause::Throttling], "{:?}", f.attribution);
+    let throttling = share(&f, "chain3-envoy", Cause::Throttling).unwrap();
+    // Seven stalls of seventeen.
+    assert!((throttling.value - 7.0 / 17.0).abs() < 0.06, "{throttling:?}");
+    let unexplained = share(&f, "chain3-envoy", Cause::Unexplained).unwrap();
+    assert!((throttling.value + unexplained.value - 1.0).abs() < 0.01);
+}
+
+#[test]
+fn what_is_slow_for_no_recorded_reason_stays_unexplained() {
+    let f = explained(&disturbed(|c| c.slow = sevenths()));
+    assert_eq!(named(&f, "chain3-envoy"), [], "{:?}", f.attribution);
+}
+
+#[test]
+fn throttling_and_steal_that_coincide_with_nothing_are_not_blamed() {
+    // All three are regular, and never at the same time.
+    let f = explained(&disturbed(|c| {
+        c.slow = (0..50).step_by(10).collect();
+        c.throttled = (5..50).step_by(10).collect();
+        c.stolen = (7..50).step_by(10).collect();
+        c.harmless = true;
+    }));
+    assert_eq!(named(&f, "chain3-envoy"), [], "{:?}", f.attribution);
+}
+
+#[test]
+fn steal_is_named_and_doubted_where_it_can_be_known() {
+    let mut run = disturbed(|c| c.stolen = sevenths());
+    let f = explained(&run);
+    assert_eq!(named(&f, "chain3-envoy"), [Cause::Steal], "{:?}", f.attribution);
+    assert_eq!(kinds(&f), [WarningKind::Steal]);
+    // 50 ms in seven tenths of a trial, of four CPUs for 4.9 s.
+    let steal = seen(&f.cell("chain3-envoy").unwrap().node.steal_share);
+    assert!(near(steal.value, 7.0 * 0.05 / (4.0 * 4.9), 0.02), "{steal:?}");
+    run.steal_known = false;
+    run.psi = false;
+    let f = explained(&run);
+    assert_eq!(named(&f, "chain3-envoy"), []);
+    let node = &f.cell("chain3-envoy").unwrap().node;
+    assert_eq!(node.steal_share.reason(), Some("gVisor shows no steal"));
+    assert_eq!(node.psi_io_some_share.reason(), Some("PSI is off in this kernel"));
+    assert!(f.attribution.iter().any(|a| a.evidence.contains("steal: n/a (gVisor shows no steal)")));
+}
+
+#[test]
+fn a_late_generator_is_blamed_for_its_own_lag() {
+    let f = explained(&disturbed(|c| c.lagged = sevenths()));
+    assert_eq!(named(&f, "chain3-envoy"), [Cause::Generator], "{:?}", f.attribution);
+    assert!(share(&f, "chain3-envoy", Cause::Generator).unwrap().value > 0.9);
+    assert_eq!(kinds(&f), [WarningKind::GeneratorLagged]);
+    let lag = seen(&f.cell("chain3-envoy").unwrap().lag_ours_p99_ns);
+    assert!(lag.value > 20e6, "{lag:?}");
+}
+
+#[test]
+fn a_limit_that_throttles_all_the_time_is_shown_by_its_absence() {
+    let mut limited = made("chain3-envoy-50m", "envoy, 50m", factors(Dataplane::Envoy, Some("50m")), 1.6);
+    limited.throttled = (0..50).collect();
+    let mut run = disturbed(|_| {});
+    run.cells.push(limited);
+    let f = explained(&run);
+    let limit = f.taxes.iter().find(|t| t.kind == TaxKind::Limit).unwrap();
+    assert_eq!((limit.cell.as_str(), limit.baseline.as_str()), ("chain3-envoy-50m", "chain3-envoy"));
+    // Of 60 ms, 99 of 100 requests wait 59.4 or less.
+    assert!(near(limit.response_ns.p99.difference.value, 58e6, 0.05), "{:?}", limit.response_ns.p99);
+    assert_eq!(named(&f, "chain3-envoy-50m"), [Cause::Throttling], "{:?}", f.attribution);
+    assert!(share(&f, "chain3-envoy-50m", Cause::Throttling).unwrap().value > 0.95);
+    assert_eq!(named(&f, "chain3-envoy"), []);
+    // Both the mesh and the limit are comparisons of the limited cell.
+    assert_eq!(f.taxes.iter().filter(|t| t.cell == "chain3-envoy-50m").count(), 2);
+}
+
+#[test]
+fn two_blocks_that_agree_do_not_show_a_limit() {
+    let mut limited = made("chain3-envoy-50m", "envoy, 50m", factors(Dataplane::Envoy, Some("50m")), 1.6);
+    limited.throttled = (0..50).collect();
+    let mut run = disturbed(|_| {});
+    run.cells.push(limited);
+    run.repeats = 2;
+    let f = explained(&run);
+    assert_eq!(named(&f, "chain3-envoy-50m"), [], "{:?}", f.attribution);
+    let text = reports::text::render(&f, 80, false).replace("\n  ", " ");
+    assert!(text.contains("with 50 % from 2 pairs of trials; that is too few to rely on"), "{text}");
+}
+
+#[test]
+fn a_run_that_was_cut_off_says_how_far_it_came() {
+    let mut run = first_look();
+    run.missing = (4..=8).flat_map(|b| run.cells.iter().map(move |c| (c.cell.id.clone(), b))).collect();
+    run.missing.retain(|m| *m != ("chain3-none".to_owned(), 4));
+    let parent = tempfile::tempdir().unwrap();
+    let dir = run.write(parent.path());
+    let f = findings(&dir).unwrap();
+    assert_eq!((f.trials_sealed, f.trials_planned), (13, 32));
+    assert_eq!(f.resume, Some(format!("meshtax resume {}", dir.path().display())));
+    // Block 4 holds the baseline alone: its pairs are left out, and that is said.
+    assert_eq!(tax(&f, "chain3-envoy").pairs, 3);
+    let said = f.warnings.iter().filter(|w| w.evidence.starts_with("block 4 has no trial of chain3-")).count();
+    assert_eq!(said, 3, "{:?}", f.warnings);
+    let text = reports::text::render(&f, 100, false);
+    assert!(text.contains("13 of 32 trials; the run was cut off: meshtax resume"), "{text}");
+}
+
+#[test]
+fn one_trial_has_figures_without_intervals() {
+    let f = explained(&MadeRun { repeats: 1, ..first_look() });
+    let e = seen(&f.cell("chain3-envoy").unwrap().response_ns.p99);
+    assert_eq!((e.low, e.high, e.level, e.n), (None, None, 0.0, 1));
+    assert_eq!(kinds(&f), [WarningKind::TooFewTrials]);
+    let json: serde_json::Value = serde_json::from_str(&reports::json::render(&f).unwrap()).unwrap();
+    let p99 = &json["cells"][3]["response_ns"]["p99"];
+    assert!(p99["low"].is_null() && p99["value"].is_f64(), "{p99}");
+}
+
+#[test]
+fn failed_requests_are_counted_and_doubted() {
+    let f = explained(&disturbed(|c| c.failed = 5));
+    let requests = f.cell("chain3-envoy").unwrap().requests;
+    assert_eq!((requests.failed, requests.answered, requests.due), (40, 19_960, 20_000));
+    assert!(near(requests.error_rate, 0.002, 1e-9));
+    assert_eq!(kinds(&f), [WarningKind::RequestsFailed]);
+    let said = f.warnings.iter().find(|w| w.kind == WarningKind::RequestsFailed).unwrap();
+    assert_eq!(said.evidence, "of 2500 requests, 5 failed and 0 were answered with an error");
+}
+
+#[test]
+fn a_meshed_cell_without_a_baseline_is_said_to_have_none() {
+    let mut run = first_look();
+    run.cells[2].cell.factors = Factors { rate_per_second: 900.0, ..run.cells[2].cell.factors.clone() };
+    let f = explained(&run);
+    assert!(f.taxes.iter().all(|t| t.cell != "chain3-embedded"));
+    assert_eq!(kinds(&f), [WarningKind::NoBaseline]);
+}
+
+#[test]
+fn what_does_not_hold_together_is_refused_with_its_place() {
+    let parent = tempfile::tempdir().unwrap();
+    let run = first_look();
+    let empty = RunDirectory::create(&parent.path().join("empty"), &run.run()).unwrap();
+    let said = findings(&empty).unwrap_err().to_string();
+    assert!(said.contains("holds no finished trial of the 32 planned") && said.contains("meshtax resume"), "{said}");
+
+    let mut small = MadeRun { repeats: 1, ..first_look() };
+    small.cells.truncate(1);
+    let dir = small.write(parent.path());
+    let seal = dir.trial_path("0001-chain3-none-r1").join("trial.json");
+    let text = std::fs::read_to_string(&seal).unwrap();
+    std::fs::write(&seal, text.replace("\"method\": 1", "\"method\": 2")).unwrap();
+    let said = findings(&dir).unwrap_err().to_string();
+    assert!(said.contains("trial 0001-chain3-none-r1 was measured by method 2"), "{said}");
+    std::fs::write(&seal, text.replace("\"cell\": \"chain3-none\"", "\"cell\": \"other\"")).unwrap();
+    let said = findings(&dir).unwrap_err().to_string();
+    assert!(said.contains("is of the cell 'other'"), "{said}");
+}
