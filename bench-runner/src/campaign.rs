@@ -1,0 +1,103 @@
+//! The trials of a run, one after another, from the first that is not sealed; then the report.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use record::{Run, RunDirectory};
+
+use crate::exit::{self, Exit};
+use crate::interrupt::{Interrupt, Stopped};
+use crate::lab::Lab;
+use crate::progress::{Progress, say};
+use crate::report;
+use crate::trial::{self, Conditions};
+
+/// Makes what is missing, then reports. The run directory's path is the last line on stdout, however it ends.
+pub(crate) fn execute(
+    directory: &RunDirectory,
+    run: &Run,
+    lab: Lab,
+    interrupt: &Interrupt,
+    strict: bool,
+) -> anyhow::Result<ExitCode> {
+    let _lock = directory.lock()?;
+    let made = trials(directory, run, &lab, interrupt);
+    // Processes and cgroups are gone before anything is said.
+    drop(lab);
+    let sealed = run.trials.iter().filter(|t| directory.is_sealed(&t.id)).count();
+    let result = match made {
+        Ok(()) => finish(directory, strict),
+        // A part that was hit by the same signal, or given up in its start, fails in its own way.
+        Err(_) if interrupt.asked() => {
+            // A report of what there is; it says itself that it is of a part.
+            if sealed > 0
+                && let Err(error) =
+                    reports::findings(directory).map_err(Into::into).and_then(|f| report::write_all(&f, directory))
+            {
+                say(&format!("the report could not be written: {}\n", exit::say(&error)));
+            }
+            say(&format!("stopped: {}\n", what_is_left(directory, run, sealed)));
+            Ok(Exit::Cut.into())
+        }
+        Err(error) => {
+            let error = with_cause(error, directory.path());
+            Err(anyhow::anyhow!("{}\n  {}", exit::say(&error), what_is_left(directory, run, sealed)))
+        }
+    };
+    report::print(&directory.path().display().to_string())?;
+    result
+}
+
+/// A part whose log is on a full disk cannot say why it ended; the disk can.
+fn with_cause(error: anyhow::Error, at: &Path) -> anyhow::Error {
+    match rustix::fs::statvfs(at) {
+        Ok(disk) if disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES => error.context(format!(
+            "No space left on the disk of {}\n  try: free some, or choose another place with --out DIR",
+            at.display()
+        )),
+        _ => error,
+    }
+}
+
+/// With less than this a log or a line may not have found its place.
+const LEAST_FREE_BYTES: u64 = 64 << 10;
+
+fn what_is_left(directory: &RunDirectory, run: &Run, sealed: usize) -> String {
+    format!(
+        "{sealed} of {} trials are sealed and kept; go on with: meshtax resume {}",
+        run.trials.len(),
+        directory.path().display()
+    )
+}
+
+fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let timing = run.timing;
+    let planned = Duration::from_nanos(timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns);
+    let mut progress = Progress::new(run.trials.len(), planned);
+    let conditions = Conditions { lab, run, interrupt, run_path: directory.path() };
+    for (at, planned) in run.trials.iter().enumerate() {
+        if directory.is_sealed(&planned.id) {
+            continue;
+        }
+        if interrupt.asked() {
+            return Err(Stopped.into());
+        }
+        let cell = run.cell(&planned.cell).ok_or_else(|| {
+            anyhow::anyhow!("run.json plans a trial of cell '{}', which it does not have", planned.cell)
+        })?;
+        progress.begin(at + 1, &cell.label);
+        let trial_directory = directory.begin_trial(&planned.id)?;
+        trial::make(&conditions, planned, cell, trial_directory, &mut progress)?;
+        progress.end();
+    }
+    Ok(())
+}
+
+fn finish(directory: &RunDirectory, strict: bool) -> anyhow::Result<ExitCode> {
+    let findings = reports::findings(directory)?;
+    report::write_all(&findings, directory)?;
+    report::print(&report::text(&findings))?;
+    say(&format!("report: {}\n", directory.path().join("report.html").display()));
+    Ok(report::judge(&findings, strict).into())
+}

@@ -1,0 +1,52 @@
+//! The command line: one definition for parsing and help.
+
+use clap::{Parser, Subcommand};
+
+use crate::{doctor, library, load, probe, report, resume, run, service, sidecar, warden};
+
+/// What a service mesh costs on this host, and why.
+#[derive(Parser)]
+#[command(name = "meshtax", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Measure a chain of services without and with a mesh, and report what the mesh costs.
+    Run(run::Args),
+    /// Go on with a run that was cut off.
+    Resume(resume::Args),
+    /// Make a report from a run directory.
+    Report(report::Args),
+    /// Drive an HTTP target at a set rate and print its latency.
+    Load(load::Args),
+    /// Watch this machine: CPU, steal, throttling, run-queue delay, pressure, disk.
+    Probe(probe::Args),
+    /// List the scenarios that ship in the program, or print one to start from.
+    Scenarios(library::Args),
+    /// Say what this machine permits, and what bends figures here.
+    Doctor(doctor::Args),
+    /// Remove what a killed run left behind: cgroups, keys.
+    Clean,
+    /// The answering or forwarding program of a chain.
+    #[command(hide = true)]
+    Service(service::Args),
+    /// The built-in mTLS sidecar.
+    #[command(hide = true)]
+    Sidecar(sidecar::Args),
+    /// Start a part so that it cannot outlive us, inside its cgroup.
+    #[command(hide = true)]
+    Launch(LaunchArgs),
+    /// Take away what a killed runner left behind.
+    #[command(hide = true)]
+    Warden(warden::Args),
+}
+
+/// What `launch` is given; its own parser reads it.
+#[derive(clap::Args)]
+pub(crate) struct LaunchArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<std::ffi::OsString>,
+}

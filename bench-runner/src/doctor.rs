@@ -1,0 +1,121 @@
+//! `meshtax doctor`: what this machine permits and what bends figures here, each finding with its remedy.
+
+mod checks;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::report::print;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The Envoy binary, if it isn't on PATH.
+    #[arg(long, value_name = "PATH")]
+    envoy: Option<PathBuf>,
+    /// Where run directories will be made.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// The form of the answer.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For a person.
+    Text,
+    /// A list of findings.
+    Json,
+}
+
+/// How a finding bears on a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Weight {
+    /// As it should be.
+    Good,
+    /// Something is not possible here, or bends figures.
+    Note,
+    /// The default run cannot work.
+    Problem,
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Good => "ok",
+            Self::Note => "note",
+            Self::Problem => "PROBLEM",
+        })
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+struct Finding {
+    /// What was looked at: "open files".
+    what: &'static str,
+    weight: Weight,
+    /// What was found.
+    found: String,
+    /// What to do about it; empty when nothing.
+    remedy: String,
+}
+
+impl Finding {
+    fn good(what: &'static str, found: impl Into<String>) -> Self {
+        Self { what, weight: Weight::Good, found: found.into(), remedy: String::new() }
+    }
+
+    fn note(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what, weight: Weight::Note, found: found.into(), remedy: remedy.into() }
+    }
+
+    fn problem(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what, weight: Weight::Problem, found: found.into(), remedy: remedy.into() }
+    }
+}
+
+pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
+    let host = node_probe::host(Path::new("/"), &args.out);
+    let findings = checks::all(&host, args.envoy.as_deref(), &args.out);
+    match args.format {
+        Format::Text => print(&text(&findings))?,
+        Format::Json => print(&serde_json::to_string_pretty(&findings)?)?,
+    }
+    let worst = findings.iter().map(|f| f.weight).max().unwrap_or(Weight::Good);
+    Ok(if worst == Weight::Problem { Exit::CouldNotRun } else { Exit::Done }.into())
+}
+
+fn text(findings: &[Finding]) -> String {
+    let mut lines = String::new();
+    for Finding { what, weight, found, remedy } in findings {
+        lines.push_str(&format!("{weight:<8}{what:<16}{found}\n"));
+        if !remedy.is_empty() {
+            lines.push_str(&format!("{:24}try: {remedy}\n", ""));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finding_that_is_not_good_has_a_way_out() {
+        let host = node_probe::host(Path::new("/"), Path::new("."));
+        let findings = checks::all(&host, Some(Path::new("/nonexistent/envoy")), Path::new("."));
+        assert!(findings.len() >= 10);
+        for f in &findings {
+            assert_eq!(f.remedy.is_empty(), f.weight == Weight::Good, "{f:?}");
+        }
+        let envoy = findings.iter().find(|f| f.what == "envoy").unwrap();
+        assert!(envoy.weight == Weight::Note && envoy.found.contains("/nonexistent/envoy"), "{envoy:?}");
+        assert!(text(&findings).lines().count() > findings.len());
+    }
+}

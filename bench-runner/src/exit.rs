@@ -1,0 +1,79 @@
+//! Exit codes, stable for scripts, and the errors that choose among them.
+
+use std::process::ExitCode;
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done; warnings were printed and kept.
+    Done = 0,
+    /// `--strict`, and a warning touches the result.
+    Failed = 1,
+    /// It could not run.
+    CouldNotRun = 2,
+    /// Bad arguments or a bad scenario.
+    Usage = 64,
+    /// Cut off by the user; sealed trials are kept.
+    Cut = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Bad arguments: what is wrong, where, and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// The exit code an error asks for.
+pub(crate) fn of(error: &anyhow::Error) -> Exit {
+    let asked_wrongly = |e: &(dyn std::error::Error + 'static)| {
+        let scenario = e.downcast_ref::<scenarios::Error>();
+        e.is::<Usage>() || matches!(scenario, Some(scenarios::Error::Scenario { .. } | scenarios::Error::Value { .. }))
+    };
+    if error.chain().any(asked_wrongly) { Exit::Usage } else { Exit::CouldNotRun }
+}
+
+/// The error with its causes, for a person; a cause that the message above it tells already is not told again.
+pub(crate) fn say(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if said.contains(&text) {
+            continue;
+        }
+        if !said.is_empty() {
+            said.push_str(": ");
+        }
+        said.push_str(&text);
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let error = record::Error::File { action: "append to", path: "/r/i.jsonl".into(), source: full() };
+        let once = say(&anyhow::Error::from(error));
+        assert_eq!(once.matches(&full().to_string()).count(), 1, "{once}");
+        let bare: Result<(), _> = Err(full());
+        assert_eq!(say(&bare.context("cannot write x").unwrap_err()), format!("cannot write x: {}", full()));
+    }
+
+    #[test]
+    fn what_was_asked_wrongly_is_64_and_what_could_not_be_done_is_2() {
+        assert_eq!(of(&Usage("x".into()).into()), Exit::Usage);
+        let scenario = scenarios::Scenario::parse("[load]\nrate = 0\n", "s.toml").unwrap_err();
+        assert_eq!(of(&anyhow::Error::from(scenario).context("while reading")), Exit::Usage);
+        assert_eq!(of(&anyhow::anyhow!("disk")), Exit::CouldNotRun);
+    }
+}

@@ -1,0 +1,89 @@
+//! What all trials of a sitting share: this program's path, the cgroup tree, the private directory, the warden.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use record::{Cell, CpuQuantity, Warning, WarningKind};
+use scenarios::limits::CgroupTree;
+use scenarios::proxy::envoy::EnvoyProgram;
+
+use crate::scratch::{Scratch, sweep_stale};
+use crate::warden::Warden;
+
+/// The shared things; dropping it removes them.
+pub(crate) struct Lab {
+    program: PathBuf,
+    envoy: Option<EnvoyProgram>,
+    scratch: Scratch,
+    cgroups: Option<CgroupTree>,
+    warden: Option<Warden>,
+    warnings: Vec<Warning>,
+}
+
+impl Lab {
+    /// Sets up for a plan with these cells: with CPU limits among them a cgroup must be had, without it is a note.
+    pub(crate) fn open(cells: &[Cell], envoy: Option<EnvoyProgram>) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("cannot find the path of this program")?;
+        // What a runner before us could not take away, since its warden was killed too.
+        let _ = scenarios::limits::sweep_stale();
+        let _ = sweep_stale();
+        let mut warnings = Vec::new();
+        let limits: Vec<CpuQuantity> = cells.iter().filter_map(|c| c.factors.cpu_limit).collect();
+        let cgroups = match CgroupTree::create("run") {
+            Ok(tree) => {
+                limits.iter().try_for_each(|limit| tree.check_limit(*limit))?;
+                Some(tree)
+            }
+            Err(error) if !limits.is_empty() => return Err(error.into()),
+            Err(error) => {
+                let why = error.to_string();
+                let reason = why.lines().next().unwrap_or_default().to_owned();
+                warnings.push(Warning::new(
+                    WarningKind::NotPermitted,
+                    format!("services and proxies have no cgroup of their own here: {reason}"),
+                    "CPU use is read from each process instead; throttling needs a cgroup: run as root, or see `meshtax doctor`",
+                ));
+                None
+            }
+        };
+        let scratch = Scratch::create()?;
+        let roots = cgroups.as_ref().map(CgroupTree::roots).unwrap_or_default();
+        let warden = Some(Warden::start(&program, roots, scratch.path())?);
+        Ok(Self { program, envoy, scratch, cgroups, warden, warnings })
+    }
+
+    /// This program.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The Envoy, if the plan has one.
+    pub(crate) fn envoy(&self) -> Option<&EnvoyProgram> {
+        self.envoy.as_ref()
+    }
+
+    /// The private directory for keys.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// The cgroup tree, where it is permitted.
+    pub(crate) fn cgroups(&self) -> Option<&CgroupTree> {
+        self.cgroups.as_ref()
+    }
+
+    /// Doubts about this machine that touch every trial.
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        drop(self.cgroups.take());
+        if let Some(warden) = self.warden.take() {
+            // It finds nothing left to do, as a rule.
+            warden.dismiss();
+        }
+    }
+}

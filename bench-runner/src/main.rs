@@ -1,0 +1,65 @@
+//! `meshtax`: the one program; every part of a run is a subcommand of it and a process of its own.
+
+// Printing is what the program is for; the libraries below it return values.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod campaign;
+mod clean;
+mod cli;
+mod doctor;
+mod duration;
+mod exit;
+mod interrupt;
+mod lab;
+mod library;
+mod load;
+mod plan;
+mod probe;
+mod progress;
+mod report;
+mod resume;
+mod run;
+mod scratch;
+mod service;
+mod sidecar;
+mod trial;
+mod warden;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command, LaunchArgs};
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; everything else is a bad argument, for which scripts expect 64.
+            let asked = !error.use_stderr();
+            let _ = error.print();
+            return if asked { Exit::Done.into() } else { Exit::Usage.into() };
+        }
+    };
+    let result = match cli.command {
+        Command::Run(args) => run::execute(args),
+        Command::Resume(args) => resume::execute(args),
+        Command::Report(args) => report::execute(args),
+        Command::Scenarios(args) => library::execute(args),
+        Command::Doctor(args) => doctor::execute(args),
+        Command::Clean => clean::execute(),
+        Command::Launch(LaunchArgs { args }) => Err(scenarios::launch::become_child(args).into()),
+        Command::Warden(args) => warden::execute(args),
+        Command::Load(args) => load::execute(args),
+        Command::Probe(args) => probe::execute(args),
+        Command::Service(args) => service::execute(args),
+        Command::Sidecar(args) => sidecar::execute(args),
+    };
+    result.unwrap_or_else(|error| {
+        // Not eprintln: stderr may be a log on the very disk that is full, and a panic would hide the error.
+        let _ = writeln!(std::io::stderr(), "error: {}", exit::say(&error));
+        exit::of(&error).into()
+    })
+}

@@ -1,0 +1,87 @@
+//! `meshtax resume`: goes on with a run that was cut off, at the first trial that is not sealed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use record::{Dataplane, METHOD, Run, RunDirectory, Warning, WarningKind};
+
+use crate::campaign;
+use crate::exit::Usage;
+use crate::interrupt::Interrupt;
+use crate::lab::Lab;
+use crate::run::PROGRAM;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The run directory.
+    run: PathBuf,
+    /// The Envoy binary, if it isn't on PATH.
+    #[arg(long, value_name = "PATH")]
+    envoy: Option<PathBuf>,
+    /// Exit with 1 if a warning touches the result.
+    #[arg(long)]
+    strict: bool,
+}
+
+pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
+    let interrupt = Interrupt::listen()?;
+    let directory = RunDirectory::open(&args.run)?;
+    let run = directory.run()?;
+    same_conditions(&run, &node_probe::host(std::path::Path::new("/"), directory.path()))?;
+    let needs_envoy = run.cells.iter().any(|c| c.factors.dataplane == Dataplane::Envoy);
+    let envoy = needs_envoy.then(|| scenarios::proxy::envoy::find(args.envoy.as_deref())).transpose()?;
+    if let Some(found) = &envoy {
+        let then = |what: &str| run.versions.get(what).map_or("?", String::as_str);
+        let (was, is) =
+            (format!("{} {}", then("envoy"), then("envoy build")), format!("{} {}", found.version, found.build));
+        if was != is {
+            let said = format!(
+                "this run was begun with Envoy {was}, and {} is {is}\n  try: --envoy PATH with the same; figures of two do not belong in one run",
+                found.path.display(),
+            );
+            return Err(Usage(said).into());
+        }
+    }
+    let lab = Lab::open(&run.cells, envoy)?;
+    let without = |warnings: &[Warning]| warnings.iter().any(|w| w.kind == WarningKind::NotPermitted);
+    if without(&run.warnings) != without(lab.warnings()) {
+        let (was, is) = if without(&run.warnings) { ("without", "with") } else { ("with", "without") };
+        let said = format!(
+            "this run was begun {was} a cgroup for each part, and here it would go on {is}\n  try: resume it as the user that began it"
+        );
+        return Err(Usage(said).into());
+    }
+    campaign::execute(&directory, &run, lab, &interrupt, args.strict)
+}
+
+/// The trials to come must be made as those before were: by the same method, on the same machine.
+fn same_conditions(run: &Run, host: &record::Host) -> anyhow::Result<()> {
+    if run.method != METHOD {
+        let said = format!(
+            "this run was begun with method {} and this meshtax uses method {METHOD}\n  try: the meshtax that began it ({})",
+            run.method, run.program
+        );
+        return Err(Usage(said).into());
+    }
+    if run.program != PROGRAM {
+        let said = format!(
+            "this run was begun by {}, and this is {PROGRAM}: another generator and another sidecar\n  try: the version that began it, or a new run",
+            run.program
+        );
+        return Err(Usage(said).into());
+    }
+    let then = &run.host;
+    for (what, was, is) in [
+        ("kernel", then.kernel.clone(), host.kernel.clone()),
+        ("CPU", format!("{:?}", then.cpu_model.seen()), format!("{:?}", host.cpu_model.seen())),
+        ("number of CPUs", then.cpus_online.len().to_string(), host.cpus_online.len().to_string()),
+    ] {
+        if was != is {
+            let said = format!(
+                "this run was begun on another machine: its {what} was {was}, and here it is {is}\n  try: resume it where it was begun, or begin a new run here"
+            );
+            return Err(Usage(said).into());
+        }
+    }
+    Ok(())
+}

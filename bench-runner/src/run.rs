@@ -1,0 +1,240 @@
+//! `meshtax run`: a scenario becomes a plan, the plan a run directory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use record::{Arrival, CpuQuantity, Dataplane, METHOD, Mtls, Pace, Platform, Run, RunDirectory, SCHEMA};
+use scenarios::Scenario;
+
+use crate::campaign;
+use crate::exit::Usage;
+use crate::interrupt::Interrupt;
+use crate::lab::Lab;
+use crate::plan;
+use crate::progress::say;
+
+/// This program and its version, as it stands in a run.
+pub(crate) const PROGRAM: &str = concat!("meshtax ", env!("CARGO_PKG_VERSION"));
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A scenario file, or the name of one of the library (`meshtax scenarios`).
+    #[arg(value_name = "SCENARIO", default_value = "first-look")]
+    scenario: String,
+    /// What stands between services; a list makes a matrix.
+    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
+    dataplane: Vec<Dataplane>,
+    /// CPU limit of each proxy: none, 500m, 1.5.
+    #[arg(long, value_delimiter = ',', value_parser = limit, help_heading = "Factors (a list makes a matrix)")]
+    cpu_limit: Vec<Limit>,
+    /// Worker threads of each proxy.
+    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
+    workers: Vec<u32>,
+    /// How sidecars speak with one another.
+    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
+    mtls: Vec<Mtls>,
+    /// Services in the chain.
+    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
+    services: Vec<u32>,
+    /// CPU work of each service for each request, in microseconds.
+    #[arg(long, value_delimiter = ',', value_name = "US", help_heading = "Factors (a list makes a matrix)")]
+    work_us: Vec<u64>,
+    /// Body bytes of each response.
+    #[arg(long, value_delimiter = ',', value_name = "BYTES", help_heading = "Factors (a list makes a matrix)")]
+    response_bytes: Vec<u64>,
+    /// Requests per second into the chain, in total.
+    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
+    rate: Vec<f64>,
+    /// Connections of the load generator, in total.
+    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
+    connections: Vec<u32>,
+    /// How arrivals are drawn.
+    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
+    arrival: Vec<Arrival>,
+    /// How the generator waits for the next due time.
+    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
+    pace: Vec<Pace>,
+    /// Where it runs.
+    #[arg(long, default_value = "processes")]
+    platform: Platform,
+    /// How long each trial measures.
+    #[arg(long, value_parser = crate::duration::parse, help_heading = "Plan")]
+    duration: Option<Duration>,
+    /// How long each trial loads before it measures.
+    #[arg(long, value_parser = crate::duration::parse, help_heading = "Plan")]
+    warm_up: Option<Duration>,
+    /// Trials of each cell.
+    #[arg(long, help_heading = "Plan")]
+    repeats: Option<u32>,
+    /// The seed of the order and of the arrivals.
+    #[arg(long, help_heading = "Plan")]
+    seed: Option<u64>,
+    /// The level of the intervals.
+    #[arg(long, help_heading = "Plan")]
+    level: Option<f64>,
+    /// Measure each unmeshed cell twice, as two cells: their difference should hold 0.
+    #[arg(long, help_heading = "Plan")]
+    aa: bool,
+    /// A short run: 3 trials of 2 s each cell. Good for a try, too short for a decision.
+    #[arg(long, help_heading = "Plan")]
+    quick: bool,
+    /// The Envoy binary, if it isn't on PATH.
+    #[arg(long, value_name = "PATH")]
+    envoy: Option<PathBuf>,
+    /// Where run directories are made.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Exit with 1 if a warning touches the result.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// A CPU limit on the command line: clap takes an Option for "not given".
+#[derive(Clone, Copy, Debug)]
+struct Limit(Option<CpuQuantity>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    text.parse().map(|q| Limit(Some(q))).map_err(|e: record::Error| e.to_string())
+}
+
+pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
+    let interrupt = Interrupt::listen()?;
+    let mut scenario = named(&args.scenario)?;
+    args.override_in(&mut scenario);
+    scenario.check().map_err(say_flag)?;
+    let cells = scenario.cells().map_err(say_flag)?;
+    let needs_envoy = cells.iter().any(|c| c.factors.dataplane == Dataplane::Envoy);
+    let envoy = needs_envoy.then(|| scenarios::proxy::envoy::find(args.envoy.as_deref())).transpose()?;
+    let mut versions = BTreeMap::new();
+    if let Some(envoy) = &envoy {
+        versions.insert("envoy".to_owned(), envoy.version.clone());
+        versions.insert("envoy build".to_owned(), envoy.build.clone());
+    }
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot create {}; choose another place with --out DIR", args.out.display()))?;
+    let host = node_probe::host(Path::new("/"), &args.out);
+    let lab = Lab::open(&cells, envoy)?;
+    let (id, started) = name_of_now();
+    let run = Run {
+        schema: SCHEMA,
+        method: METHOD,
+        id: id.clone(),
+        started,
+        program: PROGRAM.to_owned(),
+        scenario: scenario.name.clone(),
+        scenario_toml: scenario.to_toml(),
+        seed: scenario.plan.seed,
+        repeats: scenario.plan.repeats,
+        timing: scenario.timing,
+        level: scenario.plan.level,
+        trials: plan::trials(&cells, scenario.plan.repeats, scenario.plan.seed),
+        cells,
+        host,
+        versions,
+        warnings: lab.warnings().to_vec(),
+    };
+    let directory = RunDirectory::create(&args.out.join(&id), &run)?;
+    announce(&run);
+    campaign::execute(&directory, &run, lab, &interrupt, args.strict)
+}
+
+/// What is about to happen, for a person, on stderr.
+fn announce(run: &Run) {
+    let labels: Vec<&str> = run.cells.iter().map(|c| c.label.as_str()).collect();
+    let measured = run.timing.measure_ns as f64 / 1e9;
+    let text = format!(
+        "{}: {} cells ({}), {} trials each of {measured} s, seed {}\n",
+        run.scenario,
+        run.cells.len(),
+        labels.join("; "),
+        run.repeats,
+        run.seed
+    );
+    say(&text);
+    for warning in &run.warnings {
+        say(&format!("note: {warning}\n"));
+    }
+}
+
+/// A scenario by its file or by its name in the library.
+pub(crate) fn named(name: &str) -> anyhow::Result<Scenario> {
+    let library = scenarios::library();
+    if let Some((_, text)) = library.iter().find(|(known, _)| *known == name) {
+        return Ok(Scenario::parse(text, name)?);
+    }
+    let looks_like_a_file = name.contains('/') || name.ends_with(".toml");
+    match std::fs::read_to_string(name) {
+        Ok(text) => Ok(Scenario::parse(&text, name)?),
+        Err(error) => {
+            let names: Vec<&str> = library.iter().map(|(known, _)| *known).collect();
+            let what = if looks_like_a_file {
+                format!("cannot read the scenario file {name}: {error}")
+            } else {
+                format!("'{name}' is neither a scenario of the library nor a file")
+            };
+            Err(Usage(format!("{what}\n  try: a TOML file, or one of {}", names.join(", "))).into())
+        }
+    }
+}
+
+/// A value that came by a flag is named by the flag.
+fn say_flag(error: scenarios::Error) -> anyhow::Error {
+    let scenarios::Error::Value { what, problem, remedy } = error else { return error.into() };
+    let flag = match what.as_str() {
+        "trial.measure" => "--duration".to_owned(),
+        _ => format!("--{}", what.rsplit('.').next().unwrap_or(&what).replace('_', "-")),
+    };
+    Usage(format!("{flag} (in a scenario: {what}): {problem}\n  try: {remedy}")).into()
+}
+
+impl Args {
+    /// What was given on the command line replaces what the scenario says.
+    fn override_in(&self, scenario: &mut Scenario) {
+        fn put<T: Clone>(given: &[T], field: &mut Vec<T>) {
+            if !given.is_empty() {
+                *field = given.to_vec();
+            }
+        }
+        if self.quick {
+            scenario.timing.warm_up_ns = 500_000_000;
+            scenario.timing.measure_ns = 2_000_000_000;
+            scenario.plan.repeats = 3;
+        }
+        put(&self.dataplane, &mut scenario.mesh.dataplane);
+        let limits: Vec<Option<CpuQuantity>> = self.cpu_limit.iter().map(|l| l.0).collect();
+        put(&limits, &mut scenario.mesh.cpu_limit);
+        put(&self.workers, &mut scenario.mesh.workers);
+        put(&self.mtls, &mut scenario.mesh.mtls);
+        put(&self.services, &mut scenario.chain.services);
+        put(&self.work_us, &mut scenario.chain.work_us);
+        put(&self.response_bytes, &mut scenario.chain.response_bytes);
+        put(&self.rate, &mut scenario.load.rate);
+        put(&self.connections, &mut scenario.load.connections);
+        put(&self.arrival, &mut scenario.load.arrival);
+        put(&self.pace, &mut scenario.load.pace);
+        let ns = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(duration) = self.duration {
+            scenario.timing.measure_ns = ns(duration);
+        }
+        if let Some(warm_up) = self.warm_up {
+            scenario.timing.warm_up_ns = ns(warm_up);
+        }
+        scenario.plan.repeats = self.repeats.unwrap_or(scenario.plan.repeats);
+        scenario.plan.seed = self.seed.unwrap_or(scenario.plan.seed);
+        scenario.plan.level = self.level.unwrap_or(scenario.plan.level);
+        scenario.plan.aa |= self.aa;
+    }
+}
+
+/// The run's name, of minutes and four random digits, and the moment in full: "2026-11-23T0510-a1b2".
+fn name_of_now() -> (String, String) {
+    let started = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let minutes: String = started.chars().take(16).filter(|c| *c != ':').collect();
+    (format!("{minutes}-{:04x}", rand::random::<u16>()), started)
+}

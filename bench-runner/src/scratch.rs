@@ -1,0 +1,94 @@
+//! A private directory for keys: mode 0700, in memory where the system has such a place, gone with the run.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::warden::{SCRATCH_PREFIX, remove_scratch};
+
+/// A scratch directory; removed when dropped, and by the warden should we not get to it.
+pub(crate) struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// Makes one.
+    pub(crate) fn create() -> anyhow::Result<Self> {
+        // /dev/shm is memory: keys that never touch a disk need not be wiped from one.
+        let memory = Path::new("/dev/shm");
+        let parent = if rustix::fs::access(memory, rustix::fs::Access::WRITE_OK).is_ok() {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        let name = format!("{SCRATCH_PREFIX}{}-{:08x}", std::process::id(), rand::random::<u32>());
+        let path = parent.join(name);
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot create the private directory {} for keys", path.display()))?;
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = remove_scratch(&self.path);
+    }
+}
+
+/// Removes scratch directories whose process is gone; returns them.
+pub(crate) fn sweep_stale() -> Vec<PathBuf> {
+    let mut removed = Vec::new();
+    for parent in [PathBuf::from("/dev/shm"), std::env::temp_dir()] {
+        let Ok(entries) = std::fs::read_dir(&parent) else { continue };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(rest) = name.strip_prefix(SCRATCH_PREFIX) else { continue };
+            let Some(pid) = rest.split('-').next().and_then(|p| p.parse::<i32>().ok()) else { continue };
+            let gone = rustix::process::Pid::from_raw(pid)
+                .is_some_and(|p| rustix::process::test_kill_process(p) == Err(rustix::io::Errno::SRCH));
+            if gone && remove_scratch(&entry.path()).is_ok() {
+                removed.push(entry.path());
+            }
+        }
+    }
+    removed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn it_is_private_and_goes_with_its_owner() {
+        let scratch = Scratch::create().unwrap();
+        let path = scratch.path().to_owned();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        std::fs::write(path.join("key"), "x").unwrap();
+        drop(scratch);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn only_what_is_ours_and_stale_is_swept() {
+        let mine = Scratch::create().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let stale = std::env::temp_dir().join(format!("{SCRATCH_PREFIX}{}-test", child.id()));
+        std::fs::create_dir(&stale).unwrap();
+        let removed = sweep_stale();
+        assert!(removed.contains(&stale) && !stale.exists());
+        assert!(mine.path().exists());
+        let other = tempfile::tempdir().unwrap();
+        assert!(remove_scratch(other.path()).is_err() && other.path().exists());
+    }
+}

@@ -1,0 +1,268 @@
+//! One trial: processes are started, settled, warmed, measured, proven, stopped; then it is sealed.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use record::{
+    Cell, ClockAnchor, LoadSummary, METHOD, Part, Phase, PhaseSpan, PlannedTrial, Reading, Role, Run, SCHEMA, Timing,
+    Trial, TrialDirectory, monotonic_ns,
+};
+use scenarios::launch::{Launch, Launched};
+use scenarios::{Deployment, DeploymentSpec};
+
+use crate::interrupt::Interrupt;
+use crate::lab::Lab;
+use crate::plan::arrival_seed;
+use crate::progress::Progress;
+use crate::run::PROGRAM;
+
+/// How long a part may take until it answers.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the load may take beyond its plan: its own drain and start, and some more on a busy machine.
+const LOAD_GRACE: Duration = Duration::from_secs(30);
+
+/// Samples a second; PSI must not be read faster.
+const PROBE_EVERY: &str = "100ms";
+
+/// Everything a trial needs.
+pub(crate) struct Conditions<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) run: &'a Run,
+    pub(crate) interrupt: &'a Interrupt,
+    /// The run directory: the probe watches the disk under it.
+    pub(crate) run_path: &'a Path,
+}
+
+/// Makes one trial and seals it.
+pub(crate) fn make(
+    conditions: &Conditions<'_>,
+    planned: &PlannedTrial,
+    cell: &Cell,
+    directory: TrialDirectory,
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
+    let Conditions { lab, run, interrupt, run_path } = conditions;
+    let timing = run.timing;
+    let anchor = ClockAnchor::now();
+    progress.phase("start");
+    let spec = DeploymentSpec {
+        factors: &cell.factors,
+        program: lab.program(),
+        envoy: lab.envoy(),
+        directory: directory.path(),
+        scratch: lab.scratch(),
+        cgroups: lab.cgroups(),
+        ready_timeout: READY_TIMEOUT,
+    };
+    let mut deployment = scenarios::deploy(&spec)?;
+    let mut parts = deployment.parts();
+
+    let seed = arrival_seed(run.seed, planned.block);
+    let load = start_load(lab, &deployment.entry_url(), cell, &timing, seed, &directory, &mut parts)?;
+    let probe = start_probe(lab, run_path, &directory, &deployment, &mut parts)?;
+    let mut watched = Watched { deployment: &mut deployment, load, probe };
+
+    let settled = monotonic_ns();
+    progress.phase(Phase::Settle.word());
+    interrupt.sleep(Duration::from_nanos(timing.settle_ns), || watched.check())?;
+
+    let released = monotonic_ns();
+    watched.load.write_line("go").context("cannot start the load")?;
+    let summary = follow_load(&mut watched, &timing, released, interrupt, progress, &directory)?;
+
+    progress.phase(Phase::CoolDown.word());
+    let cooling = monotonic_ns();
+    interrupt.sleep(Duration::from_nanos(timing.cool_down_ns), || watched.check_servers())?;
+    let cooled = monotonic_ns();
+
+    let Watched { load, probe, .. } = watched;
+    drop(load);
+    stop_probe(probe)?;
+    let proofs = deployment.prove()?;
+    deployment.stop()?;
+
+    let phases = vec![
+        PhaseSpan { phase: Phase::Settle, start_ns: settled, end_ns: released },
+        PhaseSpan {
+            phase: Phase::WarmUp,
+            start_ns: summary.start_ns.saturating_sub(timing.warm_up_ns),
+            end_ns: summary.start_ns,
+        },
+        PhaseSpan { phase: Phase::Measure, start_ns: summary.start_ns, end_ns: summary.start_ns + summary.duration_ns },
+        PhaseSpan { phase: Phase::CoolDown, start_ns: cooling, end_ns: cooled },
+    ];
+    let position = run.trials.iter().position(|t| t.id == planned.id).map_or(0, |at| at + 1);
+    let warnings = summary.warnings.clone();
+    let trial = Trial {
+        schema: SCHEMA,
+        method: METHOD,
+        id: planned.id.clone(),
+        cell: cell.id.clone(),
+        block: planned.block,
+        position: u32::try_from(position).unwrap_or(u32::MAX),
+        phases,
+        anchor,
+        load: summary,
+        parts,
+        proofs,
+        warnings,
+    };
+    directory.seal(&trial)?;
+    Ok(())
+}
+
+/// What must stay alive while the load runs.
+struct Watched<'a> {
+    deployment: &'a mut Deployment,
+    load: Launched,
+    probe: Launched,
+}
+
+impl Watched<'_> {
+    /// Everything is alive.
+    fn check(&mut self) -> anyhow::Result<()> {
+        self.load.expect_alive("waiting for its start")?;
+        self.check_servers()
+    }
+
+    /// All but the load is alive.
+    fn check_servers(&mut self) -> anyhow::Result<()> {
+        self.probe.expect_alive("sampling")?;
+        Ok(self.deployment.check_alive()?)
+    }
+}
+
+/// Starts the load generator, held until it is told to go.
+fn start_load(
+    lab: &Lab,
+    url: &str,
+    cell: &Cell,
+    timing: &Timing,
+    seed: u64,
+    directory: &TrialDirectory,
+    parts: &mut Vec<Part>,
+) -> anyhow::Result<Launched> {
+    let factors = &cell.factors;
+    let ns = |ns: u64| format!("{ns}ns");
+    let mut args: Vec<String> = vec!["load".into(), url.to_owned(), "--hold".into()];
+    for (flag, value) in [
+        ("--rate", factors.rate_per_second.to_string()),
+        ("--connections", factors.connections.to_string()),
+        ("--warm-up", ns(timing.warm_up_ns)),
+        ("--duration", ns(timing.measure_ns)),
+        ("--arrival", factors.arrival.to_string()),
+        ("--pace", factors.pace.to_string()),
+        ("--seed", seed.to_string()),
+        ("--record", directory.path().to_string_lossy().into_owned()),
+        ("--format", "json".to_owned()),
+    ] {
+        args.push(flag.to_owned());
+        args.push(value);
+    }
+    start_part(lab, "load", Role::Load, args, directory, parts)
+}
+
+/// Starts the probe on every part, and waits for its first sample.
+fn start_probe(
+    lab: &Lab,
+    run_path: &Path,
+    directory: &TrialDirectory,
+    deployment: &Deployment,
+    parts: &mut Vec<Part>,
+) -> anyhow::Result<Launched> {
+    let mut args: Vec<String> = vec!["probe".into(), "--every".into(), PROBE_EVERY.into()];
+    let mut option = |flag: &str, value: String| {
+        args.push(flag.to_owned());
+        args.push(value);
+    };
+    for part in parts.iter() {
+        option("--pid", format!("{}={}", part.name, part.pid));
+    }
+    for (name, folders) in deployment.cgroups() {
+        for folder in folders {
+            option("--cgroup", format!("{name}={}", folder.display()));
+        }
+    }
+    option("--disk-path", run_path.to_string_lossy().into_owned());
+    option("--output", directory.samples_path().to_string_lossy().into_owned());
+    let mut probe = start_part(lab, "probe", Role::Probe, args, directory, parts)?;
+    let said = probe.read_line(READY_TIMEOUT, "its first sample")?;
+    anyhow::ensure!(said.trim() == "ready", "the probe said '{}' instead of 'ready'", said.trim());
+    Ok(probe)
+}
+
+/// Starts one of our own parts in a cgroup of its own, where that is permitted.
+fn start_part(
+    lab: &Lab,
+    name: &str,
+    role: Role,
+    args: Vec<String>,
+    directory: &TrialDirectory,
+    parts: &mut Vec<Part>,
+) -> anyhow::Result<Launched> {
+    let leaf = lab.cgroups().map(|tree| tree.leaf(name, None)).transpose()?;
+    let folders: Vec<PathBuf> = leaf.as_ref().map(|l| l.directories().to_vec()).unwrap_or_default();
+    let cgroup = match folders.first() {
+        Some(folder) => Reading::Seen(folder.to_string_lossy().into_owned()),
+        None => Reading::absent("not permitted here"),
+    };
+    let launch = Launch {
+        name: name.to_owned(),
+        program: lab.program().to_owned(),
+        args: args.into_iter().map(Into::into).collect(),
+        cgroups: folders,
+        log: directory.path().join("logs").join(format!("{name}.log")),
+        pipe_stdin: true,
+        pipe_stdout: true,
+        env: Vec::new(),
+    };
+    let launched = launch.spawn(lab.program())?;
+    parts.push(Part { name: name.to_owned(), role, pid: launched.pid(), program: PROGRAM.to_owned(), cgroup });
+    Ok(launched)
+}
+
+/// Waits for the load to end, while everything else must stay alive; returns what it says of itself.
+fn follow_load(
+    watched: &mut Watched<'_>,
+    timing: &Timing,
+    released: u64,
+    interrupt: &Interrupt,
+    progress: &mut Progress,
+    directory: &TrialDirectory,
+) -> anyhow::Result<LoadSummary> {
+    let planned = Duration::from_nanos(timing.warm_up_ns + timing.measure_ns);
+    let deadline = Instant::now() + planned + LOAD_GRACE;
+    loop {
+        let since = monotonic_ns() - released;
+        progress.phase(if since < timing.warm_up_ns { Phase::WarmUp.word() } else { Phase::Measure.word() });
+        interrupt.sleep(Duration::from_millis(50), || Ok(()))?;
+        watched.check_servers()?;
+        if let Some(status) = watched.load.try_wait()? {
+            anyhow::ensure!(
+                status.success(),
+                "the load generator ended with {status}\n{}",
+                indented(&watched.load.log_tail(8))
+            );
+            return Ok(directory.load()?);
+        }
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "the load generator did not end within {:.0} s of its planned end\n{}",
+            LOAD_GRACE.as_secs_f64(),
+            indented(&watched.load.log_tail(8))
+        );
+    }
+}
+
+fn indented(lines: &[String]) -> String {
+    lines.iter().map(|l| format!("    | {l}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Asks the probe to end; its last line is whole then.
+fn stop_probe(mut probe: Launched) -> anyhow::Result<()> {
+    let status = probe.terminate(Duration::from_secs(3))?;
+    anyhow::ensure!(status.success(), "the probe ended with {status}\n{}", indented(&probe.log_tail(8)));
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! The warden: a small process that outlives the runner by a moment and takes away what it left behind.
+//!
+//! Children die with the runner by their parent-death signal; cgroups and key files do not. The warden holds the
+//! read end of a pipe that only the runner can write to. When the pipe closes, however the runner ended, the
+//! warden removes the runner's cgroups (ending whatever is still inside) and its scratch directory.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use anyhow::Context as _;
+
+use crate::exit::Exit;
+
+/// What the warden is told to remove.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A root of the runner's cgroup tree.
+    #[arg(long)]
+    cgroup: Vec<PathBuf>,
+    /// The runner's scratch directory.
+    #[arg(long)]
+    scratch: Option<PathBuf>,
+}
+
+/// The warden's life: waits for the pipe to close, then removes.
+pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
+    // A session of its own: a Ctrl-C in the runner's terminal must not end it first.
+    let _ = rustix::process::setsid();
+    let mut told = Vec::new();
+    let _ = std::io::stdin().read_to_end(&mut told);
+    let removed = scenarios::limits::remove(&args.cgroup);
+    if let Some(scratch) = &args.scratch {
+        remove_scratch(scratch)?;
+    }
+    removed?;
+    Ok(Exit::Done.into())
+}
+
+/// Removes a scratch directory of ours and nothing else.
+pub(crate) fn remove_scratch(scratch: &Path) -> anyhow::Result<()> {
+    let ours = scratch.file_name().is_some_and(|n| n.to_string_lossy().starts_with(SCRATCH_PREFIX));
+    if !ours {
+        anyhow::bail!("{} is no scratch directory of meshtax; it was not removed", scratch.display());
+    }
+    match std::fs::remove_dir_all(scratch) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("cannot remove {}", scratch.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the name of every scratch directory begins with.
+pub(crate) const SCRATCH_PREFIX: &str = "meshtax-scratch-";
+
+/// The runner's side: as long as this lives, the warden waits.
+pub(crate) struct Warden {
+    child: Child,
+}
+
+impl Warden {
+    /// Starts a warden for these cgroup roots and this scratch directory.
+    pub(crate) fn start(program: &Path, cgroups: &[PathBuf], scratch: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command.arg("warden").arg("--scratch").arg(scratch);
+        for cgroup in cgroups {
+            command.arg("--cgroup").arg(cgroup);
+        }
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { child })
+    }
+
+    /// Lets the warden do its work now and waits for it.
+    pub(crate) fn dismiss(mut self) {
+        if let Some(mut pipe) = self.child.stdin.take() {
+            let _ = pipe.write_all(b"done\n");
+        }
+        let _ = self.child.wait();
+    }
+}

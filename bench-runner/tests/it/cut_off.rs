@@ -1,0 +1,134 @@
+//! A run that is cut off: nothing stays behind, what was sealed is kept, and `resume` finishes it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::program::{
+    Answer, alive, alone, call, cgroups, descendants, json, listeners, listening_ports, meshtax, scratch_directories,
+    within,
+};
+
+/// A run in its second trial, with everything it has started.
+struct Running {
+    child: Child,
+    pids: Vec<u32>,
+    ports: Vec<u16>,
+    directory: PathBuf,
+}
+
+fn start(out: &Path) -> Running {
+    let mut child = meshtax(&[
+        "run",
+        "--dataplane",
+        "none,embedded",
+        "--rate",
+        "100",
+        "--connections",
+        "2",
+        "--duration",
+        "2s",
+        "--warm-up",
+        "200ms",
+        "--repeats",
+        "2",
+        "--out",
+        out.to_str().unwrap(),
+    ])
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
+    // The first trial is sealed when the second begins.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    loop {
+        let line = lines.next().expect("the run says where it is").unwrap();
+        if line.starts_with("trial 2 of 4") {
+            break;
+        }
+    }
+    // Nobody else reads it, and a full pipe would stop the run.
+    std::thread::spawn(move || lines.for_each(drop));
+    let directory = std::fs::read_dir(out).unwrap().next().unwrap().unwrap().path();
+    let load_runs = |pids: &[u32]| {
+        pids.iter()
+            .any(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|c| c.contains("\0probe\0")))
+    };
+    let mut pids = Vec::new();
+    within(Duration::from_secs(10), || {
+        pids = descendants(child.id());
+        if load_runs(&pids) { Ok(()) } else { Err(format!("the second trial has no probe yet: {pids:?}")) }
+    });
+    let ports = listening_ports(&pids).into_iter().collect::<Vec<_>>();
+    assert!(pids.len() >= 5 && ports.len() >= 3, "{pids:?} {ports:?}");
+    Running { child, pids, ports, directory }
+}
+
+fn nothing_is_left(running: &Running) {
+    let runner = running.child.id();
+    within(Duration::from_secs(3), || {
+        let left: Vec<u32> = running.pids.iter().copied().filter(|pid| alive(*pid)).collect();
+        if !left.is_empty() {
+            return Err(format!("processes {left:?} are still there"));
+        }
+        let open: Vec<u16> =
+            listeners().into_iter().map(|(_, port)| port).filter(|p| running.ports.contains(p)).collect();
+        if !open.is_empty() {
+            return Err(format!("ports {open:?} are still open"));
+        }
+        let ours = |p: &PathBuf| p.to_string_lossy().contains(&format!("-{runner}-"));
+        let left: Vec<PathBuf> = cgroups().into_iter().chain(scratch_directories()).filter(ours).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?} are still there")) }
+    });
+}
+
+fn finishes(directory: &Path) {
+    let sealed = |id: &str| directory.join("trials").join(id).join("trial.json");
+    let run = json(&directory.join("run.json"));
+    let ids: Vec<&str> = run["trials"].as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap()).collect();
+    let first = std::fs::metadata(sealed(ids[0])).expect("the first trial was sealed").modified().unwrap();
+    assert!(!sealed(ids[3]).exists());
+    let cut: Answer = call(&["report", directory.to_str().unwrap()]).done();
+    assert!(cut.stdout.contains("meshtax resume"), "a report of a part says so: {}", cut.stdout);
+    let answer = call(&["resume", directory.to_str().unwrap()]).done();
+    assert_eq!(answer.run_directory(), directory);
+    assert!(ids.iter().all(|id| sealed(id).is_file()));
+    assert_eq!(
+        std::fs::metadata(sealed(ids[0])).unwrap().modified().unwrap(),
+        first,
+        "what was sealed was not touched"
+    );
+    let findings = json(&directory.join("findings.json"));
+    assert!(findings["cells"].as_array().unwrap().iter().all(|c| c["trials"] == 2), "{findings:#}");
+    assert!(directory.join("report.html").is_file());
+}
+
+#[test]
+fn sigkill_of_the_runner() {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let mut running = start(tmp.path());
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    nothing_is_left(&running);
+    finishes(&running.directory);
+}
+
+#[test]
+fn ctrl_c() {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let mut running = start(tmp.path());
+    let pid = Pid::from_raw(i32::try_from(running.child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let status = running.child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut running.child.stdout.take().unwrap(), &mut said).unwrap();
+    assert_eq!(PathBuf::from(said.lines().last().unwrap()), running.directory, "the directory is named all the same");
+    nothing_is_left(&running);
+    finishes(&running.directory);
+}

@@ -1,0 +1,12 @@
+//! The built program, used as a person or a script would use it.
+
+// In a test a panic is the report; the lint knows only of functions that are tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod cut_off;
+mod errors;
+mod load;
+mod pages;
+mod program;
+mod proxies;
+mod run;

@@ -1,0 +1,184 @@
+//! Running the built program, and looking at what it leaves on the machine.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Runs that measure do so one at a time: two at once would measure one another.
+static MEASURING: Mutex<()> = Mutex::new(());
+
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn meshtax(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meshtax"));
+    command.args(args).stdin(Stdio::null()).env("NO_COLOR", "1");
+    command
+}
+
+/// What a call answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Answer {
+    fn from(o: Output) -> Self {
+        let text = |b: Vec<u8>| String::from_utf8_lossy(&b).into_owned();
+        Self { code: o.status.code(), stdout: text(o.stdout), stderr: text(o.stderr) }
+    }
+}
+
+impl Answer {
+    /// The last line on stdout: the run directory.
+    pub(crate) fn run_directory(&self) -> PathBuf {
+        PathBuf::from(self.stdout.lines().last().unwrap_or_else(|| panic!("no stdout: {self:#?}")))
+    }
+
+    /// Exit code 0, or the whole answer as a panic.
+    pub(crate) fn done(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+pub(crate) fn call(args: &[&str]) -> Answer {
+    meshtax(args).output().expect("the program starts").into()
+}
+
+pub(crate) fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))).unwrap()
+}
+
+/// Whether a skipped test should fail; says so when it should not.
+pub(crate) fn skip(why: &str, variable: &str) -> bool {
+    assert!(std::env::var_os(variable).is_none_or(|v| v != "1"), "{why}, and {variable}=1");
+    eprintln!("skipped: {why} (set {variable}=1 to fail)");
+    true
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The processes, by pid, whose command line names this directory: those of a run that writes there.
+pub(crate) fn processes_of(directory: &Path) -> Vec<String> {
+    let needle = directory.to_string_lossy().into_owned();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(cmdline) = std::fs::read(entry.path().join("cmdline")) else { continue };
+        let cmdline = String::from_utf8_lossy(&cmdline).replace('\0', " ");
+        if cmdline.contains(&needle) {
+            found.push(format!("{pid} {cmdline}"));
+        }
+    }
+    found
+}
+
+/// Every process below a parent, however deep.
+pub(crate) fn descendants(parent: u32) -> Vec<u32> {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let after_name = stat.rsplit(") ").next().unwrap_or_default();
+        if let Some(ppid) = after_name.split(' ').nth(1).and_then(|p| p.parse::<u32>().ok()) {
+            parents.push((pid, ppid));
+        }
+    }
+    let mut all = vec![parent];
+    let mut at = 0;
+    while at < all.len() {
+        let of = all[at];
+        all.extend(parents.iter().filter(|(_, ppid)| *ppid == of).map(|(pid, _)| *pid));
+        at += 1;
+    }
+    all.split_off(1)
+}
+
+/// Whether a process is there and no zombie.
+pub(crate) fn alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|s| !s.rsplit(") ").next().unwrap_or_default().starts_with('Z'))
+}
+
+/// The listening TCP ports of these processes.
+pub(crate) fn listening_ports(pids: &[u32]) -> BTreeSet<u16> {
+    let mut inodes = BTreeSet::new();
+    for pid in pids {
+        let Ok(fds) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        for fd in fds.flatten() {
+            if let Ok(target) = std::fs::read_link(fd.path())
+                && let Some(inode) = target.to_string_lossy().strip_prefix("socket:[")
+            {
+                inodes.insert(inode.trim_end_matches(']').to_owned());
+            }
+        }
+    }
+    listeners().into_iter().filter(|(inode, _)| inodes.contains(inode)).map(|(_, port)| port).collect()
+}
+
+/// Every listening IPv4 socket: inode and port.
+pub(crate) fn listeners() -> Vec<(String, u16)> {
+    let text = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut found = Vec::new();
+    for line in text.lines().skip(1) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        if fields.len() > 9 && fields[3] == "0A" {
+            let port = fields[1].rsplit(':').next().and_then(|p| u16::from_str_radix(p, 16).ok()).unwrap();
+            found.push((fields[9].to_owned(), port));
+        }
+    }
+    found
+}
+
+/// Every cgroup directory of ours, in any hierarchy.
+pub(crate) fn cgroups() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            if !entry.file_type().is_ok_and(|t| t.is_dir()) {
+                continue;
+            }
+            if entry.file_name().to_string_lossy().starts_with("meshtax-") {
+                found.push(entry.path());
+            } else {
+                folders.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// Every scratch directory of ours.
+pub(crate) fn scratch_directories() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for parent in ["/dev/shm", "/tmp"] {
+        let Ok(entries) = std::fs::read_dir(parent) else { continue };
+        let ours = entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("meshtax-scratch-"));
+        found.extend(ours.map(|e| e.path()));
+    }
+    found
+}
+
+/// Looks until it holds; panics with what is said when it does not in time.
+pub(crate) fn within(limit: Duration, mut holds: impl FnMut() -> Result<(), String>) {
+    let end = Instant::now() + limit;
+    loop {
+        match holds() {
+            Ok(()) => return,
+            Err(why) if Instant::now() > end => panic!("after {limit:?}: {why}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

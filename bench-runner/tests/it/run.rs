@@ -1,0 +1,139 @@
+//! A whole run without root's help or Envoy: what it prints, what it leaves in the directory, and what not.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::program::{alone, call, json, processes_of};
+
+/// A schema of `record` by name.
+fn schema(name: &str) -> jsonschema::Validator {
+    let path = format!(concat!(env!("CARGO_MANIFEST_DIR"), "/../reports/{}"), name);
+    jsonschema::validator_for(&json(Path::new(&path))).unwrap()
+}
+
+fn keeps_to(name: &str, value: &Value) {
+    let faults: Vec<String> = schema(name).iter_errors(value).map(|e| format!("{}: {e}", e.instance_path)).collect();
+    assert_eq!(faults, Vec::<String>::new(), "{name}");
+}
+
+#[test]
+fn a_run_seals_its_trials_proves_them_and_reports() {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let out = tmp.path().join("runs");
+    let answer = call(&[
+        "run",
+        "--dataplane",
+        "none,embedded",
+        "--rate",
+        "200",
+        "--duration",
+        "1s",
+        "--warm-up",
+        "300ms",
+        "--repeats",
+        "2",
+        "--connections",
+        "4",
+        "--out",
+        out.to_str().unwrap(),
+    ])
+    .done();
+    let directory = answer.run_directory();
+    assert!(directory.starts_with(&out), "{directory:?}");
+    assert!(answer.stderr.contains("trial 4 of 4"), "{}", answer.stderr);
+
+    let run = json(&directory.join("run.json"));
+    keeps_to("record/schemas/run.schema.json", &run);
+    let planned: Vec<&str> = run["trials"].as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap()).collect();
+    assert_eq!(planned.len(), 4);
+    for id in planned {
+        let trial = json(&directory.join("trials").join(id).join("trial.json"));
+        keeps_to("record/schemas/trial.schema.json", &trial);
+        let load = &trial["load"];
+        assert_eq!((load["due"].as_u64(), load["answered"].as_u64()), (Some(200), Some(200)), "{load:#}");
+        let names: Vec<&str> = trial["parts"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+        let proofs = trial["proofs"].as_array().unwrap();
+        if id.contains("embedded") {
+            assert!(names.contains(&"entry-sidecar") && names.contains(&"s3-sidecar"), "{names:?}");
+            let proven = |claim: &str| proofs.iter().filter(|p| p["claim"].as_str().unwrap().contains(claim)).count();
+            assert!(proven("worker threads") == 4 && proven("mTLS") >= 4, "{proofs:#?}");
+        } else {
+            assert_eq!(names, ["s1", "s2", "s3", "load", "probe"]);
+        }
+        let at = record::RunDirectory::open(&directory).unwrap();
+        let due: u64 = at
+            .intervals(id)
+            .unwrap()
+            .map(|i| i.unwrap())
+            .filter(|i| i.phase == record::Phase::Measure)
+            .map(|i| i.due)
+            .sum();
+        assert_eq!(due, 200);
+        let samples = at.samples(id).unwrap().map(Result::unwrap).collect::<Vec<_>>();
+        assert!(samples.len() >= 15, "{} samples in over 1.6 s", samples.len());
+        assert!(samples[0].processes.contains_key("s1") && samples[0].processes.contains_key("load"));
+        let slow = at.slow(id).unwrap().map(Result::unwrap).collect::<Vec<_>>();
+        assert!(slow.iter().any(|s| s.hops.len() == 3 && s.hops[0].service == "s1"), "every hop's stamps are kept");
+    }
+
+    let findings = json(&directory.join("findings.json"));
+    keeps_to("schemas/findings.schema.json", &findings);
+    assert_eq!(findings["taxes"].as_array().unwrap().len(), 1);
+    assert!(findings["taxes"][0]["response_ns"]["p50"]["difference"]["value"].as_f64().unwrap() > 0.0);
+    assert!(directory.join("report.html").is_file());
+    for format in ["text", "json", "csv", "html", "markdown"] {
+        let report = call(&["report", directory.to_str().unwrap(), "--format", format]).done();
+        assert!(report.stdout.len() > 300, "{format}: {}", report.stdout);
+    }
+    for line in call(&["report", directory.to_str().unwrap()]).done().stdout.lines() {
+        assert!(line.chars().count() <= 80, "wider than 80 columns: {line}");
+    }
+    assert_eq!(processes_of(&directory), Vec::<String>::new());
+}
+
+#[test]
+fn a_scenario_of_the_library_can_be_printed_and_run_from_a_file() {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let list = call(&["scenarios"]).done().stdout;
+    assert!(list.contains("first-look") && list.contains("cpu-limits"), "{list}");
+    let text = call(&["scenarios", "show", "quick"]).done().stdout;
+    let path = tmp.path().join("mine.toml");
+    std::fs::write(&path, text).unwrap();
+    let out = tmp.path().join("runs");
+    let answer = call(&[
+        "run",
+        path.to_str().unwrap(),
+        "--dataplane",
+        "none",
+        "--aa",
+        "--repeats",
+        "1",
+        "--duration",
+        "500ms",
+        "--warm-up",
+        "0s",
+        "--out",
+        out.to_str().unwrap(),
+    ])
+    .done();
+    let run = json(&answer.run_directory().join("run.json"));
+    let cells = run["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 2, "an A/A pair");
+    assert_eq!((&cells[0]["factors"]["twin"], &cells[1]["factors"]["twin"]), (&0.into(), &1.into()));
+    let strict = call(&["report", answer.run_directory().to_str().unwrap(), "--strict"]);
+    assert_eq!(strict.code, Some(1), "one repeat is too few, which is a warning: {}", strict.stdout);
+}
+
+#[test]
+fn the_doctor_answers_in_text_and_json() {
+    let text = call(&["doctor"]);
+    assert!(matches!(text.code, Some(0)), "{text:#?}");
+    for what in ["cpu", "cpu limits", "ports", "open files", "governor", "envoy"] {
+        assert!(text.stdout.contains(what), "{what}: {}", text.stdout);
+    }
+    let findings: Value = serde_json::from_str(&call(&["doctor", "--format", "json"]).stdout).unwrap();
+    assert!(findings.as_array().unwrap().len() >= 10);
+}
