@@ -1,6 +1,9 @@
 //! `meshtax load`: makes a load on its own and says how it went.
 
-use std::fmt::Write as _;
+mod rate;
+mod requests;
+mod text;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,43 +11,68 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use load_gen::Plan;
-use record::{Arrival, LoadSummary, Outcomes, Pace, Quantiles, Verdict};
+use load_gen::{Arrivals, Draw, Plan, Profile, Trust};
+use record::{LoadSummary, Pace, Verdict};
 
 use crate::duration;
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::report::print;
+use rate::Rate;
 
-/// Load a URL at a fixed rate, and report what its users would have waited.
+/// Load a URL at a set rate, and report what its users would have waited.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What to load: http://host:port/path.
+    /// What to load: http://host:port/path, or https://.
     url: String,
-    /// Requests per second, in total. They fall due whatever the target does.
-    #[arg(long, value_name = "N", value_parser = rate, allow_negative_numbers = true)]
-    rate: f64,
+    /// Requests per second, in total: 500; 100..1000 for a ramp; 100x5s,200x5s for steps. They fall due whatever the
+    /// target does. Or max: each connection asks again as soon as it is answered.
+    #[arg(long, value_name = "N", value_parser = rate::rate, allow_negative_numbers = true,
+          required_unless_present = "replay")]
+    rate: Option<Rate>,
+    /// With --rate max: how long a connection rests before it asks again.
+    #[arg(long, value_name = "TIME", value_parser = any_time)]
+    think: Option<Duration>,
+    /// Arrivals: constant is evenly spaced, poisson is independent of one another, burst:N is N at the same moment.
+    #[arg(long, value_name = "HOW", default_value = "constant", value_parser = rate::draw)]
+    arrival: Draw,
+    /// Send at the moments in this CSV file instead.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "arrival"])]
+    replay: Option<PathBuf>,
     /// Connections, in total. All are open before the first request is due.
     #[arg(long, value_name = "C", default_value = "16", value_parser = connections, allow_negative_numbers = true)]
     connections: u32,
-    /// How long to load and measure.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
-    duration: Duration,
+    /// Open a connection for each request, and close it after.
+    #[arg(long)]
+    no_keepalive: bool,
+    /// How long to load and measure. Steps and a replay have a length of their own.
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
+    duration: Option<Duration>,
     /// How long to load before that without counting.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = any_time)]
     warm_up: Duration,
-    /// Arrivals: constant is evenly spaced, poisson is independent of one another.
-    #[arg(long, default_value = "constant")]
-    arrival: Arrival,
+    #[command(flatten)]
+    asked: requests::Asked,
+    #[command(flatten)]
+    tls: Tls,
+    /// Connect to this socket in the file system instead of the URL's host.
+    #[arg(long, value_name = "PATH")]
+    unix: Option<PathBuf>,
     /// How to wait for the next due time: precise takes a whole core, hybrid spins the last microseconds,
-    /// economy only sleeps.
+    /// economy only sleeps and sends together what falls due within --batch.
     #[arg(long, default_value = "hybrid")]
     pace: Pace,
-    /// The seed of poisson arrivals: the same seed, the same due times.
+    /// The window of the economy pace.
+    #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = some_time)]
+    batch: Duration,
+    /// Threads that make the load together; the rate and the connections are still totals.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// Pin to these CPUs, a thread to each.
+    #[arg(long, value_name = "CPU,..", value_delimiter = ',')]
+    cpus: Vec<u32>,
+    /// The seed of poisson arrivals and of the mix: the same seed, the same requests at the same times.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// The Host header, where it is to differ from the URL's.
-    #[arg(long, value_name = "HOST")]
-    host: Option<String>,
     /// How long a connection may take to open.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = some_time)]
     connect_timeout: Duration,
@@ -60,15 +88,47 @@ pub(crate) struct Args {
     /// Slow requests to keep whole of each tenth of a second.
     #[arg(long, value_name = "K", default_value_t = Plan::KEEP_SLOW)]
     keep_slow: u32,
+    /// Split answers by the value of this response header: a pod, a version, a subset.
+    #[arg(long, value_name = "HEADER")]
+    split_by: Option<String>,
+    /// How long to measure this machine's own noise over loopback before the load; 0 does not.
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = any_time)]
+    noise_floor: Duration,
     /// Keep intervals.jsonl, slow.jsonl and load.json in this directory.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
     /// How to print the result.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Exit with 1 if the verdict is not valid.
+    #[arg(long)]
+    strict: bool,
     /// Begin only when a line comes on stdin: the runner starts the watching in between.
     #[arg(long, hide = true)]
     hold: bool,
+}
+
+/// What TLS is to prove.
+#[derive(Debug, clap::Args)]
+struct Tls {
+    /// Trusted roots in PEM, instead of those of the system.
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    cacert: Option<PathBuf>,
+    /// Our certificate chain in PEM.
+    #[arg(long, value_name = "FILE", requires = "key", help_heading = "TLS")]
+    cert: Option<PathBuf>,
+    /// The key of our certificate in PEM.
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "TLS")]
+    key: Option<PathBuf>,
+    /// The name to ask for and to verify, instead of the URL's host.
+    #[arg(long, value_name = "NAME", help_heading = "TLS")]
+    sni: Option<String>,
+    /// The SPIFFE identity to verify instead of a name.
+    #[arg(long, value_name = "ID", help_heading = "TLS")]
+    spiffe: Option<String>,
+    /// Verify nothing.
+    #[arg(long, conflicts_with_all = ["cacert", "spiffe"], help_heading = "TLS")]
+    insecure: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -77,19 +137,6 @@ enum Format {
     Text,
     /// One JSON document for scripts.
     Json,
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    if text == "max" {
-        return Err(
-            "the highest rate cannot be searched for yet; give a number of requests per second, such as 500".into()
-        );
-    }
-    match text.parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 && rate <= 1e9 => Ok(rate),
-        Ok(_) => Err("a rate is more than 0 and at most 1e9 requests per second, such as 500".into()),
-        Err(_) => Err("that is no number; give requests per second, such as 500 or 0.5".into()),
-    }
 }
 
 fn connections(text: &str) -> Result<u32, String> {
@@ -115,20 +162,58 @@ fn some_time(text: &str) -> Result<Duration, String> {
 }
 
 impl Args {
-    fn plan(self) -> Plan {
-        Plan {
-            host: self.host,
+    /// # Errors
+    /// When a file that is named cannot be read, or is not of its form.
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let arrivals = self.arrivals()?;
+        let duration = self.duration.or_else(|| arrivals.own_duration()).unwrap_or(Duration::from_secs(10));
+        let usual = Plan::new(self.url.as_str(), 1.0, self.connections, duration);
+        Ok(Plan {
+            requests: self.asked.specs(&self.url)?,
+            trust: self.tls.trust(),
+            unix: self.unix.clone(),
+            arrivals,
+            keep_alive: !self.no_keepalive,
+            threads: self.threads.unwrap_or((self.cpus.len() as u32).max(1)),
+            cpus: self.cpus.clone(),
             warm_up: self.warm_up,
-            arrival: self.arrival,
             pace: self.pace,
+            batch: self.batch,
             seed: self.seed,
             connect_timeout: self.connect_timeout,
             request_timeout: self.request_timeout,
             drain: self.drain,
             backlog: self.backlog,
             keep_slow: self.keep_slow,
-            record_to: self.record,
-            ..Plan::new(self.url, self.rate, self.connections, self.duration)
+            split_by: self.split_by.clone(),
+            noise_floor: Some(self.noise_floor).filter(|length| !length.is_zero()),
+            record_to: self.record.clone(),
+            ..usual
+        })
+    }
+
+    fn arrivals(&self) -> anyhow::Result<Arrivals> {
+        if let Some(path) = &self.replay {
+            return rate::replay(path);
+        }
+        match (&self.rate, self.think) {
+            (Some(Rate::Max), think) => Ok(Arrivals::Closed { think: think.unwrap_or_default() }),
+            (_, Some(_)) => Err(Usage("--think goes with --rate max: at a set rate nothing waits for an answer".into()).into()),
+            (Some(Rate::Profile(profile)), None) => Ok(Arrivals::Open { draw: self.arrival, profile: profile.clone() }),
+            // The command line refuses it.
+            (None, None) => Ok(Arrivals::Open { draw: self.arrival, profile: Profile::Flat(0.0) }),
+        }
+    }
+}
+
+impl Tls {
+    fn trust(&self) -> Trust {
+        Trust {
+            roots: self.cacert.clone(),
+            own: self.cert.clone().zip(self.key.clone()),
+            name: self.sni.clone(),
+            spiffe: self.spiffe.clone(),
+            insecure: self.insecure,
         }
     }
 }
@@ -139,95 +224,45 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot listen for signals")?;
     }
-    let format = args.format;
+    let plan = args.plan()?;
+    allow_files(plan.connections);
     if args.hold && std::io::stdin().lines().next().is_none() {
         // Whoever held us is gone, or has changed its mind.
         return Ok(Exit::Cut.into());
     }
-    let summary = load_gen::run(&args.plan(), &stop)?;
-    match format {
-        Format::Text => print(&text(&summary))?,
+    let summary = load_gen::run(&plan, &stop)?;
+    match args.format {
+        Format::Text => print(&text::text(&summary))?,
         Format::Json => print(&serde_json::to_string(&summary)?)?,
     }
-    Ok(if stop.load(Ordering::Relaxed) { Exit::Cut.into() } else { Exit::Done.into() })
+    Ok(exit(&summary, &stop, args.strict).into())
 }
 
-/// The result as a table for people.
-fn text(s: &LoadSummary) -> String {
-    let mut out = String::new();
-    // A String takes everything, so that nothing can go wrong in writing to it.
-    let _ = write_head(&mut out, s);
-    let _ = write_times(&mut out, s);
-    let _ = write_verdict(&mut out, s);
-    out
-}
-
-fn write_head(out: &mut String, s: &LoadSummary) -> std::fmt::Result {
-    let length = duration::Length(Duration::from_millis(s.duration_ns / 1_000_000));
-    writeln!(out, "{}", s.url)?;
-    writeln!(
-        out,
-        "{} requests/s ({} arrivals, {} pace) over {} connections for {length}\n",
-        s.rate_per_second, s.arrival, s.pace, s.connections
-    )?;
-    writeln!(out, "  due {}, sent {}, answered {}", s.due, s.sent, s.answered)?;
-    writeln!(out, "  outcomes   {}", outcomes(&s.outcomes, s.unsent))?;
-    writeln!(out, "  achieved   {:.1} answers/s", s.achieved_per_second)?;
-    writeln!(out, "  own CPU    {:.2} s\n", s.cpu_seconds)
-}
-
-fn outcomes(o: &Outcomes, unsent: u64) -> String {
-    let Outcomes { answered, connect_failed, reset, timed_out, cut_by_deadline } = o;
-    let mut parts: Vec<String> = answered.iter().map(|(status, n)| format!("{n} with status {status}")).collect();
-    for (n, what) in [
-        (*connect_failed, "found no connection"),
-        (*reset, "reset"),
-        (*timed_out, "timed out"),
-        (*cut_by_deadline, "unanswered at the end"),
-        (unsent, "never sent"),
-    ] {
-        if n > 0 {
-            parts.push(format!("{n} {what}"));
-        }
+fn exit(summary: &LoadSummary, stop: &AtomicBool, strict: bool) -> Exit {
+    if stop.load(Ordering::Relaxed) {
+        Exit::Cut
+    } else if strict && summary.verdict != Verdict::Valid {
+        Exit::Failed
+    } else {
+        Exit::Done
     }
-    if parts.is_empty() { "none".into() } else { parts.join(", ") }
 }
 
-fn write_times(out: &mut String, s: &LoadSummary) -> std::fmt::Result {
-    writeln!(out, "  {:<14}{:>10}{:>10}{:>10}{:>10}{:>10}", "in ms", "p50", "p90", "p99", "p99.9", "max")?;
-    for (name, q, meaning) in [
-        ("response time", &s.response_ns, "from when it was due: what a user waits"),
-        ("service time", &s.service_ns, "from when it was sent: what the target took"),
-        ("lag, ours", &s.lag_ns.ours, "the generator was late to send"),
-        ("lag, theirs", &s.lag_ns.theirs, "no connection was free to send on"),
-    ] {
-        let Quantiles { p50, p90, p99, p999, max } = *q;
-        write!(out, "  {name:<14}")?;
-        for ns in [p50, p90, p99, p999, max] {
-            write!(out, "{:>10.3}", ns as f64 / 1e6)?;
-        }
-        writeln!(out, "   {meaning}")?;
-    }
-    writeln!(out)
-}
+/// Files open besides connections: the program's own.
+const OTHER_FILES: u64 = 64;
 
-fn write_verdict(out: &mut String, s: &LoadSummary) -> std::fmt::Result {
-    let says = match s.verdict {
-        Verdict::Valid => "valid: the figures are the target's",
-        Verdict::Suspect => "suspect: there is doubt that the figures are the target's alone",
-        Verdict::Invalid => "invalid: the figures are not the target's",
-    };
-    writeln!(out, "  verdict    {says}")?;
-    for reason in &s.reasons {
-        let remedy = s.warnings.iter().find(|w| w.evidence == *reason).map(|w| w.remedy.as_str());
-        writeln!(out, "    - {reason}")?;
-        if let Some(remedy) = remedy {
-            writeln!(out, "      try: {remedy}")?;
-        }
+/// Raises the limit of open files as far as it goes, where so many connections need it; a limit that is still too
+/// low says so when a connection cannot be opened.
+fn allow_files(connections: u32) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = u64::from(connections) + OTHER_FILES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < wanted) {
+        let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
     }
-    Ok(())
 }
 
 #[cfg(test)]
-#[path = "load_tests.rs"]
+#[path = "load/args_tests.rs"]
 mod tests;

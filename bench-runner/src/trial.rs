@@ -156,6 +156,7 @@ fn start_load(
         ("--pace", factors.pace.to_string()),
         ("--seed", seed.to_string()),
         ("--record", directory.path().to_string_lossy().into_owned()),
+        ("--noise-floor", "0".to_owned()),
         ("--format", "json".to_owned()),
     ] {
         args.push(flag.to_owned());

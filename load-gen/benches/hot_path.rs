@@ -4,17 +4,24 @@ use std::hint::black_box;
 use std::sync::atomic::AtomicBool;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use load_gen::Method;
+use load_gen::{Arrivals, Draw, Profile};
+use load_gen::protocol::Kept;
+use load_gen::protocol::kept::names;
 use load_gen::protocol::h1::Reader;
 use load_gen::recorder::{Ended, Recorder};
 use load_gen::schedule::Schedule;
-use load_gen::writer::outbox;
-use record::{Arrival, HopStamps, INTERVAL_NS, Outcome, Phase};
+use load_gen::writer::{Sink, outboxes};
+use record::{HopStamps, INTERVAL_NS, Outcome, Phase};
 
 fn schedule(c: &mut Criterion) {
-    for arrival in Arrival::ALL {
-        let mut schedule = Schedule::new(*arrival, 10_000.0, 1);
-        c.bench_function(&format!("schedule/next {arrival}"), |b| b.iter(|| black_box(schedule.next_offset_ns())));
+    let profiles = [("flat", Profile::Flat(10_000.0)), ("ramp", Profile::Ramp { from: 1.0, to: 1e9 })];
+    for (name, draw, (shape, profile)) in [
+        ("constant", Draw::Constant, profiles[0].clone()),
+        ("poisson", Draw::Poisson, profiles[0].clone()),
+        ("constant", Draw::Constant, profiles[1].clone()),
+    ] {
+        let mut schedule = Schedule::new(&Arrivals::Open { draw, profile }, 0, 1_000_000_000, 1);
+        c.bench_function(&format!("schedule/next {name} {shape}"), |b| b.iter(|| black_box(schedule.next_offset_ns())));
     }
 }
 
@@ -23,11 +30,11 @@ fn reader(c: &mut Criterion) {
     let hops = "s1;1;2;3;4,s2;1;2;3;4,s3;1;-;-;4";
     let stamped =
         format!("HTTP/1.1 200 OK\r\n{}: {hops}\r\nContent-Length: 3\r\n\r\nok\n", HopStamps::HEADER).into_bytes();
-    let mut reader = Reader::new(Method::Get);
+    let mut reader = Reader::new(Kept::new(names(None)));
     for (name, bytes) in [("plain", plain), ("stamped", stamped)] {
         c.bench_function(&format!("h1/read {name}"), |b| {
             b.iter(|| {
-                reader.begin();
+                reader.begin(false);
                 black_box(reader.feed(black_box(&bytes)))
             });
         });
@@ -40,6 +47,7 @@ fn ended(at: u64) -> Ended {
         phase: Phase::Measure,
         intended_ns: at,
         sent_ns: Some(at + 1000),
+        first_byte_ns: Some(at + 100_000),
         done_ns: at + 100_000,
         outcome: Some(Outcome::Answered(200)),
         connection: Some(0),
@@ -47,8 +55,9 @@ fn ended(at: u64) -> Ended {
 }
 
 fn recorder(c: &mut Criterion) {
-    let (out, inbox) = outbox(3);
-    let writer = std::thread::spawn(move || inbox.run(None, &AtomicBool::new(false)));
+    let (mut outs, inbox) = outboxes(1, 3);
+    let out = outs.remove(0);
+    let writer = std::thread::spawn(move || inbox.run(Sink::new(None), &AtomicBool::new(false)));
     let mut recorder = Recorder::new(0, 0, out);
     c.bench_function("recorder/one request", |b| {
         b.iter(|| {

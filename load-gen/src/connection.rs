@@ -1,83 +1,135 @@
-//! One connection: a socket, the request on it and the reader of its response.
-
-use std::net::SocketAddr;
+//! One connection: its transport, what speaks on it, and what has not been written yet.
 
 use record::Phase;
-use rustix::fd::OwnedFd;
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
 
-use crate::protocol::h1::Reader;
+use crate::protocol::{Kept, h1};
+use crate::transport::{Broken, Transport};
 
 /// A request on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
     /// Its number in the schedule, from 0.
     pub(crate) index: u64,
+    /// Its kind in the mix.
+    pub(crate) entry: u32,
     /// The phase in which it was due.
     pub(crate) phase: Phase,
     /// When it was due, by arithmetic.
     pub(crate) intended_ns: u64,
     /// What the clock of starvation showed then.
     pub(crate) starved_ns: u64,
-    /// When it was written; 0 before.
+    /// When it was written, or its connection begun to be opened for it; 0 before.
     pub(crate) sent_ns: u64,
+    /// When the first byte of its response came; 0 before.
+    pub(crate) first_byte_ns: u64,
+}
+
+/// What speaks on a connection.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    H1(h1::Reader),
+}
+
+impl Wire {
+    /// The headers kept of the response read last in a place.
+    #[inline]
+    pub(crate) fn kept(&self, _place: u32) -> &Kept {
+        match self {
+            Self::H1(reader) => reader.kept(),
+        }
+    }
 }
 
 /// One connection of the generator.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) socket: Option<OwnedFd>,
-    /// How often the slot was opened: events of an earlier socket are told from those of this one by it.
+    /// Where it goes.
+    pub(crate) endpoint: u32,
+    pub(crate) transport: Option<Transport>,
+    /// How often it was opened: events of an earlier socket are told from those of this one by it.
     pub(crate) generation: u32,
-    pub(crate) reader: Reader,
-    pub(crate) request: Option<Request>,
-    /// Bytes of the request the kernel has not taken yet.
-    pub(crate) unwritten: usize,
+    pub(crate) wire: Wire,
+    /// Bytes to be written, of which so many are.
+    out: Vec<u8>,
+    written: usize,
+    /// Whether the kernel tells us when it takes more.
+    pub(crate) watching_out: bool,
     /// Whether this socket has answered at all.
-    pub(crate) answered: bool,
+    pub(crate) useful: bool,
+    /// Answers over all its sockets.
+    pub(crate) answered: u64,
+    /// When it was begun to be opened, and when TCP's handshake was over (0 before).
+    pub(crate) begun_ns: u64,
+    pub(crate) reached_ns: u64,
 }
 
 impl Connection {
-    pub(crate) fn new(reader: Reader) -> Self {
-        Self { socket: None, generation: 0, reader, request: None, unwritten: 0, answered: false }
+    pub(crate) fn new(endpoint: u32, wire: Wire) -> Self {
+        Self {
+            endpoint,
+            transport: None,
+            generation: 0,
+            wire,
+            out: Vec::new(),
+            written: 0,
+            watching_out: false,
+            useful: false,
+            answered: 0,
+            begun_ns: 0,
+            reached_ns: 0,
+        }
     }
 
     /// What epoll hands back with an event of this socket.
-    pub(crate) fn mark(&self, slot: u32) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(slot)
+    pub(crate) fn mark(&self, link: u32) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(link)
+    }
+
+    /// Closes it; events that are still to come for its socket are none of ours any more.
+    pub(crate) fn close(&mut self) {
+        self.transport = None;
+        self.generation = self.generation.wrapping_add(1);
+        self.out.clear();
+        self.written = 0;
+        self.watching_out = false;
+    }
+
+    /// Writes bytes after those that wait already.
+    #[inline]
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        let Some(transport) = &mut self.transport else { return Err(rustix::io::Errno::NOTCONN.into()) };
+        let taken = if self.written == self.out.len() { transport.write(bytes)? } else { 0 };
+        if taken < bytes.len() {
+            self.out.extend_from_slice(&bytes[taken..]);
+        }
+        Ok(())
+    }
+
+    /// Writes what waits, as much as is taken.
+    pub(crate) fn flush(&mut self) -> Result<(), Broken> {
+        let Some(transport) = &mut self.transport else { return Err(rustix::io::Errno::NOTCONN.into()) };
+        if !transport.flush()? {
+            return Ok(());
+        }
+        if self.written < self.out.len() {
+            self.written += transport.write(&self.out[self.written..])?;
+        }
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+        }
+        Ok(())
+    }
+
+    /// Whether something waits to be written.
+    #[inline]
+    pub(crate) fn holds_back(&self) -> bool {
+        self.written < self.out.len() || self.transport.as_ref().is_some_and(Transport::holds_back)
     }
 }
 
-/// The slot and the generation in what epoll handed back.
+/// The connection and the generation in what epoll handed back.
 #[inline]
 pub(crate) fn unmark(mark: u64) -> (u32, u32) {
     (mark as u32, (mark >> 32) as u32)
-}
-
-/// Begins to connect; whether it is connected already.
-pub(crate) fn begin_connect(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    // Without it the kernel may hold a request back until the last answer is acknowledged.
-    sockopt::set_tcp_nodelay(&socket, true)?;
-    match rustix::net::connect(&socket, &address) {
-        Ok(()) => Ok((socket, true)),
-        // An interrupted connect goes on in the background as well.
-        Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
-        Err(e) => Err(e),
-    }
-}
-
-/// Writes as much as the kernel takes now.
-pub(crate) fn write(socket: &OwnedFd, bytes: &[u8]) -> Result<usize, Errno> {
-    loop {
-        // No SIGPIPE: a closed connection is an outcome.
-        match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Ok(0),
-            done => return done,
-        }
-    }
 }

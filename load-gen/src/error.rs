@@ -1,7 +1,8 @@
 //! Why a load could not be made: each error names the thing, the place and the way out.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use crate::target::Place;
 
 /// The result of everything in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -38,13 +39,36 @@ pub enum Error {
         said: std::io::Error,
     },
     /// The target could not be reached at the start.
-    #[error("cannot connect to {address}: {}\n  try: {}", plain(said), connect_remedy(said))]
+    #[error("cannot connect to {place}: {}\n  try: {}", plain(said), connect_remedy(said))]
     Connect {
         /// Where to.
-        address: SocketAddr,
+        place: Place,
         /// What the kernel said.
         said: std::io::Error,
     },
+    /// The target was reached, and does not speak as it should.
+    #[error("{place} answers, but {problem}\n  try: {remedy}")]
+    Unfit {
+        /// Where to.
+        place: Place,
+        /// What it does instead.
+        problem: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// A file of a key, a certificate or a trusted root is of no use.
+    #[error("cannot use {}: {problem}\n  try: {remedy}", path.display())]
+    Credential {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What would be right.
+        remedy: &'static str,
+    },
+    /// TLS could not be set up at all.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
     /// The kernel refused something no load can be made without.
     #[error("the kernel refused to {action}: {said}")]
     Kernel {
@@ -84,6 +108,7 @@ fn connect_remedy(said: &std::io::Error) -> &'static str {
         Some(Errno::MFILE | Errno::NFILE) => "fewer connections, or allow more open files with `ulimit -n`",
         Some(Errno::ADDRNOTAVAIL) => "fewer connections: the local ports towards this address are used up",
         Some(Errno::TIMEDOUT) => "a longer --connect-timeout, or check that no firewall drops the packets",
+        Some(Errno::NOENT) => "start the target first, or check the path of the socket",
         _ => "start the target first, or check the host and port of the URL",
     }
 }
@@ -100,7 +125,7 @@ mod tests {
     #[test]
     fn a_refused_connection_says_where_and_what_to_do() {
         let said = rustix::io::Errno::CONNREFUSED.into();
-        let said = Error::Connect { address: ([127, 0, 0, 1], 1).into(), said }.to_string();
+        let said = Error::Connect { place: Place::Tcp(([127, 0, 0, 1], 1).into()), said }.to_string();
         assert_eq!(
             said,
             "cannot connect to 127.0.0.1:1: Connection refused\n  try: start the target first, or check the host and port of the URL"
@@ -110,7 +135,7 @@ mod tests {
     #[test]
     fn too_many_open_files_has_another_way_out() {
         let said = rustix::io::Errno::MFILE.into();
-        let said = Error::Connect { address: ([127, 0, 0, 1], 1).into(), said }.to_string();
+        let said = Error::Connect { place: Place::Tcp(([127, 0, 0, 1], 1).into()), said }.to_string();
         assert!(said.contains("Too many open files") && said.contains("ulimit -n"), "{said}");
     }
 }

@@ -1,18 +1,24 @@
-//! All connections of a load: opened, written to, read from, closed and opened again.
+//! All connections: opening them, writing requests to them, reading answers from them, and what runs out.
+//!
+//! A connection is a *link*; what a request occupies on it is a *slot*: one with HTTP/1.1, one for each stream with
+//! HTTP/2. Requests take slots, sockets come and go with links.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 
-use record::{Outcome, monotonic_ns};
+use record::{Histogram, Outcome, monotonic_ns};
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, sockopt};
+use rustix::net::sockopt;
 
-use crate::connection::{Connection, Request, begin_connect, unmark, write};
+use crate::connection::{Connection, Request, Wire, unmark};
 use crate::error::kernel;
+use crate::mix::{Form, Mix};
 use crate::plan::{Plan, ns};
-use crate::protocol::h1::{self, Progress, Reader};
-use crate::roster::{Place, Roster};
+use crate::protocol::{Kept, h1};
+use crate::roster::Roster;
+use crate::target::Place;
+use crate::transport::{Broken, Got, Secure, Transport};
 use crate::{Error, Result};
 
 /// How long a connection rests after it could not be opened.
@@ -28,73 +34,139 @@ const READ: usize = 64 << 10;
 /// Reads of one connection before the others have their turn.
 const READS: usize = 16;
 
-/// Something that happened to a connection.
+// Where a link stands.
+const OPEN: u32 = 0;
+const CONNECTING: u32 = 1;
+const RESTING: u32 = 2;
+
+// Where a slot stands; the free ones of each endpoint have a queue of their own from FREE on.
+pub(crate) const BUSY: u32 = 0;
+const AWAY: u32 = 1;
+pub(crate) const FREE: u32 = 2;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub(crate) outcome: Outcome,
+    /// Bytes of the response.
+    pub(crate) bytes: u64,
+}
+
+/// What happened to a slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    /// Its request has ended.
+    Ended(Request, End),
+    /// A connection was opened for its request, which is written now.
+    Sent(Request),
+    /// It is free, or away; nothing was on the way.
+    Moved,
+}
+
+/// Something that happened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change {
     /// When it was noticed.
     pub(crate) at_ns: u64,
-    /// Which connection.
+    /// To which slot.
     pub(crate) slot: u32,
-    /// The request that ended with it, and how.
-    pub(crate) ended: Option<(Request, Outcome)>,
+    pub(crate) what: What,
 }
 
-/// All connections of a load.
+/// What became of a request given to a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is written.
+    Written,
+    /// A connection is being opened for it; it is written then.
+    Opening,
+    /// The connection turned out to be closed, nothing was written; it is being opened again.
+    Lost,
+}
+
+/// Where connections go, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) place: Place,
+    pub(crate) secure: Option<Secure>,
+}
+
+/// How long connections took to open.
+#[derive(Debug, Default)]
+pub(crate) struct SetupTimes {
+    pub(crate) opened: u64,
+    pub(crate) connect: Histogram,
+    pub(crate) tls: Histogram,
+}
+
+/// All connections of one thread of a load.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) epoll: OwnedFd,
-    address: SocketAddr,
-    connections: Vec<Connection>,
-    pub(crate) roster: Roster,
-    bytes: Vec<u8>,
+    mix: Arc<Mix>,
+    endpoints: Vec<Endpoint>,
+    links: Vec<Connection>,
+    links_at: Roster,
+    pub(crate) slots: Roster,
+    /// What is on the way in each slot.
+    flights: Vec<Option<Request>>,
+    /// Slots of a link.
+    streams: u32,
+    /// Links of each endpoint that are open or being opened.
+    alive: Vec<u32>,
+    keep_alive: bool,
     buffer: Vec<u8>,
+    /// What has happened and was not taken yet, in order.
+    pub(crate) changes: Vec<Change>,
     connect_timeout_ns: u64,
     request_timeout_ns: u64,
+    pub(crate) setup: SetupTimes,
     /// Why the last attempt to connect failed.
-    refusal: Errno,
+    refusal: Broken,
 }
 
 impl Fleet {
-    /// Opens every connection to the first of the addresses that lets itself be connected to.
-    pub(crate) fn open(plan: &Plan, addresses: &[SocketAddr], bytes: &[u8]) -> Result<Self> {
-        let mut refused = None;
-        for address in addresses {
-            let mut fleet = Self::new(plan, *address, bytes)?;
-            match fleet.open_all() {
-                Ok(()) => return Ok(fleet),
-                Err(e) => refused = Some(e),
-            }
-        }
-        Err(refused.unwrap_or_else(|| kernel("find an address")(Errno::ADDRNOTAVAIL)))
-    }
-
-    fn new(plan: &Plan, address: SocketAddr, bytes: &[u8]) -> Result<Self> {
-        Ok(Self {
+    /// Opens so many connections, dealt out evenly among the endpoints.
+    pub(crate) fn open(plan: &Plan, mix: Arc<Mix>, endpoints: Vec<Endpoint>, connections: u32) -> Result<Self> {
+        let count = endpoints.len() as u32;
+        let kept = Kept::new(plan.kept());
+        let link = |i: u32| Connection::new(i % count, Wire::H1(h1::Reader::new(kept.clone())));
+        let streams = 1;
+        let mut fleet = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).map_err(kernel("make an epoll"))?,
-            address,
-            connections: (0..plan.connections).map(|_| Connection::new(Reader::new(plan.method))).collect(),
-            roster: Roster::new(plan.connections),
-            bytes: bytes.to_vec(),
+            mix,
+            links: (0..connections).map(link).collect(),
+            links_at: Roster::new(connections, 3, RESTING),
+            slots: Roster::new(connections * streams, FREE + count, AWAY),
+            flights: vec![None; (connections * streams) as usize],
+            streams,
+            alive: vec![0; endpoints.len()],
+            endpoints,
+            keep_alive: plan.keep_alive,
             buffer: vec![0; READ],
+            changes: Vec::with_capacity(256),
             connect_timeout_ns: ns(plan.connect_timeout),
             request_timeout_ns: ns(plan.request_timeout),
-            refusal: Errno::CONNREFUSED,
-        })
+            setup: SetupTimes::default(),
+            refusal: Errno::CONNREFUSED.into(),
+        };
+        fleet.open_all()?;
+        Ok(fleet)
     }
 
     /// Opens all connections, or says why the first that fails does.
     fn open_all(&mut self) -> Result<()> {
-        let all = self.connections.len() as u32;
+        let all = self.links.len() as u32;
         let mut ready = Vec::with_capacity(OPENING as usize);
         let a_while = rustix::event::Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
         // Those that are closed again before the last is open go round once more, but not for ever.
         let give_up_ns = monotonic_ns() + self.connect_timeout_ns.saturating_mul(2 + u64::from(all / OPENING));
         let mut begun = 0;
-        while self.roster.count(Place::Free) < all {
-            while begun < all && self.roster.count(Place::Connecting) < OPENING {
+        while self.links_at.count(OPEN) < all {
+            while begun < all && self.links_at.count(CONNECTING) < OPENING {
                 self.connect(begun, monotonic_ns());
-                if self.roster.place(begun) == Place::Resting {
-                    return Err(self.unreachable(self.refusal));
+                if self.links_at.place(begun) == RESTING {
+                    return Err(self.unreachable(begun));
                 }
                 begun += 1;
             }
@@ -108,254 +180,454 @@ impl Fleet {
             }
             let now_ns = monotonic_ns();
             self.expire(now_ns);
+            self.changes.clear();
+            let resting = self.links_at.first(RESTING).map(|(link, _)| link).filter(|link| *link < begun);
             if now_ns > give_up_ns {
-                return Err(self.unreachable(Errno::TIMEDOUT));
+                self.refusal = Errno::TIMEDOUT.into();
+                return Err(self.unreachable(resting.unwrap_or(0)));
             }
             // With others open, one that failed may come round again once all are begun; with none there is no hope.
-            let hopeless = begun == all || self.roster.count(Place::Free) == 0;
-            if hopeless && self.roster.count(Place::Resting) > 0 {
-                return Err(self.unreachable(self.refusal));
+            let hopeless = begun == all || self.links_at.count(OPEN) == 0;
+            let failed = (0..begun).find(|link| self.links_at.place(*link) == RESTING);
+            if let Some(link) = failed.filter(|_| hopeless) {
+                return Err(self.unreachable(link));
             }
         }
         Ok(())
     }
 
-    fn unreachable(&self, why: Errno) -> Error {
-        Error::Connect { address: self.address, said: why.into() }
-    }
-
-    /// Whether no connection is open or on the way to be.
-    #[inline]
-    pub(crate) fn hopeless(&self) -> bool {
-        self.roster.count(Place::Resting) as usize == self.connections.len()
-    }
-
-    /// The hop stamps of the response read last on a connection.
-    #[inline]
-    pub(crate) fn hops(&self, slot: u32) -> &[u8] {
-        self.connections[slot as usize].reader.hops()
-    }
-
-    /// Writes a request to a free connection. False: the connection turned out to be closed, and nothing
-    /// was written; it is being opened again.
-    #[inline]
-    pub(crate) fn send(&mut self, slot: u32, request: Request) -> bool {
-        let connection = &mut self.connections[slot as usize];
-        let written = match &connection.socket {
-            Some(socket) => write(socket, &self.bytes),
-            None => Err(Errno::NOTCONN),
-        };
-        let Ok(written) = written else {
-            self.reopen(slot, request.sent_ns, false);
-            return false;
-        };
-        connection.reader.begin();
-        connection.request = Some(request);
-        connection.unwritten = self.bytes.len() - written;
-        let unwritten = connection.unwritten > 0;
-        self.roster.move_to(slot, Place::Busy, request.sent_ns);
-        if unwritten {
-            self.watch(slot, epoll::EventFlags::IN | epoll::EventFlags::OUT);
+    fn unreachable(&self, link: u32) -> Error {
+        let place = self.endpoints[self.links[link as usize].endpoint as usize].place.clone();
+        match &self.refusal {
+            Broken::Kernel(errno) => Error::Connect { place, said: (*errno).into() },
+            Broken::Tls(e) => Error::Unfit {
+                place,
+                problem: format!("TLS failed: {e}"),
+                remedy: "http:// if it speaks no TLS, --cacert FILE with the authority it is signed by, --sni NAME, \
+                         --cert and --key if it asks for a certificate, or --insecure to verify nothing",
+            },
         }
-        true
     }
 
-    /// Handles one event; what it changed, if it did.
+    /// Whether no connection to an endpoint is open or on the way to be.
     #[inline]
-    pub(crate) fn handle(&mut self, mark: u64) -> Option<Change> {
-        let (slot, generation) = unmark(mark);
-        if self.connections.get(slot as usize)?.generation != generation {
-            return None; // of a socket that is closed already
+    pub(crate) fn hopeless(&self, endpoint: u32) -> bool {
+        self.alive[endpoint as usize] == 0
+    }
+
+    /// The connection of a slot, from 0.
+    #[inline]
+    pub(crate) fn link_of(&self, slot: u32) -> u32 {
+        slot / self.streams
+    }
+
+    /// The headers kept of the response read last in a slot.
+    #[inline]
+    pub(crate) fn kept(&self, slot: u32) -> &Kept {
+        self.links[(slot / self.streams) as usize].wire.kept(slot % self.streams)
+    }
+
+    /// The version of TLS that is spoken, if any is.
+    pub(crate) fn tls_version(&self) -> Option<&'static str> {
+        let version = self.links.iter().find_map(|link| link.transport.as_ref()?.agreed().1)?;
+        Some(if version == rustls::ProtocolVersion::TLSv1_3 { "TLS 1.3" } else { "TLS 1.2" })
+    }
+
+    /// Answers carried by each connection.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = u64> + '_ {
+        self.links.iter().map(|link| link.answered)
+    }
+
+    /// Writes a request to a free slot.
+    #[inline]
+    pub(crate) fn send(&mut self, slot: u32, request: Request) -> Sent {
+        let link = slot / self.streams;
+        if self.links[link as usize].transport.is_none() && !self.keep_alive {
+            return self.open_for(slot, request);
         }
-        match self.roster.place(slot) {
-            Place::Busy => self.progress(slot),
-            Place::Free => {
-                // Nothing was asked, so it is the end of the connection, or words before it.
-                let at_ns = monotonic_ns();
-                self.reopen(slot, at_ns, false);
-                Some(Change { at_ns, slot, ended: None })
+        if self.write(slot, &request).is_err() {
+            self.reopen(link, request.sent_ns, false);
+            return Sent::Lost;
+        }
+        self.flights[slot as usize] = Some(request);
+        self.slots.move_to(slot, BUSY, request.sent_ns);
+        Sent::Written
+    }
+
+    /// Opens a connection for one request.
+    fn open_for(&mut self, slot: u32, request: Request) -> Sent {
+        let link = slot / self.streams;
+        self.flights[slot as usize] = Some(request);
+        self.slots.move_to(slot, BUSY, request.sent_ns);
+        self.connect(link, request.sent_ns);
+        if self.links_at.place(link) == RESTING {
+            // It was refused at once, and the request with it; its end is among the changes.
+            return Sent::Opening;
+        }
+        Sent::Opening
+    }
+
+    #[inline]
+    fn write(&mut self, slot: u32, request: &Request) -> std::result::Result<(), Broken> {
+        let link = slot / self.streams;
+        let connection = &mut self.links[link as usize];
+        match (&self.mix.entry(request.entry).form, &mut connection.wire) {
+            (Form::H1 { bytes, head }, Wire::H1(reader)) => {
+                reader.begin(*head);
+                connection.write(bytes)?;
             }
-            Place::Connecting => Some(self.connected(slot)),
-            Place::Resting => None,
+        }
+        if connection.holds_back() {
+            self.watch(link);
+        }
+        Ok(())
+    }
+
+    /// Handles one event; what came of it stands in the changes.
+    #[inline]
+    pub(crate) fn handle(&mut self, mark: u64) {
+        let (link, generation) = unmark(mark);
+        // An event of a socket that is closed already is none.
+        if self.links.get(link as usize).is_some_and(|l| l.generation == generation) {
+            match self.links_at.place(link) {
+                OPEN => self.progress(link),
+                CONNECTING => self.connecting(link),
+                _ => {}
+            }
         }
     }
 
-    /// What has run out of time by now, one at a time.
+    /// What has run out of time by now; whether something had.
     #[inline]
-    pub(crate) fn expire(&mut self, now_ns: u64) -> Option<Change> {
+    pub(crate) fn expire(&mut self, now_ns: u64) -> bool {
         let due = |entry: Option<(u32, u64)>, allowed_ns: u64| {
-            entry.filter(|(_, since)| now_ns >= since.saturating_add(allowed_ns)).map(|(slot, _)| slot)
+            entry.filter(|(_, since)| now_ns >= since.saturating_add(allowed_ns)).map(|(one, _)| one)
         };
-        if let Some(slot) = due(self.roster.first(Place::Busy), self.request_timeout_ns) {
-            return Some(self.lose(slot, now_ns, Outcome::TimedOut));
+        if let Some(slot) = due(self.slots.first(BUSY), self.request_timeout_ns) {
+            self.time_out(slot, now_ns);
+            return true;
         }
-        if let Some(slot) = due(self.roster.first(Place::Connecting), self.connect_timeout_ns) {
-            self.rest(slot, now_ns, Errno::TIMEDOUT);
-            return Some(Change { at_ns: now_ns, slot, ended: None });
+        if let Some(link) = due(self.links_at.first(CONNECTING), self.connect_timeout_ns) {
+            self.rest(link, now_ns, Errno::TIMEDOUT.into());
+            return true;
         }
-        if let Some(slot) = due(self.roster.first(Place::Resting), REST_NS) {
-            self.connect(slot, now_ns);
-            return Some(Change { at_ns: now_ns, slot, ended: None });
+        if let Some(link) = due(self.links_at.first(RESTING), REST_NS) {
+            if self.keep_alive {
+                self.connect(link, now_ns);
+            } else {
+                self.lie_down(link, now_ns);
+            }
+            return true;
         }
-        None
+        false
     }
 
     /// When the next thing runs out of time; never, if nothing can.
     #[inline]
     pub(crate) fn expires_ns(&self) -> u64 {
-        let ends = |place, allowed: u64| self.roster.first(place).map_or(u64::MAX, |(_, s)| s.saturating_add(allowed));
-        ends(Place::Busy, self.request_timeout_ns)
-            .min(ends(Place::Connecting, self.connect_timeout_ns))
-            .min(ends(Place::Resting, REST_NS))
+        let ends =
+            |first: Option<(u32, u64)>, allowed: u64| first.map_or(u64::MAX, |(_, s)| s.saturating_add(allowed));
+        ends(self.slots.first(BUSY), self.request_timeout_ns)
+            .min(ends(self.links_at.first(CONNECTING), self.connect_timeout_ns))
+            .min(ends(self.links_at.first(RESTING), REST_NS))
     }
 
-    /// Ends a request that is on the way, and its connection with it.
-    pub(crate) fn cut(&mut self) -> Option<Request> {
-        let (slot, _) = self.roster.first(Place::Busy)?;
-        let connection = &mut self.connections[slot as usize];
-        connection.socket = None;
-        connection.generation = connection.generation.wrapping_add(1);
-        self.roster.move_to(slot, Place::Resting, monotonic_ns());
-        self.connections[slot as usize].request.take()
+    /// Takes a request that is on the way off its slot for good; its connection is of no use any more. With whether
+    /// it was written.
+    pub(crate) fn cut(&mut self) -> Option<(u32, Request, bool)> {
+        let (slot, _) = self.slots.first(BUSY)?;
+        let link = slot / self.streams;
+        let written = self.links_at.place(link) != CONNECTING;
+        self.slots.move_to(slot, AWAY, 0);
+        self.flights[slot as usize].take().map(|request| (slot, request, written))
     }
 
-    /// Writes the rest of a request and reads what has come of its response.
-    fn progress(&mut self, slot: u32) -> Option<Change> {
-        let connection = &mut self.connections[slot as usize];
-        if connection.unwritten > 0 {
-            let rest = self.bytes.len() - connection.unwritten;
-            match connection.socket.as_ref().map(|s| write(s, &self.bytes[rest..])) {
-                Some(Ok(written)) => connection.unwritten -= written,
-                _ => return Some(self.lose(slot, monotonic_ns(), Outcome::Reset)),
+    /// Writes what waits and reads what has come.
+    fn progress(&mut self, link: u32) {
+        let connection = &mut self.links[link as usize];
+        if connection.watching_out {
+            if let Err(broken) = connection.flush() {
+                return self.lose(link, Outcome::Reset, broken);
             }
-            if self.connections[slot as usize].unwritten == 0 {
-                self.watch(slot, epoll::EventFlags::IN);
+            if !connection.holds_back() {
+                self.watch(link);
             }
         }
         for _ in 0..READS {
-            let connection = &mut self.connections[slot as usize];
-            let Some(socket) = &connection.socket else { return None };
-            let read = rustix::net::recv(socket, &mut self.buffer[..], RecvFlags::empty()).map(|(n, _)| n);
-            match read {
-                Ok(0) => {
-                    let whole = connection.reader.ends_with_close();
-                    let at_ns = monotonic_ns();
-                    return Some(if whole { self.answer(slot, false) } else { self.lose(slot, at_ns, Outcome::Reset) });
-                }
-                Ok(n) => match connection.reader.feed(&self.buffer[..n]) {
-                    Ok(Progress::Whole { used }) => {
-                        // More than was asked for: whatever it is, it would be taken for the next answer.
-                        let clean = used == n && connection.unwritten == 0 && connection.reader.keep_alive();
-                        return Some(self.answer(slot, clean));
+            let Some(transport) = &mut self.links[link as usize].transport else { return };
+            let secure = transport.is_secure();
+            match transport.read(&mut self.buffer) {
+                Ok(Got::Bytes(n)) => {
+                    let goes_on = self.take(link, n);
+                    // A short read has emptied the socket; below TLS there may be more that was read already.
+                    if !goes_on || (n < READ && !secure) {
+                        return;
                     }
-                    Ok(Progress::More) if n < READ => return None,
-                    Ok(Progress::More) => {}
-                    Err(_) => return Some(self.lose(slot, monotonic_ns(), Outcome::Reset)),
-                },
-                Err(Errno::AGAIN) => return None,
-                Err(Errno::INTR) => {}
-                Err(_) => return Some(self.lose(slot, monotonic_ns(), Outcome::Reset)),
+                }
+                Ok(Got::Nothing) => return,
+                Ok(Got::End) => return self.closed(link),
+                Err(broken) => return self.lose(link, Outcome::Reset, broken),
             }
         }
-        None
     }
 
-    /// The response is whole.
+    /// Reads bytes of a response; whether more may be read at once.
     #[inline]
-    fn answer(&mut self, slot: u32, keep: bool) -> Change {
-        let at_ns = monotonic_ns();
-        let connection = &mut self.connections[slot as usize];
-        connection.answered = true;
-        let outcome = Outcome::Answered(connection.reader.status());
-        let ended = connection.request.take().map(|request| (request, outcome));
-        if keep {
-            self.roster.move_to(slot, Place::Free, at_ns);
-        } else {
-            self.reopen(slot, at_ns, false);
+    fn take(&mut self, link: u32, n: usize) -> bool {
+        let connection = &mut self.links[link as usize];
+        match &mut connection.wire {
+            Wire::H1(reader) => {
+                let slot = link;
+                let Some(request) = &mut self.flights[slot as usize] else {
+                    // Words that nobody asked for: whatever they are, they would be taken for the next answer.
+                    self.lose(link, Outcome::Reset, Errno::PROTO.into());
+                    return false;
+                };
+                match reader.feed(&self.buffer[..n]) {
+                    Ok(h1::Progress::Whole { used }) => {
+                        let clean = used == n && reader.keep_alive() && !connection.holds_back();
+                        self.answer(slot, clean);
+                        false
+                    }
+                    Ok(h1::Progress::More) => {
+                        if request.first_byte_ns == 0 {
+                            request.first_byte_ns = monotonic_ns();
+                        }
+                        true
+                    }
+                    Err(_) => {
+                        self.lose(link, Outcome::Reset, Errno::PROTO.into());
+                        false
+                    }
+                }
+            }
         }
-        Change { at_ns, slot, ended }
     }
 
-    /// The request has failed, and the connection is of no use any more.
-    fn lose(&mut self, slot: u32, at_ns: u64, outcome: Outcome) -> Change {
-        let connection = &mut self.connections[slot as usize];
-        // The stamps of half a response are not those of this request's end.
-        connection.reader.begin();
-        let ended = connection.request.take().map(|request| (request, outcome));
-        // A timeout has waited long enough to try again at once.
-        self.reopen(slot, at_ns, outcome == Outcome::TimedOut);
-        Change { at_ns, slot, ended }
+    /// The other side has closed the connection.
+    fn closed(&mut self, link: u32) {
+        match &self.links[link as usize].wire {
+            Wire::H1(reader) if self.flights[link as usize].is_some() && reader.ends_with_close() => {
+                self.answer(link, false);
+            }
+            Wire::H1(_) => self.lose(link, Outcome::Reset, Errno::CONNRESET.into()),
+        }
+    }
+
+    /// The response on a connection with one slot is whole.
+    #[inline]
+    fn answer(&mut self, slot: u32, keep: bool) {
+        let at_ns = monotonic_ns();
+        let connection = &mut self.links[slot as usize];
+        connection.useful = true;
+        connection.answered += 1;
+        let Wire::H1(reader) = &connection.wire;
+        let end = End { outcome: Outcome::Answered(reader.status()), bytes: reader.length() };
+        let endpoint = connection.endpoint;
+        if let Some(mut request) = self.flights[slot as usize].take() {
+            if request.first_byte_ns == 0 {
+                request.first_byte_ns = at_ns;
+            }
+            self.changes.push(Change { at_ns, slot, what: What::Ended(request, end) });
+        }
+        if keep && self.keep_alive {
+            self.slots.move_to(slot, FREE + endpoint, at_ns);
+        } else if self.keep_alive {
+            self.slots.move_to(slot, AWAY, at_ns);
+            self.reopen(slot, at_ns, false);
+        } else {
+            self.lie_down(slot, at_ns);
+        }
+    }
+
+    /// A request has taken too long.
+    fn time_out(&mut self, slot: u32, now_ns: u64) {
+        let link = slot / self.streams;
+        if self.links_at.place(link) == CONNECTING {
+            // Its own connection never came about.
+            return self.rest(link, now_ns, Errno::TIMEDOUT.into());
+        }
+        match &mut self.links[link as usize].wire {
+            Wire::H1(_) => {
+                self.end_all(link, now_ns, Outcome::TimedOut);
+                // A timeout has waited long enough to try again at once.
+                self.reopen(link, now_ns, true);
+            }
+        }
+    }
+
+    /// Whatever is on the way on a link has failed, and the connection is of no use any more.
+    fn lose(&mut self, link: u32, outcome: Outcome, why: Broken) {
+        let at_ns = monotonic_ns();
+        self.refusal = why;
+        if !self.end_all(link, at_ns, outcome) {
+            self.changes.push(Change { at_ns, slot: link * self.streams, what: What::Moved });
+        }
+        self.reopen(link, at_ns, false);
+    }
+
+    /// Ends every request on a link; whether there was one.
+    fn end_all(&mut self, link: u32, at_ns: u64, outcome: Outcome) -> bool {
+        // The headers of half a response are not those of this request's end.
+        let Wire::H1(reader) = &mut self.links[link as usize].wire;
+        reader.begin(false);
+        let mut any = false;
+        for slot in link * self.streams..(link + 1) * self.streams {
+            if let Some(request) = self.flights[slot as usize].take() {
+                let end = End { outcome, bytes: 0 };
+                self.changes.push(Change { at_ns, slot, what: What::Ended(request, end) });
+                any = true;
+            }
+        }
+        any
     }
 
     /// Opens a connection again: at once where the last one was of use, after a rest where it was not, so
     /// that a target that accepts and closes is not asked without pause.
-    fn reopen(&mut self, slot: u32, at_ns: u64, at_once: bool) {
-        if at_once || self.connections[slot as usize].answered {
-            self.connect(slot, at_ns);
+    fn reopen(&mut self, link: u32, at_ns: u64, at_once: bool) {
+        if !self.keep_alive {
+            self.lie_down(link, at_ns);
+        } else if at_once || self.links[link as usize].useful {
+            self.connect(link, at_ns);
         } else {
-            self.rest(slot, at_ns, Errno::CONNRESET);
+            self.rest(link, at_ns, Errno::CONNRESET.into());
         }
     }
 
-    fn rest(&mut self, slot: u32, at_ns: u64, why: Errno) {
-        let connection = &mut self.connections[slot as usize];
-        connection.socket = None;
-        connection.generation = connection.generation.wrapping_add(1);
-        self.refusal = why;
-        self.roster.move_to(slot, Place::Resting, at_ns);
+    /// Without a socket until a request wants one.
+    fn lie_down(&mut self, link: u32, at_ns: u64) {
+        self.links[link as usize].close();
+        self.move_link(link, OPEN, at_ns);
+        let free = FREE + self.links[link as usize].endpoint;
+        self.slots.move_to(link * self.streams, free, at_ns);
     }
 
-    fn connect(&mut self, slot: u32, at_ns: u64) {
-        let connection = &mut self.connections[slot as usize];
-        connection.generation = connection.generation.wrapping_add(1);
-        connection.answered = false;
+    /// Closed for a while; a request for which it was being opened has found no connection.
+    fn rest(&mut self, link: u32, at_ns: u64, why: Broken) {
+        self.links[link as usize].close();
+        self.refusal = why;
+        if !self.end_all(link, at_ns, Outcome::ConnectFailed) {
+            self.changes.push(Change { at_ns, slot: link * self.streams, what: What::Moved });
+        }
+        self.move_link(link, RESTING, at_ns);
+        self.move_slots(link, AWAY, at_ns);
+    }
+
+    fn move_link(&mut self, link: u32, to: u32, at_ns: u64) {
+        let alive = &mut self.alive[self.links[link as usize].endpoint as usize];
+        match (self.links_at.place(link), to) {
+            (RESTING, OPEN | CONNECTING) => *alive += 1,
+            (OPEN | CONNECTING, RESTING) => *alive -= 1,
+            _ => {}
+        }
+        self.links_at.move_to(link, to, at_ns);
+    }
+
+    fn move_slots(&mut self, link: u32, to: u32, at_ns: u64) {
+        for slot in link * self.streams..(link + 1) * self.streams {
+            if self.slots.place(slot) != BUSY || self.flights[slot as usize].is_none() {
+                self.slots.move_to(slot, to, at_ns);
+            }
+        }
+    }
+
+    fn connect(&mut self, link: u32, at_ns: u64) {
+        let connection = &mut self.links[link as usize];
         // Closed before the next is opened: a full table of files must not stand in the way.
-        connection.socket = None;
-        let opened = begin_connect(self.address).and_then(|(socket, done)| {
+        connection.close();
+        connection.useful = false;
+        (connection.begun_ns, connection.reached_ns) = (at_ns, 0);
+        let Endpoint { place, secure } = &self.endpoints[connection.endpoint as usize];
+        let opened = Transport::connect(place, secure.as_ref()).and_then(|(transport, done)| {
             let flags = if done { epoll::EventFlags::IN } else { epoll::EventFlags::OUT };
-            epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(connection.mark(slot)), flags)?;
-            Ok((socket, done))
+            let mark = epoll::EventData::new_u64(connection.mark(link));
+            epoll::add(&self.epoll, &transport.socket, mark, flags)?;
+            Ok((transport, done))
         });
         match opened {
-            Ok((socket, done)) => {
-                connection.socket = Some(socket);
-                self.roster.move_to(slot, if done { Place::Free } else { Place::Connecting }, at_ns);
+            Ok((transport, done)) => {
+                connection.transport = Some(transport);
+                self.move_slots(link, AWAY, at_ns);
+                self.move_link(link, CONNECTING, at_ns);
+                if done {
+                    self.reached(link, at_ns);
+                }
             }
-            Err(e) => self.rest(slot, at_ns, e),
+            Err(broken) => self.rest(link, at_ns, broken),
         }
     }
 
-    /// A connection has come about, or has not.
-    fn connected(&mut self, slot: u32) -> Change {
+    /// Something has happened to a connection that is being opened.
+    fn connecting(&mut self, link: u32) {
         let at_ns = monotonic_ns();
-        let socket = self.connections[slot as usize].socket.as_ref();
-        let state = socket.map_or(Ok(Err(Errno::NOTCONN)), sockopt::socket_error);
+        let connection = &self.links[link as usize];
+        if connection.reached_ns > 0 {
+            return self.go_on(link, at_ns);
+        }
+        let state = match &connection.transport {
+            Some(transport) => sockopt::socket_error(&transport.socket),
+            None => Ok(Err(Errno::NOTCONN)),
+        };
         match state.and_then(|s| s) {
-            Ok(()) => {
-                self.roster.move_to(slot, Place::Free, at_ns);
-                self.watch(slot, epoll::EventFlags::IN);
+            Ok(()) => self.reached(link, at_ns),
+            Err(e) => self.rest(link, at_ns, e.into()),
+        }
+    }
+
+    /// The socket is connected; what stands above it may still have to agree.
+    fn reached(&mut self, link: u32, at_ns: u64) {
+        let connection = &mut self.links[link as usize];
+        connection.reached_ns = at_ns.max(1);
+        self.setup.connect.record(at_ns.saturating_sub(connection.begun_ns));
+        self.go_on(link, at_ns);
+    }
+
+    /// Goes on with what has to be agreed upon before requests can be written.
+    fn go_on(&mut self, link: u32, at_ns: u64) {
+        let connection = &mut self.links[link as usize];
+        let Some(transport) = &mut connection.transport else { return };
+        match transport.shake_hands() {
+            Ok(true) => self.opened(link, at_ns),
+            Ok(false) => self.watch(link),
+            Err(broken) => self.rest(link, at_ns, broken),
+        }
+    }
+
+    /// A connection can carry requests, and does if one waits for it.
+    fn opened(&mut self, link: u32, at_ns: u64) {
+        let connection = &mut self.links[link as usize];
+        self.setup.opened += 1;
+        if connection.transport.as_ref().is_some_and(Transport::is_secure) {
+            self.setup.tls.record(monotonic_ns().saturating_sub(connection.reached_ns));
+        }
+        let free = FREE + connection.endpoint;
+        self.move_link(link, OPEN, at_ns);
+        self.watch(link);
+        let slot = link * self.streams;
+        if let Some(request) = self.flights[slot as usize].filter(|_| !self.keep_alive) {
+            self.changes.push(Change { at_ns, slot, what: What::Sent(request) });
+            if let Err(broken) = self.write(slot, &request) {
+                self.lose(link, Outcome::Reset, broken);
             }
-            Err(e) => self.rest(slot, at_ns, e),
+            return;
         }
-        Change { at_ns, slot, ended: None }
+        if !self.keep_alive {
+            // Opened to see that it can be; the requests will have their own.
+            self.lie_down(link, at_ns);
+        }
+        self.move_slots(link, free, at_ns);
+        self.changes.push(Change { at_ns, slot, what: What::Moved });
     }
 
-    /// Changes what a connection is watched for; one that cannot be watched any more is closed by its
+    /// Watches a connection for what is of interest now; one that cannot be watched any more is closed by its
     /// timeout.
-    fn watch(&self, slot: u32, flags: epoll::EventFlags) {
-        let connection = &self.connections[slot as usize];
-        if let Some(socket) = &connection.socket {
-            let _ = epoll::modify(&self.epoll, socket, epoll::EventData::new_u64(connection.mark(slot)), flags);
+    fn watch(&mut self, link: u32) {
+        let connection = &mut self.links[link as usize];
+        connection.watching_out = connection.holds_back();
+        let out = if connection.watching_out { epoll::EventFlags::OUT } else { epoll::EventFlags::empty() };
+        if let Some(transport) = &connection.transport {
+            let mark = epoll::EventData::new_u64(connection.mark(link));
+            let _ = epoll::modify(&self.epoll, &transport.socket, mark, epoll::EventFlags::IN | out);
         }
     }
-}
-
-/// The bytes of a plan's request.
-pub(crate) fn request_bytes(plan: &Plan, path: &str, authority: &str) -> Result<Vec<u8>> {
-    let host = plan.host.as_deref().unwrap_or(authority);
-    if host.is_empty() || host.bytes().any(|b| b <= b' ' || b == 0x7f) {
-        let remedy = "it must be a host name, with a port or without";
-        return Err(Error::Plan { what: "the host header", found: format!("{host:?}"), remedy });
-    }
-    Ok(h1::request(plan.method, path, host))
 }

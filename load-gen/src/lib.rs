@@ -1,7 +1,8 @@
 //! Makes the load: requests fall due by a schedule, whatever the target does, and are stamped on one clock.
 //!
-//! One thread, one epoll. Four things are kept apart so that each can be another: when to send
-//! ([`schedule`]), when to stop (the horizon), what to stamp ([`recorder`]) and the [`protocol`].
+//! A thread for each core, each with an epoll, connections and books of its own. Four things are kept apart so that
+//! each can be another: when to send ([`schedule`]), when to stop (the horizon), what to stamp ([`recorder`]) and the
+//! [`protocol`].
 //!
 //! ```text
 //! response = done - intended    what a user waits
@@ -9,11 +10,16 @@
 //! lag      = sent - intended    ours: a connection was free; theirs: none was
 //! ```
 
+pub mod arrivals;
 mod connection;
 mod error;
 mod fleet;
+mod floor;
+mod generator;
 mod horizon;
 mod lag;
+mod mix;
+mod own;
 mod pacer;
 mod plan;
 pub mod protocol;
@@ -23,11 +29,21 @@ mod run;
 pub mod schedule;
 mod slowest;
 mod summary;
+mod tally;
 mod target;
+mod tls;
+mod transport;
 mod verdict;
 mod worker;
 pub mod writer;
 
+pub use arrivals::{Arrivals, Draw, Profile};
 pub use error::{Error, Result};
-pub use plan::{Method, Plan};
-pub use run::run;
+pub use generator::Generator;
+pub use mix::RequestSpec;
+pub use plan::Plan;
+pub use protocol::Protocol;
+pub use run::{run, watched};
+pub use target::Place;
+pub use tls::Trust;
+pub use writer::Watch;

@@ -28,6 +28,8 @@ const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 pub(crate) struct Pacer {
     pace: Pace,
     window_ns: u64,
+    /// The economy pace acts at the ends of windows of this length.
+    batch_ns: u64,
 }
 
 /// The end of a wait.
@@ -42,10 +44,10 @@ pub(crate) struct Woken {
 
 impl Pacer {
     /// For the thread that calls it, whose timers it makes exact.
-    pub(crate) fn new(pace: Pace) -> Result<Self> {
+    pub(crate) fn new(pace: Pace, batch_ns: u64) -> Result<Self> {
         // The default slack of 50 us is most of what there is to gain here.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).map_err(kernel("make timers exact"))?;
-        Ok(Self { pace, window_ns: FIRST_WINDOW_NS })
+        Ok(Self { pace, window_ns: FIRST_WINDOW_NS, batch_ns: batch_ns.max(1) })
     }
 
     /// Waits until something is ready or the time has come. `exact`: something is to be done at that very
@@ -57,10 +59,19 @@ impl Pacer {
         until_ns: u64,
         exact: bool,
     ) -> Result<Woken> {
+        if !exact && self.pace != Pace::Precise {
+            return wait_roughly(epoll, ready, until_ns);
+        }
         let window_ns = match self.pace {
             Pace::Precise => u64::MAX,
-            Pace::Hybrid if exact => self.window_ns,
-            Pace::Hybrid | Pace::Economy => 0,
+            Pace::Hybrid => self.window_ns,
+            Pace::Economy => 0,
+        };
+        let until_ns = match self.pace {
+            // The end of the window in which it falls: what is due until then goes out together, late by less than a
+            // window and never early.
+            Pace::Economy => until_ns.div_ceil(self.batch_ns).saturating_mul(self.batch_ns),
+            _ => until_ns,
         };
         let mut looked_ns = monotonic_ns();
         loop {
@@ -104,6 +115,25 @@ impl Pacer {
     }
 }
 
+/// Waits where nothing is to be done at the very end: a millisecond late is soon enough, and one call does it.
+fn wait_roughly(epoll: &OwnedFd, ready: &mut Vec<epoll::Event>, until_ns: u64) -> Result<Woken> {
+    ready.clear();
+    let before_ns = monotonic_ns();
+    let left_ns = until_ns.saturating_sub(before_ns);
+    let timeout = timespec(left_ns);
+    match epoll::wait(epoll, spare_capacity(ready), Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(e) => return Err(kernel("wait for answers")(e)),
+    }
+    let now_ns = monotonic_ns();
+    // An answer ends the wait at once; whoever comes back later than the end was kept from coming back.
+    Ok(Woken { now_ns, attentive_until_ns: until_ns.max(before_ns).min(now_ns) })
+}
+
+fn timespec(ns: u64) -> Timespec {
+    Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as _ }
+}
+
 /// The part of a wait that is slept at once.
 fn bite(wait_ns: u64) -> u64 {
     if wait_ns > LONG_WAIT_NS { wait_ns - wait_ns / 64 } else { wait_ns }
@@ -118,8 +148,7 @@ enum Found {
 /// Sleeps until the epoll has something. By ppoll, whose timeout is in nanoseconds on every kernel:
 /// epoll_wait counts in milliseconds, and epoll_pwait2 is not there before Linux 5.11.
 fn sleep(epoll: &OwnedFd, ns: u64) -> Result<Found> {
-    let timeout = Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as _ };
-    match rustix::event::poll(&mut [PollFd::new(epoll, PollFlags::IN)], Some(&timeout)) {
+    match rustix::event::poll(&mut [PollFd::new(epoll, PollFlags::IN)], Some(&timespec(ns))) {
         Ok(0) => Ok(Found::Nothing),
         Ok(_) => Ok(Found::Something),
         // A signal, or the end of a stop: the caller looks at its flags and comes back.
@@ -143,7 +172,7 @@ mod tests {
 
     fn pacer(pace: Pace) -> (Pacer, OwnedFd, Vec<epoll::Event>) {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-        (Pacer::new(pace).unwrap(), epoll, Vec::with_capacity(8))
+        (Pacer::new(pace, 1_000_000).unwrap(), epoll, Vec::with_capacity(8))
     }
 
     #[test]

@@ -1,54 +1,47 @@
 //! What load is asked for: where to, how much, for how long, and with which limits.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use record::{Arrival, Pace};
+use record::Pace;
 
+use crate::arrivals::Arrivals;
+use crate::mix::RequestSpec;
+use crate::protocol::{Protocol, kept};
+use crate::tls::Trust;
 use crate::{Error, Result};
-
-/// The method of every request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Method {
-    /// Answered with a body.
-    #[default]
-    Get,
-    /// Answered with a head only.
-    Head,
-}
-
-impl Method {
-    /// The word in the request line.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Head => "HEAD",
-        }
-    }
-}
 
 /// What load is asked for. [`Plan::new`] fills in what is seldom changed.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// `http://host:port/path`.
-    pub url: String,
-    /// The `Host` header, where it is to differ from the URL's.
-    pub host: Option<String>,
-    /// The method of every request.
-    pub method: Method,
-    /// Requests per second, in total.
-    pub rate_per_second: f64,
+    /// What is asked for; each kind of request has a weight.
+    pub requests: Vec<RequestSpec>,
+    /// Which protocol is spoken.
+    pub protocol: Protocol,
+    /// What TLS is to prove, where a URL is https.
+    pub trust: Trust,
+    /// A socket in the file system to connect to, instead of the URL's host.
+    pub unix: Option<PathBuf>,
+    /// How requests fall due.
+    pub arrivals: Arrivals,
     /// Connections, in total. All are open before the first request is due.
     pub connections: u32,
+    /// Whether a connection carries one request after another; otherwise each request opens its own.
+    pub keep_alive: bool,
+    /// Threads that make the load together.
+    pub threads: u32,
+    /// The CPUs to which the threads are pinned, one each; empty pins none.
+    pub cpus: Vec<u32>,
     /// Load that is not counted, at the same rate and over the same connections.
     pub warm_up: Duration,
     /// Load that is counted.
     pub duration: Duration,
-    /// How arrivals are drawn.
-    pub arrival: Arrival,
     /// How the generator waits for the next due time.
     pub pace: Pace,
-    /// The seed of the arrivals.
+    /// The window within which the economy pace puts sends together.
+    pub batch: Duration,
+    /// The seed of the arrivals and of the mix.
     pub seed: u64,
     /// How long a connection may take to open.
     pub connect_timeout: Duration,
@@ -60,6 +53,10 @@ pub struct Plan {
     pub backlog: u32,
     /// Slow requests kept whole of each interval.
     pub keep_slow: u32,
+    /// The response header by whose value answers are split.
+    pub split_by: Option<String>,
+    /// How long to measure this machine's own noise before; none does not.
+    pub noise_floor: Option<Duration>,
     /// The directory for `intervals.jsonl`, `slow.jsonl` and `load.json`.
     pub record_to: Option<PathBuf>,
 }
@@ -75,26 +72,48 @@ impl Plan {
     pub const DRAIN: Duration = Duration::from_secs(2);
     /// Slow requests kept of each interval, unless said otherwise.
     pub const KEEP_SLOW: u32 = 3;
+    /// The economy pace's window, unless said otherwise.
+    pub const BATCH: Duration = Duration::from_millis(1);
 
-    /// A constant load without warm-up, recorded nowhere.
+    /// A constant load of GETs without warm-up, recorded nowhere.
     pub fn new(url: impl Into<String>, rate_per_second: f64, connections: u32, duration: Duration) -> Self {
         Self {
-            url: url.into(),
-            host: None,
-            method: Method::Get,
-            rate_per_second,
+            requests: vec![RequestSpec::get(url)],
+            protocol: Protocol::default(),
+            trust: Trust::default(),
+            unix: None,
+            arrivals: Arrivals::constant(rate_per_second),
             connections,
+            keep_alive: true,
+            threads: 1,
+            cpus: Vec::new(),
             warm_up: Duration::ZERO,
             duration,
-            arrival: Arrival::Constant,
             pace: Pace::Hybrid,
+            batch: Self::BATCH,
             seed: 1,
             connect_timeout: Self::CONNECT_TIMEOUT,
             request_timeout: Self::REQUEST_TIMEOUT,
             drain: Self::DRAIN,
             backlog: Self::BACKLOG,
             keep_slow: Self::KEEP_SLOW,
+            split_by: None,
+            noise_floor: None,
             record_to: None,
+        }
+    }
+
+    /// The response headers whose values are kept.
+    pub(crate) fn kept(&self) -> Arc<[String]> {
+        kept::names(self.split_by.as_deref())
+    }
+
+    /// What is loaded, in a word: the URL, or the first of several.
+    pub(crate) fn subject(&self) -> String {
+        match &self.requests[..] {
+            [only] => only.url.clone(),
+            [first, rest @ ..] => format!("{} and {} more", first.url, rest.len()),
+            [] => String::new(),
         }
     }
 
@@ -102,16 +121,19 @@ impl Plan {
     pub(crate) fn check(&self) -> Result<()> {
         let refuse =
             |what, found: &dyn std::fmt::Debug, remedy| Err(Error::Plan { what, found: format!("{found:?}"), remedy });
-        let rate = self.rate_per_second;
-        if !rate.is_finite() || rate <= 0.0 {
-            return refuse("the rate", &rate, "it must be more than 0 requests per second");
-        }
-        // Due times are whole nanoseconds: beyond this, requests would share them.
-        if rate > 1e9 {
-            return refuse("the rate", &rate, "it must be at most 1e9 requests per second");
+        self.arrivals.check()?;
+        if self.requests.is_empty() {
+            return refuse("the list of requests", &"empty", "there must be at least one");
         }
         if self.connections == 0 {
             return refuse("the number of connections", &self.connections, "it must be at least 1");
+        }
+        if self.threads == 0 || self.threads > self.connections {
+            let remedy = "it must be at least 1, and each thread needs a connection of its own";
+            return refuse("the number of threads", &self.threads, remedy);
+        }
+        if !self.cpus.is_empty() && self.cpus.len() != self.threads as usize {
+            return refuse("the number of CPUs to pin to", &self.cpus.len(), "it must be the number of threads");
         }
         if self.backlog == 0 {
             return refuse("the backlog", &self.backlog, "it must be at least 1 request");
@@ -120,6 +142,7 @@ impl Plan {
             ("the duration", self.duration),
             ("the connect timeout", self.connect_timeout),
             ("the request timeout", self.request_timeout),
+            ("the window of the economy pace", self.batch),
         ] {
             if value.is_zero() {
                 return refuse(what, &value, "it must be more than 0 seconds");
@@ -131,6 +154,7 @@ impl Plan {
             ("the connect timeout", self.connect_timeout),
             ("the request timeout", self.request_timeout),
             ("the drain", self.drain),
+            ("the window of the economy pace", self.batch),
         ] {
             if value > Duration::from_secs(30 * 24 * 3600) {
                 return refuse(what, &value, "it must be at most 30 days");
@@ -152,11 +176,14 @@ mod tests {
     #[test]
     fn values_that_make_no_load_are_refused_by_name() {
         type Change = fn(&mut Plan);
-        let cases: [(&str, Change); 9] = [
-            ("the rate is 0.0", |p| p.rate_per_second = 0.0),
-            ("the rate is -1.0", |p| p.rate_per_second = -1.0),
-            ("the rate is NaN", |p| p.rate_per_second = f64::NAN),
-            ("the rate is inf", |p| p.rate_per_second = f64::INFINITY),
+        let cases: [(&str, Change); 12] = [
+            ("the number of threads is 2", |p| p.threads = 2),
+            ("the number of CPUs to pin to is 2", |p| p.cpus = vec![0, 1]),
+            ("the list of requests is", |p| p.requests.clear()),
+            ("the rate is 0.0", |p| p.arrivals = Arrivals::constant(0.0)),
+            ("the rate is -1.0", |p| p.arrivals = Arrivals::constant(-1.0)),
+            ("the rate is NaN", |p| p.arrivals = Arrivals::constant(f64::NAN)),
+            ("the rate is inf", |p| p.arrivals = Arrivals::constant(f64::INFINITY)),
             ("the number of connections is 0", |p| p.connections = 0),
             ("the backlog is 0", |p| p.backlog = 0),
             ("the duration is 0ns", |p| p.duration = Duration::ZERO),

@@ -16,6 +16,8 @@ pub struct Ended {
     pub intended_ns: u64,
     /// When it was written, if it was.
     pub sent_ns: Option<u64>,
+    /// When the first byte of its response came, if one did.
+    pub first_byte_ns: Option<u64>,
     /// When it ended.
     pub done_ns: u64,
     /// How it ended; none for one that was never written before the end.
@@ -128,6 +130,9 @@ impl Recorder {
         interval.response.record(ended.response_ns());
         if let Some(sent_ns) = ended.sent_ns {
             interval.service.record(ended.done_ns.saturating_sub(sent_ns));
+            if let Some(first_byte_ns) = ended.first_byte_ns {
+                interval.first_byte.record(first_byte_ns.saturating_sub(sent_ns));
+            }
         }
         if let Some(outcome) = ended.outcome {
             interval.outcomes.count(outcome);
@@ -189,7 +194,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::writer::outbox;
+    use crate::writer::{Sink, outboxes};
     use record::{Lines, SlowRequest, TrialDirectory};
 
     const T0: u64 = 1_000_000_000_000;
@@ -200,6 +205,7 @@ mod tests {
             phase,
             intended_ns,
             sent_ns: Some(intended_ns + 10),
+            first_byte_ns: Some(done_ns),
             done_ns,
             outcome: Some(Outcome::Answered(200)),
             connection: Some(0),
@@ -208,7 +214,8 @@ mod tests {
 
     /// Requests at the given times from the start, each answered so much later, in windows from `T0`.
     fn record(measure_from: u64, requests: &[(u64, u64)], end: u64) -> (Vec<Interval>, Vec<SlowRequest>, Interval) {
-        let (out, inbox) = outbox(2);
+        let (mut outs, inbox) = outboxes(1, 2);
+        let out = outs.remove(0);
         let mut r = Recorder::new(T0, T0 + measure_from, out);
         let mut events: Vec<(u64, u8, usize)> = Vec::new();
         for (i, (at, took)) in requests.iter().enumerate() {
@@ -230,7 +237,7 @@ mod tests {
         r.close(T0 + end);
         let dir = tempfile::tempdir().unwrap();
         let trial = TrialDirectory::at(dir.path());
-        let total = inbox.run(Some(&trial), &AtomicBool::new(false)).unwrap();
+        let total = inbox.run(Sink::new(Some(&trial)), &AtomicBool::new(false)).unwrap().0;
         let lines = Lines::open(&trial.intervals_path()).unwrap().map(Result::unwrap).collect();
         let slow = Lines::open(&trial.slow_path()).unwrap().map(Result::unwrap).collect();
         (lines, slow, total)

@@ -1,124 +1,161 @@
 //! When requests are due: offsets from the start of the load, by arithmetic and never from a clock.
+//!
+//! An open loop is drawn in two steps. The draw gives positions on the axis of counts: 0, 1, 2 ... for evenly spaced
+//! arrivals, a running sum of exponential gaps of mean 1 for Poisson ones, 0, 0, 0, 3, 3, 3 ... for bursts. The
+//! profile turns a position into a time: the moment by which so many requests should have been due, the inverse of
+//! its cumulative rate. So every draw follows every profile, and no error adds up over time.
+
+use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use record::Arrival;
+
+use crate::arrivals::{Arrivals, Draw, Profile};
+
+/// No request falls due any more, or none by a plan.
+pub const NEVER: u64 = u64::MAX;
 
 /// The due times of one load, one after the other; the same seed draws the same times.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    rate_per_second: f64,
     drawn: u64,
-    arrivals: Arrivals,
+    source: Source,
 }
 
 #[derive(Clone, Debug)]
-enum Arrivals {
+enum Source {
+    Open { draw: Drawing, curve: Curve },
+    Replay { offsets: Arc<[u64]>, warm_up_ns: u64 },
+    Nothing,
+}
+
+#[derive(Clone, Debug)]
+enum Drawing {
     Constant,
-    Poisson { chance: ChaCha8Rng, at_ns: f64 },
+    Poisson { chance: ChaCha8Rng, at: f64 },
+    Burst(u64),
+}
+
+/// A profile with its warm-up, as the time by which a number of requests is due.
+#[derive(Clone, Debug)]
+enum Curve {
+    Flat {
+        rate: f64,
+    },
+    /// The warm-up at the first rate, then from one rate to the other.
+    Ramp {
+        warm_up_ns: f64,
+        warm_up_count: f64,
+        from: f64,
+        to: f64,
+        length_s: f64,
+    },
+    /// The count and the time at which each step begins, its rate, and at the end the last count.
+    Steps {
+        steps: Vec<(f64, f64, f64)>,
+        end_count: f64,
+        at: usize,
+    },
 }
 
 impl Schedule {
-    /// A schedule of so many requests per second on average.
-    pub fn new(arrival: Arrival, rate_per_second: f64, seed: u64) -> Self {
-        let arrivals = match arrival {
-            Arrival::Constant => Arrivals::Constant,
-            Arrival::Poisson => Arrivals::Poisson { chance: ChaCha8Rng::seed_from_u64(seed), at_ns: 0.0 },
+    /// The schedule of a load with this warm-up before its measured phase of this length.
+    pub fn new(arrivals: &Arrivals, warm_up_ns: u64, measure_ns: u64, seed: u64) -> Self {
+        let source = match arrivals {
+            Arrivals::Open { draw, profile } => {
+                let draw = match draw {
+                    Draw::Constant => Drawing::Constant,
+                    Draw::Poisson => Drawing::Poisson { chance: ChaCha8Rng::seed_from_u64(seed), at: 0.0 },
+                    Draw::Burst(size) => Drawing::Burst(u64::from(*size).max(1)),
+                };
+                Source::Open { draw, curve: Curve::new(profile, warm_up_ns as f64, measure_ns as f64) }
+            }
+            Arrivals::Replay(offsets) => Source::Replay { offsets: Arc::clone(offsets), warm_up_ns },
+            Arrivals::Closed { .. } => Source::Nothing,
         };
-        Self { rate_per_second, drawn: 0, arrivals }
+        Self { drawn: 0, source }
     }
 
-    /// The next due time, in nanoseconds from the start; never less than the one before.
+    /// The next due time, in nanoseconds from the start; never less than the one before, and [`NEVER`] after the last.
     #[inline]
     pub fn next_offset_ns(&mut self) -> u64 {
         let index = self.drawn;
         self.drawn += 1;
-        match &mut self.arrivals {
-            Arrivals::Constant => constant_offset_ns(index, self.rate_per_second),
-            Arrivals::Poisson { chance, at_ns } => {
-                // `random` draws from [0, 1): its complement has a logarithm always.
-                let share: f64 = 1.0 - chance.random::<f64>();
-                *at_ns -= share.ln() * 1e9 / self.rate_per_second;
-                *at_ns as u64
+        match &mut self.source {
+            Source::Open { draw, curve } => {
+                let position = match draw {
+                    Drawing::Constant => index as f64,
+                    Drawing::Poisson { chance, at } => {
+                        // `random` draws from [0, 1): its complement has a logarithm always.
+                        let share: f64 = 1.0 - chance.random::<f64>();
+                        *at -= share.ln();
+                        *at
+                    }
+                    Drawing::Burst(size) => (index / *size * *size) as f64,
+                };
+                curve.time_ns(position)
+            }
+            Source::Replay { offsets, warm_up_ns } => {
+                offsets.get(index as usize).map_or(NEVER, |offset| offset.saturating_add(*warm_up_ns))
+            }
+            Source::Nothing => NEVER,
+        }
+    }
+}
+
+impl Curve {
+    fn new(profile: &Profile, warm_up_ns: f64, measure_ns: f64) -> Self {
+        let warm_up_count = warm_up_ns * profile.first_rate() / 1e9;
+        match profile {
+            Profile::Flat(rate) => Self::Flat { rate: *rate },
+            Profile::Ramp { from, to } => {
+                Self::Ramp { warm_up_ns, warm_up_count, from: *from, to: *to, length_s: measure_ns / 1e9 }
+            }
+            Profile::Steps(steps) => {
+                let mut found = vec![(0.0, 0.0, profile.first_rate())];
+                let (mut count, mut time) = (warm_up_count, warm_up_ns);
+                for (rate, length) in steps {
+                    found.push((count, time, *rate));
+                    count += rate * length.as_secs_f64();
+                    time += length.as_nanos() as f64;
+                }
+                Self::Steps { steps: found, end_count: count, at: 0 }
+            }
+        }
+    }
+
+    /// When so many requests should have been due.
+    #[inline]
+    fn time_ns(&mut self, count: f64) -> u64 {
+        match self {
+            Self::Flat { rate } => (count * 1e9 / *rate) as u64,
+            Self::Ramp { warm_up_ns, warm_up_count, from, to, length_s } => {
+                if count < *warm_up_count {
+                    return (count * 1e9 / *from) as u64;
+                }
+                let count = count - *warm_up_count;
+                // count = from t + (to - from) t^2 / 2 length, solved for t in the form that does not cancel.
+                let bend = (*to - *from) / *length_s;
+                let root = (*from * *from + 2.0 * bend * count).max(0.0).sqrt();
+                let after = 2.0 * count / (*from + root);
+                // Past the end of a falling ramp nothing is due any more.
+                if after.is_finite() { (*warm_up_ns + after * 1e9) as u64 } else { NEVER }
+            }
+            Self::Steps { steps, end_count, at } => {
+                if count >= *end_count {
+                    return NEVER;
+                }
+                // Positions rise, so the step is this one or a later one.
+                while steps.get(*at + 1).is_some_and(|(begins, _, _)| count >= *begins) {
+                    *at += 1;
+                }
+                let Some((begins, time_ns, rate)) = steps.get(*at) else { return NEVER };
+                (time_ns + (count - begins) * 1e9 / rate) as u64
             }
         }
     }
 }
 
-/// When request `index` is due at a constant rate: from the index alone, so that no error adds up.
-#[inline]
-pub fn constant_offset_ns(index: u64, rate_per_second: f64) -> u64 {
-    (index as f64 * 1e9 / rate_per_second) as u64
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn offsets(arrival: Arrival, rate: f64, seed: u64, n: usize) -> Vec<u64> {
-        let mut s = Schedule::new(arrival, rate, seed);
-        (0..n).map(|_| s.next_offset_ns()).collect()
-    }
-
-    #[test]
-    fn constant_arrivals_are_exact_after_any_time() {
-        let o = offsets(Arrival::Constant, 1000.0, 1, 5001);
-        assert!(o.iter().enumerate().all(|(i, o)| *o == i as u64 * 1_000_000));
-        // A day at 10 000 a second: still on the nanosecond.
-        assert_eq!(constant_offset_ns(864_000_000, 10_000.0), 86_400_000_000_000);
-        // Rates that do not divide a second: every third request falls on the second.
-        assert_eq!(offsets(Arrival::Constant, 3.0, 1, 4), [0, 333_333_333, 666_666_666, 1_000_000_000]);
-        // Less than one a second.
-        assert_eq!(offsets(Arrival::Constant, 0.5, 1, 3), [0, 2_000_000_000, 4_000_000_000]);
-    }
-
-    #[test]
-    fn so_many_are_due_in_a_time_as_the_rate_says() {
-        for (rate, seconds) in [(1.0, 7u64), (7.0, 3), (1000.0, 5), (2000.0, 10), (33_333.0, 2)] {
-            let end = seconds * 1_000_000_000;
-            let mut s = Schedule::new(Arrival::Constant, rate, 1);
-            let due = std::iter::repeat_with(|| s.next_offset_ns()).take_while(|o| *o < end).count();
-            assert_eq!(due as f64, rate * seconds as f64, "rate {rate}");
-        }
-    }
-
-    #[test]
-    fn poisson_gaps_have_the_mean_the_variance_and_the_shape_of_the_exponential() {
-        let n = 200_000;
-        let o = offsets(Arrival::Poisson, 1000.0, 7, n + 1);
-        let gaps: Vec<f64> = o.windows(2).map(|w| (w[1] - w[0]) as f64 / 1e6).collect(); // in ms, mean 1
-        let mean = gaps.iter().sum::<f64>() / n as f64;
-        let variance = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / n as f64;
-        // Five standard errors: of the mean 1/sqrt(n), of the variance sqrt(8/n).
-        assert!((mean - 1.0).abs() < 5.0 / (n as f64).sqrt(), "mean {mean}");
-        assert!((variance - 1.0).abs() < 5.0 * (8.0 / n as f64).sqrt(), "variance {variance}");
-        // P(gap > x) = exp(-x), each within five standard errors of a share.
-        for x in [0.1f64, 0.693, 1.0, 2.0, 4.0] {
-            let want = (-x).exp();
-            let got = gaps.iter().filter(|g| **g > x).count() as f64 / n as f64;
-            assert!((got - want).abs() < 5.0 * (want * (1.0 - want) / n as f64).sqrt(), "x {x}: {got}, {want}");
-        }
-        // Independent: the correlation of neighbours is within five standard errors of none.
-        let together = gaps.windows(2).map(|w| (w[0] - mean) * (w[1] - mean)).sum::<f64>() / (n as f64 * variance);
-        assert!(together.abs() < 5.0 / (n as f64).sqrt(), "correlation {together}");
-    }
-
-    #[test]
-    fn poisson_counts_vary_from_one_window_to_the_next_as_they_should() {
-        let o = offsets(Arrival::Poisson, 1000.0, 3, 100_000);
-        let mut counts = vec![0f64; 900];
-        o.iter().map(|o| (*o / 100_000_000) as usize).filter(|w| *w < 900).for_each(|w| counts[w] += 1.0);
-        let mean = counts.iter().sum::<f64>() / 900.0;
-        let variance = counts.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / 899.0;
-        // The index of dispersion of a Poisson process is 1, with standard error sqrt(2/(windows-1)).
-        assert!((variance / mean - 1.0).abs() < 5.0 * (2.0f64 / 899.0).sqrt(), "{}", variance / mean);
-    }
-
-    #[test]
-    fn a_seed_draws_the_same_times_again_and_another_seed_others() {
-        let one = offsets(Arrival::Poisson, 500.0, 42, 1000);
-        assert_eq!(one, offsets(Arrival::Poisson, 500.0, 42, 1000));
-        assert_ne!(one, offsets(Arrival::Poisson, 500.0, 43, 1000));
-        assert!(one.is_sorted());
-    }
-}
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -68,7 +68,7 @@ impl Slowest {
 
 impl Kept {
     fn whole(&self) -> SlowRequest {
-        let Ended { index, phase, intended_ns, sent_ns, done_ns, outcome, connection } = self.ended;
+        let Ended { index, phase, intended_ns, sent_ns, first_byte_ns: _, done_ns, outcome, connection } = self.ended;
         SlowRequest {
             index,
             phase,
@@ -93,6 +93,7 @@ mod tests {
             phase: Phase::Measure,
             intended_ns: 1000,
             sent_ns: Some(1000),
+            first_byte_ns: None,
             done_ns: 1000 + response_ns,
             outcome: Some(Outcome::Answered(200)),
             connection: Some(0),

@@ -1,6 +1,6 @@
 //! The summary of a load, made of its intervals once the counts are shown to add up.
 
-use record::{Interval, Lag, LoadSummary, METHOD, SCHEMA, Verdict};
+use record::{Interval, Lag, LoadSummary, METHOD, Observed, SCHEMA, Verdict};
 
 use crate::worker::Finish;
 use crate::{Error, Plan, Result};
@@ -10,8 +10,9 @@ pub(crate) fn summarise(
     plan: &Plan,
     start_ns: u64,
     total: &Interval,
-    finish: Finish,
+    finish: &Finish,
     cpu_seconds: f64,
+    observed: Observed,
 ) -> Result<LoadSummary> {
     let unsent = balance(total).map_err(Error::Unbalanced)?;
     let answered = total.outcomes.answered_total();
@@ -24,10 +25,10 @@ pub(crate) fn summarise(
         method: METHOD,
         verdict: Verdict::Valid,
         reasons: Vec::new(),
-        url: plan.url.clone(),
-        rate_per_second: plan.rate_per_second,
+        url: plan.subject(),
+        rate_per_second: plan.arrivals.mean_rate(plan.duration),
         connections: plan.connections,
-        arrival: plan.arrival,
+        arrival: plan.arrivals.process(),
         pace: plan.pace,
         seed: plan.seed,
         start_ns,
@@ -44,6 +45,7 @@ pub(crate) fn summarise(
         service_ns: (&total.service).into(),
         lag_ns: Lag { ours: (&total.lag_ours).into(), theirs: (&total.lag_theirs).into() },
         cpu_seconds,
+        observed,
         warnings: Vec::new(),
     })
 }

@@ -1,16 +1,20 @@
 //! Where the load goes: a URL taken apart and its addresses looked up, once.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::{Error, Result};
 
 /// A URL taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
+    /// Whether it is https.
+    pub(crate) tls: bool,
     /// `host:port` as it stands in the URL: the `Host` header.
     pub(crate) authority: String,
     /// The host without brackets.
-    host: String,
+    pub(crate) host: String,
     port: u16,
     /// Path and query, beginning with `/`.
     pub(crate) path: String,
@@ -23,14 +27,13 @@ impl Target {
         if url.bytes().any(|b| b <= b' ' || b == 0x7f) {
             return Err(refuse("it holds a space or a control character"));
         }
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| refuse("it does not begin with http://"))?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => {
-                return Err(refuse("TLS from the load generator is not supported; the mesh encrypts, not the user"));
-            }
-            _ => return Err(refuse("only http:// is supported")),
-        }
+        let (scheme, rest) =
+            url.split_once("://").ok_or_else(|| refuse("it does not begin with http:// or https://"))?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(refuse("only http:// and https:// are supported")),
+        };
         let rest = rest.split('#').next().unwrap_or(rest);
         let (authority, path) = match rest.find(['/', '?']) {
             Some(at) => rest.split_at(at),
@@ -40,12 +43,29 @@ impl Target {
         if authority.contains('@') {
             return Err(refuse("a user name in the URL is not supported"));
         }
-        let (host, port) = split_authority(authority).map_err(refuse)?;
-        Ok(Self { authority: authority.to_owned(), host: host.to_owned(), port, path })
+        let (host, port) = split_authority(authority, if tls { 443 } else { 80 }).map_err(refuse)?;
+        Ok(Self { tls, authority: authority.to_owned(), host: host.to_owned(), port, path })
     }
 
-    /// The addresses to try, in the resolver's order.
-    pub(crate) fn addresses(&self) -> Result<Vec<SocketAddr>> {
+    /// Whether connections to the one serve the other.
+    pub(crate) fn same_endpoint(&self, other: &Target) -> bool {
+        let Target { tls, authority: _, host, port, path: _ } = other;
+        (self.tls, &self.host, self.port) == (*tls, host, *port)
+    }
+
+    /// Where to connect to: the socket, if there is one, or the addresses in the resolver's order; and how long the
+    /// resolver took.
+    pub(crate) fn places(&self, unix: Option<&Path>) -> Result<(Vec<Place>, u64)> {
+        if let Some(path) = unix {
+            return Ok((vec![Place::Unix(path.to_owned())], 0));
+        }
+        let before = Instant::now();
+        let addresses = self.addresses()?;
+        let took_ns = before.elapsed().as_nanos() as u64;
+        Ok((addresses.into_iter().map(Place::Tcp).collect(), took_ns))
+    }
+
+    fn addresses(&self) -> Result<Vec<SocketAddr>> {
         let resolve = |said| Error::Resolve { host: self.host.clone(), said };
         let found: Vec<SocketAddr> = (self.host.as_str(), self.port).to_socket_addrs().map_err(resolve)?.collect();
         if found.is_empty() {
@@ -55,7 +75,25 @@ impl Target {
     }
 }
 
-fn split_authority(authority: &str) -> std::result::Result<(&str, u16), &'static str> {
+/// Somewhere to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An address of TCP.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+fn split_authority(authority: &str, usual: u16) -> std::result::Result<(&str, u16), &'static str> {
     let (host, rest) = if let Some(inside) = authority.strip_prefix('[') {
         let (host, rest) = inside.split_once(']').ok_or("the bracket of the IPv6 address is not closed")?;
         if host.parse::<std::net::Ipv6Addr>().is_err() {
@@ -70,8 +108,8 @@ fn split_authority(authority: &str) -> std::result::Result<(&str, u16), &'static
         return Err("it names no host");
     }
     let port = match rest.strip_prefix(':') {
-        None if rest.is_empty() => 80,
-        Some("") => 80,
+        None if rest.is_empty() => usual,
+        Some("") => usual,
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
             digits.parse().map_err(|_| "the port is larger than 65535")?
         }
@@ -100,14 +138,15 @@ mod tests {
         assert_eq!(parts("http://[::1]:81"), own("[::1]:81", "::1", 81, "/"));
         assert_eq!(parts("HTTP://localhost"), own("localhost", "localhost", 80, "/"));
         assert_eq!(parts("http://localhost?x=1#top"), own("localhost", "localhost", 80, "/?x=1"));
+        assert_eq!(parts("https://h/x"), own("h", "h", 443, "/x"));
+        assert!(Target::parse("https://h/x").unwrap().tls && !Target::parse("http://h/x").unwrap().tls);
         assert_eq!(parts("http://h:9/#f"), own("h:9", "h", 9, "/"));
     }
 
     #[test]
     fn what_cannot_be_loaded_is_refused_with_the_reason() {
         for (url, why) in [
-            ("https://h/", "TLS from the load generator"),
-            ("ftp://h/", "only http://"),
+            ("ftp://h/", "only http:// and https://"),
             ("h:80", "does not begin with http://"),
             ("http://", "names no host"),
             ("http://:80/", "names no host"),

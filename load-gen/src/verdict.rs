@@ -13,7 +13,14 @@ pub(crate) fn judge(summary: &mut LoadSummary, stopped: bool) {
     let mut worst = Verdict::Valid;
     let mut warnings = Vec::new();
     let mut reasons = Vec::new();
-    let found = [lagged(summary), exhausted(summary), not_reached(summary), failed(summary), censored(summary)];
+    let found = [
+        lagged(summary),
+        exhausted(summary),
+        not_reached(summary),
+        failed(summary),
+        censored(summary),
+        drifted(summary),
+    ];
     for (verdict, warning) in found.into_iter().flatten() {
         worst = worst.max(verdict);
         reasons.push(warning.evidence.clone());
@@ -38,16 +45,19 @@ fn doubt(verdict: Verdict, kind: WarningKind, evidence: String, remedy: &str) ->
 
 fn lagged(s: &LoadSummary) -> Doubt {
     let (lag, response) = (s.lag_ns.ours.p99, s.response_ns.p99);
-    if lag <= LAG_FLOOR_NS.max(response / 10) {
+    // What the economy pace puts together is late by its window, as was asked for.
+    let batch_ns = s.observed.pacing.as_ref().map_or(0, |p| p.batch_ns);
+    if lag <= (LAG_FLOOR_NS + batch_ns).max(response / 10) {
         return None;
     }
     let spoilt = lag > LAG_SPOILT_NS.max(response / 2);
     let verdict = if spoilt { Verdict::Invalid } else { Verdict::Suspect };
     let evidence = format!(
-        "the generator itself was late: its lag at p99 is {}, {:.0} % of the response time's {}",
+        "the generator itself was late: its lag at p99 is {}, {:.0} % of the response time's {}; {}",
         ms(lag),
         100.0 * lag as f64 / response.max(1) as f64,
-        ms(response)
+        ms(response),
+        culprit(s)
     );
     doubt(
         verdict,
@@ -55,6 +65,46 @@ fn lagged(s: &LoadSummary) -> Doubt {
         evidence,
         "give the generator a CPU of its own, lower the rate, or use --pace precise",
     )
+}
+
+/// What kept the generator, as far as it can be seen.
+fn culprit(s: &LoadSummary) -> String {
+    let mut seen = Vec::new();
+    let threads = &s.observed.threads;
+    let waited: u64 = threads.iter().filter_map(|t| t.run_delay_ns.seen()).sum();
+    if waited > LAG_SPOILT_NS {
+        seen.push(format!("it waited {} in the run queue", ms(waited)));
+    }
+    if let Some(ticks) = s.observed.steal_ticks.seen().filter(|ticks| **ticks > 0) {
+        seen.push(format!("the hypervisor took {} from this machine", ms(ticks * 10_000_000)));
+    }
+    let busiest = threads.iter().map(|t| t.cpu_seconds * 1e9 / t.elapsed_ns.max(1) as f64).fold(0.0, f64::max);
+    if busiest > 0.9 && s.pace != record::Pace::Precise {
+        seen.push(format!("it used {:.0} % of a CPU", 100.0 * busiest));
+    }
+    if seen.is_empty() {
+        return "it was stopped, or kept from running by something that leaves no trace".to_owned();
+    }
+    seen.join(", and ")
+}
+
+/// Response times that change by more than this from the first third to the last are not those of one state.
+const DRIFT: f64 = 1.5;
+
+fn drifted(s: &LoadSummary) -> Doubt {
+    let change = s.observed.stationarity?;
+    let (first, last) = (change.first_ns.p50, change.last_ns.p50);
+    let ratio = last.max(1) as f64 / first.max(1) as f64;
+    if first.abs_diff(last) <= LAG_FLOOR_NS || (1.0 / DRIFT..=DRIFT).contains(&ratio) {
+        return None;
+    }
+    let evidence = format!(
+        "the target changed while it was measured: the response time's p50 went from {} in the first third to {} in the last",
+        ms(first),
+        ms(last)
+    );
+    let remedy = "a longer warm-up, or a lower rate if a queue was growing";
+    doubt(Verdict::Suspect, WarningKind::NotStationary, evidence, remedy)
 }
 
 fn exhausted(s: &LoadSummary) -> Doubt {

@@ -18,9 +18,15 @@ fn judged(answered: u64, rest: Option<Outcome>, change: impl FnOnce(&mut LoadSum
         total.lag_theirs.record(0);
         total.outcomes.count(if i < answered { Outcome::Answered(200) } else { rest.unwrap() });
     }
-    let finish = Finish { measured_ns: 1_000_000_000, last_done_ns: 0, answered_in_time: answered, stopped: false };
+    let finish = Finish {
+        measured_ns: 1_000_000_000,
+        last_done_ns: 0,
+        answered_in_time: answered,
+        stopped: false,
+        tally: crate::tally::Tally::default(),
+    };
     let plan = Plan::new("http://h/", 1000.0, 4, std::time::Duration::from_secs(1));
-    let mut s = summarise(&plan, 0, &total, finish, 0.1).unwrap();
+    let mut s = summarise(&plan, 0, &total, &finish, 0.1, record::Observed::default()).unwrap();
     assert_eq!(s.achieved_per_second, answered as f64);
     change(&mut s);
     judge(&mut s, false);

@@ -1,41 +1,61 @@
 //! The loop that makes the load: what is due is sent, what comes is stamped, what is neither is waited for.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use record::{Outcome, monotonic_ns};
+use record::{Outcome, Phase, monotonic_ns};
 use rustix::event::epoll;
 
 use crate::Result;
 use crate::connection::Request;
-use crate::fleet::{Change, Fleet};
+use crate::fleet::{BUSY, Change, FREE, Fleet, Sent, What};
 use crate::horizon::Horizon;
 use crate::lag::Starvation;
+use crate::mix::Mix;
 use crate::pacer::Pacer;
 use crate::recorder::{Ended, Recorder};
-use crate::roster::Place;
-use crate::schedule::Schedule;
+use crate::schedule::{NEVER, Schedule};
+use crate::tally::Tally;
 
 /// Events taken from the kernel at once.
 pub(crate) const EVENTS: usize = 256;
 
-/// Everything one load is made of.
+/// What waits for one endpoint.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// Requests that are due and not sent, the oldest first. Its memory is there from the start.
+    waiting: VecDeque<Request>,
+    starvation: Starvation,
+}
+
+impl Lane {
+    pub(crate) fn new(backlog: u32) -> Self {
+        Self { waiting: VecDeque::with_capacity(backlog as usize), starvation: Starvation::default() }
+    }
+}
+
+/// Everything one thread of a load is made of.
 #[derive(Debug)]
 pub(crate) struct Worker<'a> {
     pub(crate) fleet: Fleet,
+    pub(crate) mix: Arc<Mix>,
     pub(crate) schedule: Schedule,
+    /// In a closed loop: the pause between an answer and the next request, in nanoseconds.
+    pub(crate) think_ns: Option<u64>,
     pub(crate) horizon: Horizon<'a>,
     pub(crate) recorder: Recorder,
+    pub(crate) tally: Tally,
     pub(crate) pacer: Pacer,
     pub(crate) start_ns: u64,
-    /// Requests that are due and not sent, the oldest first. Its memory is there from the start.
-    pub(crate) waiting: VecDeque<Request>,
-    pub(crate) starvation: Starvation,
+    pub(crate) lanes: Vec<Lane>,
+    /// This thread takes every `stride`-th request of the plan.
+    pub(crate) stride: u64,
     pub(crate) next_index: u64,
     pub(crate) next_due_ns: u64,
 }
 
-/// How a load ended.
-#[derive(Clone, Copy, Debug)]
+/// How the part of one thread ended.
+#[derive(Debug)]
 pub(crate) struct Finish {
     /// How long requests of the measured phase were due for.
     pub(crate) measured_ns: u64,
@@ -45,19 +65,21 @@ pub(crate) struct Finish {
     pub(crate) answered_in_time: u64,
     /// Whether it was told to stop before its end.
     pub(crate) stopped: bool,
+    /// What else was seen.
+    pub(crate) tally: Tally,
 }
 
 impl Worker<'_> {
-    /// Works until everything due has ended or been given up.
-    pub(crate) fn run(mut self) -> Result<Finish> {
-        self.next_due_ns = self.start_ns + self.schedule.next_offset_ns();
+    /// Works until everything due has ended or been given up; gives the connections back, still open.
+    pub(crate) fn run(mut self) -> Result<(Finish, Fleet)> {
+        self.next_due_ns = self.draw();
         self.recorder.due_until(self.horizon.due_until_ns());
         let mut ready: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
         let mut now_ns = monotonic_ns();
         loop {
             self.advance(now_ns);
-            while let Some(change) = self.fleet.expire(now_ns) {
-                self.apply(change);
+            while self.fleet.expire(now_ns) {
+                self.apply_changes();
             }
             self.dispatch();
             now_ns = monotonic_ns();
@@ -77,14 +99,25 @@ impl Worker<'_> {
             }
             // What fell due while we slept is booked first, or its wait would count as ours.
             self.advance(woken.attentive_until_ns);
-            self.starvation.absent(woken.attentive_until_ns, now_ns);
+            self.lanes.iter_mut().for_each(|lane| lane.starvation.absent(woken.attentive_until_ns, now_ns));
             self.advance(now_ns);
             for event in &ready {
-                if let Some(change) = self.fleet.handle({ event.data }.u64()) {
-                    self.apply(change);
-                }
+                self.fleet.handle({ event.data }.u64());
+                self.apply_changes();
             }
             now_ns = monotonic_ns();
+        }
+    }
+
+    /// When this thread's next request is due: those in between are the other threads'.
+    fn draw(&mut self) -> u64 {
+        let skip = if self.next_index < self.stride { self.next_index } else { self.stride - 1 };
+        for _ in 0..skip {
+            self.schedule.next_offset_ns();
+        }
+        match self.schedule.next_offset_ns() {
+            NEVER => NEVER,
+            offset => self.start_ns.saturating_add(offset),
         }
     }
 
@@ -102,87 +135,182 @@ impl Worker<'_> {
     fn fall_due(&mut self) {
         let intended_ns = self.next_due_ns;
         self.recorder.roll_to(intended_ns);
-        let phase = self.recorder.phase_at(intended_ns);
-        self.recorder.due(phase);
-        if self.waiting.len() == self.waiting.capacity()
-            && let Some(oldest) = self.waiting.pop_front()
+        let entry = self.mix.pick(self.next_index);
+        let endpoint = self.mix.entry(entry).endpoint;
+        let request = self.due(entry, endpoint, intended_ns);
+        let lane = &mut self.lanes[endpoint as usize];
+        if lane.waiting.len() == lane.waiting.capacity()
+            && let Some(oldest) = lane.waiting.pop_front()
         {
             // Given up at the moment the queue overflowed, which is by arithmetic as well. The oldest, since
             // its age says most about how long the queue is.
-            self.end(oldest, None, intended_ns, None);
+            self.end(oldest, None, 0, intended_ns, None);
         }
-        let starved_ns = self.starvation.at(intended_ns);
-        self.waiting.push_back(Request { index: self.next_index, phase, intended_ns, starved_ns, sent_ns: 0 });
-        self.next_index += 1;
-        self.next_due_ns = self.start_ns + self.schedule.next_offset_ns();
+        self.lanes[endpoint as usize].waiting.push_back(request);
+        self.next_due_ns = self.draw();
+    }
+
+    /// Counts the next request as due.
+    #[inline]
+    fn due(&mut self, entry: u32, endpoint: u32, intended_ns: u64) -> Request {
+        let phase = self.recorder.phase_at(intended_ns);
+        self.recorder.due(phase);
+        if phase == Phase::Measure {
+            self.tally.due(intended_ns);
+        }
+        let starved_ns = self.lanes[endpoint as usize].starvation.at(intended_ns);
+        let index = self.next_index;
+        self.next_index += self.stride;
+        Request { index, entry, phase, intended_ns, starved_ns, sent_ns: 0, first_byte_ns: 0 }
     }
 
     /// Sends what waits while connections are free.
     #[inline]
     fn dispatch(&mut self) {
-        while let (Some(oldest), Some((slot, _))) = (self.waiting.front(), self.fleet.roster.first(Place::Free)) {
-            let mut request = *oldest;
-            let sent_ns = monotonic_ns();
-            request.sent_ns = sent_ns;
-            // Taken out before the books go on: they may give the oldest up.
-            self.waiting.pop_front();
-            self.advance(sent_ns);
-            if self.fleet.send(slot, request) {
-                let (ours, theirs) = self.starvation.split(request.intended_ns, request.starved_ns, sent_ns);
-                self.recorder.sent(request.phase, ours, theirs);
-            } else if self.waiting.len() == self.waiting.capacity() {
-                self.end(request, None, sent_ns, None);
-            } else {
-                self.waiting.push_front(request);
+        for endpoint in 0..self.lanes.len() as u32 {
+            while let (Some(oldest), Some((slot, _))) =
+                (self.lanes[endpoint as usize].waiting.front(), self.fleet.slots.first(FREE + endpoint))
+            {
+                let mut request = *oldest;
+                let sent_ns = monotonic_ns();
+                request.sent_ns = sent_ns;
+                // Taken out before the books go on: they may give the oldest up.
+                self.lanes[endpoint as usize].waiting.pop_front();
+                self.advance(sent_ns);
+                self.send(endpoint, slot, request);
             }
-            self.note_starvation(sent_ns);
+            if self.think_ns.is_some() {
+                self.ask_again(endpoint);
+            }
+            if self.fleet.hopeless(endpoint) && !self.lanes[endpoint as usize].waiting.is_empty() {
+                self.fail_waiting(endpoint);
+            }
         }
-        if self.fleet.hopeless() && !self.waiting.is_empty() {
-            self.fail_waiting();
+    }
+
+    /// In a closed loop: whoever has been free for long enough asks again.
+    #[inline]
+    fn ask_again(&mut self, endpoint: u32) {
+        let think_ns = self.think_ns.unwrap_or(0);
+        while let Some((slot, since_ns)) = self.fleet.slots.first(FREE + endpoint) {
+            let sent_ns = monotonic_ns();
+            // By arithmetic, so that our own lateness shows here too.
+            let intended_ns = since_ns.max(self.start_ns) + think_ns;
+            if sent_ns < intended_ns || sent_ns >= self.horizon.due_until_ns() {
+                return;
+            }
+            self.advance(sent_ns);
+            let entry = self.mix.pick_for(endpoint, self.next_index);
+            let request = self.due(entry, endpoint, intended_ns);
+            self.send(endpoint, slot, Request { sent_ns, ..request });
+        }
+    }
+
+    #[inline]
+    fn send(&mut self, endpoint: u32, slot: u32, request: Request) {
+        match self.fleet.send(slot, request) {
+            Sent::Written => self.sent(endpoint, &request),
+            Sent::Opening => {}
+            Sent::Lost => {
+                let waiting = &mut self.lanes[endpoint as usize].waiting;
+                if waiting.len() == waiting.capacity() {
+                    self.end(request, None, 0, request.sent_ns, None);
+                } else {
+                    waiting.push_front(request);
+                }
+            }
+        }
+        self.note_starvation(endpoint, request.sent_ns);
+    }
+
+    #[inline]
+    fn sent(&mut self, endpoint: u32, request: &Request) {
+        let Request { intended_ns, starved_ns, sent_ns, phase, .. } = *request;
+        let (ours, theirs) = self.lanes[endpoint as usize].starvation.split(intended_ns, starved_ns, sent_ns);
+        self.recorder.sent(phase, ours, theirs);
+        if phase == Phase::Measure {
+            self.tally.sent(sent_ns);
         }
     }
 
     /// Nothing is open and nothing is being opened: what waits ends as what it is.
     #[cold]
-    fn fail_waiting(&mut self) {
+    fn fail_waiting(&mut self, endpoint: u32) {
         let now_ns = monotonic_ns();
         self.advance(now_ns);
-        while let Some(request) = self.waiting.pop_front() {
-            self.end(request, Some(Outcome::ConnectFailed), now_ns, None);
+        while let Some(request) = self.lanes[endpoint as usize].waiting.pop_front() {
+            self.end(request, Some(Outcome::ConnectFailed), 0, now_ns, None);
         }
     }
 
     /// Told to stop: what waits is not sent any more.
     #[cold]
     fn abandon(&mut self, now_ns: u64) {
-        while let Some(request) = self.waiting.pop_front() {
-            self.end(request, None, now_ns, None);
+        for endpoint in 0..self.lanes.len() {
+            while let Some(request) = self.lanes[endpoint].waiting.pop_front() {
+                self.end(request, None, 0, now_ns, None);
+            }
         }
     }
 
-    /// Notes what happened to a connection, and uses it if it is free.
+    /// Notes what has happened to connections, and uses those that are free.
+    #[inline]
+    fn apply_changes(&mut self) {
+        let mut at = 0;
+        // By number: a change may bring about another.
+        while let Some(change) = self.fleet.changes.get(at).copied() {
+            at += 1;
+            self.apply(change);
+        }
+        self.fleet.changes.clear();
+        if at > 0 {
+            self.dispatch();
+        }
+    }
+
     #[inline]
     fn apply(&mut self, change: Change) {
-        self.advance(change.at_ns);
-        if let Some((request, outcome)) = change.ended {
-            self.end(request, Some(outcome), change.at_ns, Some(change.slot));
+        let Change { at_ns, slot, what } = change;
+        self.advance(at_ns);
+        match what {
+            What::Ended(request, end) => {
+                // A request that never got a connection was not sent, whatever was tried.
+                let connection = (end.outcome != Outcome::ConnectFailed).then_some(slot);
+                self.end(request, Some(end.outcome), end.bytes, at_ns, connection);
+            }
+            What::Sent(request) => self.sent(self.mix.entry(request.entry).endpoint, &request),
+            What::Moved => {}
         }
-        self.note_starvation(change.at_ns);
-        self.dispatch();
+        for endpoint in 0..self.lanes.len() as u32 {
+            self.note_starvation(endpoint, at_ns);
+        }
     }
 
     #[inline]
-    fn note_starvation(&mut self, at_ns: u64) {
-        self.starvation.set(self.fleet.roster.count(Place::Free) == 0, at_ns);
+    fn note_starvation(&mut self, endpoint: u32, at_ns: u64) {
+        let starved = self.fleet.slots.count(FREE + endpoint) == 0;
+        self.lanes[endpoint as usize].starvation.set(starved, at_ns);
     }
 
     #[inline]
-    fn end(&mut self, request: Request, outcome: Option<Outcome>, done_ns: u64, connection: Option<u32>) {
-        let Request { index, phase, intended_ns, starved_ns: _, sent_ns } = request;
-        // A request that never got a connection was not sent, whatever was tried.
-        let sent_ns = connection.map(|_| sent_ns);
-        let hops = connection.map_or(&[][..], |slot| self.fleet.hops(slot));
-        self.recorder.ended(&Ended { index, phase, intended_ns, sent_ns, done_ns, outcome, connection }, hops);
+    fn end(&mut self, request: Request, outcome: Option<Outcome>, bytes: u64, done_ns: u64, slot: Option<u32>) {
+        let Request { index, entry: _, phase, intended_ns, starved_ns: _, sent_ns, first_byte_ns } = request;
+        let ended = Ended {
+            index,
+            phase,
+            intended_ns,
+            sent_ns: slot.map(|_| sent_ns),
+            first_byte_ns: (first_byte_ns > 0).then_some(first_byte_ns),
+            done_ns,
+            outcome,
+            connection: slot.map(|slot| self.fleet.link_of(slot)),
+        };
+        let Some(slot) = slot else { return self.recorder.ended(&ended, &[]) };
+        let kept = self.fleet.kept(slot);
+        self.recorder.ended(&ended, kept.value(crate::protocol::kept::HOPS));
+        if let (Phase::Measure, Some(outcome)) = (phase, outcome) {
+            self.tally.ended(outcome, bytes, ended.response_ns(), done_ns.saturating_sub(sent_ns), kept);
+        }
     }
 
     /// When to look again at the latest, and whether something is to be sent at that very time.
@@ -191,20 +319,33 @@ impl Worker<'_> {
         // A window's end is looked at too: intervals are handed on, and signals seen, ten times a second.
         let until_ns = self.recorder.window_end_ns().min(self.fleet.expires_ns());
         let due_until_ns = self.horizon.due_until_ns();
+        if let Some(think_ns) = self.think_ns {
+            let free = (0..self.lanes.len() as u32).filter_map(|e| self.fleet.slots.first(FREE + e));
+            let asks_ns = free.map(|(_, since)| since.max(self.start_ns) + think_ns).min().unwrap_or(NEVER);
+            if asks_ns < due_until_ns {
+                return (until_ns.min(asks_ns), asks_ns < until_ns);
+            }
+        }
         if self.next_due_ns < due_until_ns {
-            let free = self.fleet.roster.count(Place::Free) > 0;
+            let free = self.can_send();
             // Without a connection nothing can be done at the due time; the books are brought up to date by
             // whatever comes next, and the machine is left to the target.
-            let can_act = free || self.fleet.hopeless();
+            let can_act = free || (0..self.lanes.len() as u32).any(|e| self.fleet.hopeless(e));
             (until_ns.min(if can_act { self.next_due_ns } else { due_until_ns }), free)
         } else {
             let end_ns = if self.outstanding() { self.horizon.give_up_ns() } else { due_until_ns };
-            (until_ns.min(end_ns), false)
+            (until_ns.min(end_ns.max(due_until_ns)), false)
         }
     }
 
+    /// Whether the request due next finds a connection.
+    #[inline]
+    fn can_send(&self) -> bool {
+        (0..self.lanes.len() as u32).any(|e| self.fleet.slots.count(FREE + e) > 0)
+    }
+
     fn outstanding(&self) -> bool {
-        !self.waiting.is_empty() || self.fleet.roster.count(Place::Busy) > 0
+        self.fleet.slots.count(BUSY) > 0 || self.lanes.iter().any(|lane| !lane.waiting.is_empty())
     }
 
     #[inline]
@@ -215,27 +356,34 @@ impl Worker<'_> {
     }
 
     /// Whatever has no end gets its age for one.
-    fn finish(mut self, now_ns: u64) -> Finish {
+    fn finish(mut self, now_ns: u64) -> (Finish, Fleet) {
         let now_ns = monotonic_ns().max(now_ns);
         self.recorder.roll_to(now_ns);
         self.abandon(now_ns);
-        while let Some((slot, _)) = self.fleet.roster.first(Place::Busy)
-            && let Some(request) = self.fleet.cut()
-        {
-            let Request { index, phase, intended_ns, starved_ns: _, sent_ns } = request;
-            let outcome = Some(Outcome::CutByDeadline);
-            let (sent_ns, connection) = (Some(sent_ns), Some(slot));
+        while let Some((slot, request, written)) = self.fleet.cut() {
+            let Request { index, entry: _, phase, intended_ns, starved_ns: _, sent_ns, first_byte_ns } = request;
             // Half a response may have come; its stamps are not those of an end.
-            let ended = Ended { index, phase, intended_ns, sent_ns, done_ns: now_ns, outcome, connection };
+            let ended = Ended {
+                index,
+                phase,
+                intended_ns,
+                sent_ns: written.then_some(sent_ns),
+                first_byte_ns: (first_byte_ns > 0).then_some(first_byte_ns),
+                done_ns: now_ns,
+                outcome: written.then_some(Outcome::CutByDeadline),
+                connection: written.then(|| self.fleet.link_of(slot)),
+            };
             self.recorder.ended(&ended, &[]);
         }
+        let Self { fleet, horizon, recorder, tally, .. } = self;
         let finish = Finish {
-            measured_ns: self.horizon.measured_ns(),
-            last_done_ns: self.recorder.last_done_ns(),
-            answered_in_time: self.recorder.answered_in_time(),
-            stopped: self.horizon.stopped(),
+            measured_ns: horizon.measured_ns(),
+            last_done_ns: recorder.last_done_ns(),
+            answered_in_time: recorder.answered_in_time(),
+            stopped: horizon.stopped(),
+            tally,
         };
-        self.recorder.close(now_ns);
-        finish
+        recorder.close(now_ns);
+        (finish, fleet)
     }
 }

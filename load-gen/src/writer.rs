@@ -1,30 +1,34 @@
-//! The thread beside the load: adds intervals up and appends them to the files, and gives the memory back.
+//! The thread beside the load: adds intervals up, appends them to the files, shows them to whoever watches, and
+//! gives the memory back.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use record::{Interval, LineWriter, Phase, SlowRequest, TrialDirectory};
+use record::{Histogram, Interval, LineWriter, Phase, SlowRequest, Stationarity, TrialDirectory};
 
 use crate::slowest::Slowest;
 
-/// Intervals made before the load begins; more are made only if the writer falls behind.
+/// Intervals made for each thread before the load begins; more are made only if the writer falls behind.
 const POOL: usize = 4;
 
 /// What the load hands on.
 enum Message {
-    Interval(Box<Interval>),
+    Interval(u32, Box<Interval>),
     /// A window in which nothing happened; sparing its histograms matters after a long stop.
     Quiet {
+        thread: u32,
         phase: Phase,
         start_ns: u64,
         length_ns: u64,
     },
-    Slow(Box<Slowest>),
+    Slow(u32, Box<Slowest>),
 }
 
-/// The load's side.
+/// The side of one thread of the load.
 #[derive(Debug)]
 pub struct Outbox {
+    thread: u32,
     keep_slow: u32,
     messages: Sender<Message>,
     intervals: Receiver<Box<Interval>>,
@@ -35,22 +39,37 @@ pub struct Outbox {
 #[derive(Debug)]
 pub struct Inbox {
     messages: Receiver<Message>,
-    intervals: Sender<Box<Interval>>,
-    slow: Sender<Box<Slowest>>,
+    /// The way back to each thread.
+    back: Vec<Back>,
+    /// Used again for windows in which nothing happened.
+    spares: Vec<Box<Interval>>,
 }
 
-/// Both sides, with the memory for the first intervals in place.
-pub fn outbox(keep_slow: u32) -> (Outbox, Inbox) {
+#[derive(Debug)]
+struct Back {
+    intervals: Sender<Box<Interval>>,
+    slow: Sender<Box<Slowest>>,
+    /// The start of the last window it has handed on.
+    upto_ns: u64,
+}
+
+/// The sides of so many threads and of the writer, with the memory for the first intervals in place.
+pub fn outboxes(threads: u32, keep_slow: u32) -> (Vec<Outbox>, Inbox) {
     let (messages, to_writer) = channel();
-    let (intervals, used_intervals) = channel();
-    let (slow, used_slow) = channel();
-    for _ in 0..POOL {
-        // The receivers are in this very function.
-        let _ = intervals.send(empty_interval());
-        let _ = slow.send(Box::new(Slowest::new(keep_slow)));
+    let (mut outs, mut back) = (Vec::new(), Vec::new());
+    for thread in 0..threads {
+        let (intervals, used_intervals) = channel();
+        let (slow, used_slow) = channel();
+        for _ in 0..POOL {
+            // The receivers are in this very function.
+            let _ = intervals.send(empty_interval());
+            let _ = slow.send(Box::new(Slowest::new(keep_slow)));
+        }
+        let messages = messages.clone();
+        outs.push(Outbox { thread, keep_slow, messages, intervals: used_intervals, slow: used_slow });
+        back.push(Back { intervals, slow, upto_ns: 0 });
     }
-    let out = Outbox { keep_slow, messages, intervals: used_intervals, slow: used_slow };
-    (out, Inbox { messages: to_writer, intervals, slow })
+    (outs, Inbox { messages: to_writer, back, spares: Vec::new() })
 }
 
 /// An interval whose memory has been written to, so that the load meets no page fault in it.
@@ -71,15 +90,38 @@ impl Outbox {
 
     // A writer that is gone has told why, and its error ends the load: there is nothing to do here.
     pub(crate) fn interval(&self, interval: Box<Interval>) {
-        let _ = self.messages.send(Message::Interval(interval));
+        let _ = self.messages.send(Message::Interval(self.thread, interval));
     }
 
     pub(crate) fn quiet(&self, phase: Phase, start_ns: u64, length_ns: u64) {
-        let _ = self.messages.send(Message::Quiet { phase, start_ns, length_ns });
+        let _ = self.messages.send(Message::Quiet { thread: self.thread, phase, start_ns, length_ns });
     }
 
     pub(crate) fn slow(&self, slow: Box<Slowest>) {
-        let _ = self.messages.send(Message::Slow(slow));
+        let _ = self.messages.send(Message::Slow(self.thread, slow));
+    }
+}
+
+/// Sees each interval of a load when all threads have handed it on, on the writer's thread.
+pub type Watch<'a> = Box<dyn FnMut(&Interval) + Send + 'a>;
+
+/// Where intervals go.
+pub struct Sink<'a> {
+    trial: Option<&'a TrialDirectory>,
+    /// The measured phase, if it is known beforehand: its thirds are compared.
+    measured: Option<(u64, u64)>,
+    watch: Option<Watch<'a>>,
+}
+
+impl<'a> Sink<'a> {
+    /// Into the files of a directory, or nowhere.
+    pub fn new(trial: Option<&'a TrialDirectory>) -> Self {
+        Self { trial, measured: None, watch: None }
+    }
+
+    /// Compares the thirds of the measured phase as well, and shows each interval.
+    pub(crate) fn measured(self, from_ns: u64, length_ns: u64, watch: Option<Watch<'a>>) -> Self {
+        Self { measured: Some((from_ns, length_ns)), watch, ..self }
     }
 }
 
@@ -89,61 +131,140 @@ struct Files {
     slow: LineWriter<SlowRequest>,
 }
 
+/// What the writer has made of the intervals so far.
+struct Books<'a> {
+    files: Option<Files>,
+    watch: Option<Watch<'a>>,
+    total: Option<Interval>,
+    measured: Option<(u64, u64)>,
+    /// Response times of the first and of the last third.
+    ends: Option<(Histogram, Histogram)>,
+    /// Windows that not all threads have handed on yet.
+    open: BTreeMap<(u64, Phase), (Box<Interval>, Option<u32>)>,
+}
+
 impl Inbox {
-    /// Works until the load is over and returns everything of the measured phase added up. When a file
-    /// cannot be written, `broken` is set so that the load ends.
+    /// Works until the load is over and returns everything of the measured phase added up, with its change over
+    /// time. When a file cannot be written, `broken` is set so that the load ends.
     ///
     /// # Errors
     /// When a file cannot be opened or written.
-    pub fn run(self, trial: Option<&TrialDirectory>, broken: &AtomicBool) -> record::Result<Interval> {
-        let done = self.add_up(trial);
+    pub fn run(mut self, sink: Sink<'_>, broken: &AtomicBool) -> record::Result<(Interval, Option<Stationarity>)> {
+        let done = self.add_up(sink);
         if done.is_err() {
             broken.store(true, Ordering::Relaxed);
         }
         done
     }
 
-    fn add_up(self, trial: Option<&TrialDirectory>) -> record::Result<Interval> {
-        let mut files = match trial {
+    fn add_up(&mut self, sink: Sink<'_>) -> record::Result<(Interval, Option<Stationarity>)> {
+        let Sink { trial, measured, watch } = sink;
+        let files = match trial {
             Some(t) => {
                 let (intervals, slow) = (LineWriter::open(&t.intervals_path())?, LineWriter::open(&t.slow_path())?);
                 Some(Files { intervals, slow })
             }
             None => None,
         };
-        let mut total: Option<Interval> = None;
-        let mut quiet_one = Interval::empty(Phase::Measure, 0, 0);
-        for message in &self.messages {
+        let ends = measured.map(|_| (Histogram::new(), Histogram::new()));
+        let mut books = Books { files, watch, total: None, measured, ends, open: BTreeMap::new() };
+        while let Ok(message) = self.messages.recv() {
             match message {
-                Message::Interval(mut interval) => {
-                    take(&interval, &mut total, files.as_mut())?;
-                    interval.clear(0, 0);
-                    // The load may be over already and not want it back.
-                    let _ = self.intervals.send(interval);
+                Message::Interval(thread, interval) => self.interval(&mut books, thread, interval, Some(thread))?,
+                Message::Quiet { thread, phase, start_ns, length_ns } => {
+                    let mut quiet = self.spares.pop().unwrap_or_else(empty_interval);
+                    (quiet.phase, quiet.start_ns, quiet.length_ns) = (phase, start_ns, length_ns);
+                    self.interval(&mut books, thread, quiet, None)?;
                 }
-                Message::Quiet { phase, start_ns, length_ns } => {
-                    (quiet_one.phase, quiet_one.start_ns, quiet_one.length_ns) = (phase, start_ns, length_ns);
-                    take(&quiet_one, &mut total, files.as_mut())?;
-                }
-                Message::Slow(mut slow) => {
-                    if let Some(files) = &mut files {
+                Message::Slow(thread, mut slow) => {
+                    if let Some(files) = &mut books.files {
                         slow.requests().iter().try_for_each(|s| files.slow.append(s))?;
                     }
                     slow.clear();
-                    let _ = self.slow.send(slow);
+                    let _ = self.back[thread as usize].slow.send(slow);
                 }
             }
         }
-        Ok(total.unwrap_or(quiet_one))
+        while let Some((_, (interval, _))) = books.open.pop_first() {
+            books.take(&interval)?;
+        }
+        let stationarity = books.stationarity();
+        Ok((books.total.unwrap_or_else(|| Interval::empty(Phase::Measure, 0, 0)), stationarity))
+    }
+
+    /// Takes a window of a thread; `owner` is the thread whose memory it is, if it is one's.
+    fn interval(
+        &mut self,
+        books: &mut Books<'_>,
+        thread: u32,
+        interval: Box<Interval>,
+        owner: Option<u32>,
+    ) -> record::Result<()> {
+        let back = &mut self.back[thread as usize];
+        back.upto_ns = back.upto_ns.max(interval.start_ns);
+        if self.back.len() == 1 {
+            books.take(&interval)?;
+            self.give_back(owner, interval);
+            return Ok(());
+        }
+        match books.open.get_mut(&(interval.start_ns, interval.phase)) {
+            Some((others, _)) => {
+                others.add(&interval)?;
+                self.give_back(owner, interval);
+            }
+            None => {
+                books.open.insert((interval.start_ns, interval.phase), (interval, owner));
+            }
+        }
+        // A window is whole when every thread has gone past it.
+        let upto_ns = self.back.iter().map(|b| b.upto_ns).min().unwrap_or(0);
+        while let Some(first) = books.open.first_entry().filter(|first| first.key().0 < upto_ns) {
+            let (interval, owner) = first.remove();
+            books.take(&interval)?;
+            self.give_back(owner, interval);
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, owner: Option<u32>, mut interval: Box<Interval>) {
+        interval.clear(0, 0);
+        match owner {
+            Some(thread) => {
+                // The load may be over already and not want it back.
+                let _ = self.back[thread as usize].intervals.send(interval);
+            }
+            None if self.spares.len() < POOL => self.spares.push(interval),
+            None => {}
+        }
     }
 }
 
-fn take(interval: &Interval, total: &mut Option<Interval>, files: Option<&mut Files>) -> record::Result<()> {
-    if interval.phase == Phase::Measure {
-        match total {
-            Some(total) => total.add(interval)?,
-            None => *total = Some(interval.clone()),
+impl Books<'_> {
+    fn take(&mut self, interval: &Interval) -> record::Result<()> {
+        if interval.phase == Phase::Measure {
+            match &mut self.total {
+                Some(total) => total.add(interval)?,
+                None => self.total = Some(interval.clone()),
+            }
+            if let (Some((from_ns, length_ns)), Some((first, last))) = (self.measured, &mut self.ends) {
+                let at = interval.start_ns.saturating_sub(from_ns);
+                if at < length_ns / 3 {
+                    first.add(&interval.response)?;
+                } else if at >= length_ns / 3 * 2 && at < length_ns {
+                    last.add(&interval.response)?;
+                }
+            }
         }
+        if let Some(watch) = &mut self.watch {
+            watch(interval);
+        }
+        self.files.as_mut().map_or(Ok(()), |f| f.intervals.append(interval))
     }
-    files.map_or(Ok(()), |f| f.intervals.append(interval))
+
+    /// The change over the measured phase, if both ends have enough requests to tell.
+    fn stationarity(&self) -> Option<Stationarity> {
+        let (first, last) = self.ends.as_ref()?;
+        let enough = first.count() >= 100 && last.count() >= 100;
+        enough.then(|| Stationarity { first_ns: first.into(), last_ns: last.into() })
+    }
 }

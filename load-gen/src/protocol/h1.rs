@@ -5,21 +5,45 @@
 
 use std::mem::MaybeUninit;
 
-use record::HopStamps;
-
-use crate::Method;
+use crate::protocol::Kept;
 
 /// The largest head, and the largest trailer, that is read: 64 KiB.
 pub const LARGEST_HEAD: usize = 64 << 10;
 
 const MOST_HEADERS: usize = 128;
 
-/// The bytes of the request, the same for every request of a load.
-pub fn request(method: Method, path: &str, host: &str) -> Vec<u8> {
-    let program = concat!("meshtax/", env!("CARGO_PKG_VERSION"));
-    let method = method.word();
-    format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {program}\r\nAccept: */*\r\n\r\n").into_bytes()
+/// The bytes of a request: its head, with what every request has unless `headers` say otherwise, and its body.
+pub fn request(
+    method: &str,
+    path: &str,
+    host: &str,
+    headers: &[(String, String)],
+    keep_alive: bool,
+    body: &[u8],
+) -> Vec<u8> {
+    let length = body.len().to_string();
+    let mut head = format!("{method} {path} HTTP/1.1\r\n");
+    let has_body = !body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH");
+    for (name, value, wanted) in [
+        ("Host", host, true),
+        ("User-Agent", USER_AGENT, true),
+        ("Accept", "*/*", true),
+        ("Content-Length", length.as_str(), has_body),
+        ("Connection", "close", !keep_alive),
+    ] {
+        if wanted && !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+    }
+    for (name, value) in headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    head.push_str("\r\n");
+    [head.as_bytes(), body].concat()
 }
+
+/// What the generator calls itself.
+pub const USER_AGENT: &str = concat!("meshtax/", env!("CARGO_PKG_VERSION"));
 
 /// What came is no HTTP/1.x response; with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,13 +96,16 @@ enum Chunks {
 /// Reads one response after another from pieces of any size.
 #[derive(Debug)]
 pub struct Reader {
-    method: Method,
+    /// Whether the request was a HEAD: its response has no body, whatever it says.
+    without_body: bool,
     step: Step,
     /// A head that came in pieces.
     head: Vec<u8>,
-    hops: Vec<u8>,
+    kept: Kept,
     status: u16,
     keep_alive: bool,
+    /// Bytes read since the beginning.
+    length: u64,
 }
 
 /// What a head says.
@@ -90,17 +117,25 @@ struct Head {
 }
 
 impl Reader {
-    /// A reader of the responses to requests of this method.
-    pub fn new(method: Method) -> Self {
-        let (head, hops) = (Vec::with_capacity(1024), Vec::with_capacity(1024));
-        Self { method, step: Step::Head, head, hops, status: 0, keep_alive: false }
+    /// A reader that keeps some headers of each response.
+    pub fn new(kept: Kept) -> Self {
+        let head = Vec::with_capacity(1024);
+        Self { without_body: false, step: Step::Head, head, kept, status: 0, keep_alive: false, length: 0 }
     }
 
-    /// Forgets what was read: the next byte begins a response.
-    pub fn begin(&mut self) {
+    /// Forgets what was read: the next byte begins a response, to a HEAD or to something else.
+    pub fn begin(&mut self, head: bool) {
+        self.without_body = head;
         self.step = Step::Head;
         self.head.clear();
-        self.hops.clear();
+        self.kept.clear();
+        self.length = 0;
+    }
+
+    /// Bytes of the response read so far.
+    #[inline]
+    pub fn length(&self) -> u64 {
+        self.length
     }
 
     /// The status of the response whose head was read last.
@@ -113,9 +148,9 @@ impl Reader {
         self.keep_alive
     }
 
-    /// The header in which our services stamp each hop; empty if it did not come.
-    pub fn hops(&self) -> &[u8] {
-        &self.hops
+    /// The headers that were to be kept.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// Reads on.
@@ -123,6 +158,7 @@ impl Reader {
     /// # Errors
     /// When the bytes are no response; the connection is of no use then.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Progress, Malformed> {
+        self.length += bytes.len() as u64;
         let mut at = 0;
         loop {
             match self.step {
@@ -158,10 +194,10 @@ impl Reader {
     fn feed_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         let before = self.head.len();
         let parsed = if before == 0 {
-            parse_head(bytes, self.method, &mut self.hops)?
+            parse_head(bytes, self.without_body, &mut self.kept)?
         } else {
             self.head.extend_from_slice(bytes);
-            parse_head(&self.head, self.method, &mut self.hops)?
+            parse_head(&self.head, self.without_body, &mut self.kept)?
         };
         let Some(head) = parsed else {
             if before == 0 {
@@ -173,12 +209,16 @@ impl Reader {
         self.status = head.status;
         self.keep_alive = head.keep_alive;
         self.step = head.step;
+        if head.step == Step::Head {
+            // An interim response: what it said is not said of the one to come.
+            self.kept.clear();
+        }
         Ok(Some(head.length - before))
     }
 }
 
 /// Reads a head; none when it is not whole yet.
-fn parse_head(bytes: &[u8], method: Method, hops: &mut Vec<u8>) -> Result<Option<Head>, Malformed> {
+fn parse_head(bytes: &[u8], without_body: bool, kept: &mut Kept) -> Result<Option<Head>, Malformed> {
     // Uninitialised: clearing 4 KiB of headers for each response would cost more than reading them.
     let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut []);
@@ -199,12 +239,13 @@ fn parse_head(bytes: &[u8], method: Method, hops: &mut Vec<u8>) -> Result<Option
     }
     let mut fields = Fields { keep_alive: response.version == Some(1), ..Fields::default() };
     for header in response.headers.iter() {
-        fields.read(header.name, header.value, hops)?;
+        fields.read(header.name, header.value)?;
+        kept.offer(header.name, header.value);
     }
     let step = match status {
         100..200 => Step::Head,
         204 | 304 => Step::Whole,
-        _ if method == Method::Head => Step::Whole,
+        _ if without_body => Step::Whole,
         _ => fields.body(),
     };
     let keep_alive = fields.keep_alive && step != Step::UntilClose;
@@ -222,7 +263,7 @@ struct Fields {
 
 impl Fields {
     #[inline]
-    fn read(&mut self, name: &str, value: &[u8], hops: &mut Vec<u8>) -> Result<(), Malformed> {
+    fn read(&mut self, name: &str, value: &[u8]) -> Result<(), Malformed> {
         // By length first: most headers are none of these.
         match name.len() {
             10 if name.eq_ignore_ascii_case("connection") => {
@@ -238,12 +279,6 @@ impl Fields {
                     return Err(Malformed("there are two content lengths"));
                 }
                 self.length = Some(length);
-            }
-            14 if name.eq_ignore_ascii_case(HopStamps::HEADER) => {
-                if !hops.is_empty() {
-                    hops.push(b',');
-                }
-                hops.extend_from_slice(value);
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                 self.coded = true;

@@ -4,7 +4,8 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use record::{Arrival, LoadSummary, Pace, TrialDirectory, Verdict, WarningKind};
+use load_gen::{Arrivals, Draw, Profile};
+use record::{LoadSummary, Pace, TrialDirectory, Verdict, WarningKind};
 
 use crate::server::{Answer, Server, ok};
 use crate::{alone, assert_adds_up, intervals, load, plan, together};
@@ -39,10 +40,11 @@ fn a_poisson_load_sends_the_times_its_seed_draws() {
     let _together = together();
     let server = Server::start(|_, _| Answer::Whole(ok()));
     let mut plan = plan(&server.url(), 400.0, 16, 1000);
-    (plan.arrival, plan.seed) = (Arrival::Poisson, 11);
+    plan.arrivals = Arrivals::Open { draw: Draw::Poisson, profile: Profile::Flat(400.0) };
+    plan.seed = 11;
     let s = load(&plan);
     assert_adds_up(&s);
-    let mut schedule = load_gen::schedule::Schedule::new(Arrival::Poisson, 400.0, 11);
+    let mut schedule = load_gen::schedule::Schedule::new(&plan.arrivals, 0, 1_000_000_000, 11);
     let due: Vec<u64> =
         std::iter::repeat_with(|| schedule.next_offset_ns()).take_while(|o| *o < 1_000_000_000).collect();
     let arrivals = sorted_arrivals(&server);

@@ -38,6 +38,31 @@ pub enum Arrival {
     Poisson,
 }
 
+/// How the arrivals of a load come about; [`Arrival`] names those that a cell may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Process {
+    /// Evenly spaced.
+    Constant,
+    /// Independent of one another, with exponential gaps.
+    Poisson,
+    /// Several at the same moment, the moments evenly spaced.
+    Burst,
+    /// At given moments.
+    Replay,
+    /// Each when the one before on its connection was answered: a closed loop.
+    Closed,
+}
+
+impl From<Arrival> for Process {
+    fn from(arrival: Arrival) -> Self {
+        match arrival {
+            Arrival::Constant => Self::Constant,
+            Arrival::Poisson => Self::Poisson,
+        }
+    }
+}
+
 /// How the generator waits for the next due time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -46,7 +71,7 @@ pub enum Pace {
     Precise,
     /// Sleeps, then spins the last microseconds.
     Hybrid,
-    /// Sleeps only.
+    /// Sleeps only, and puts together what falls due within a window.
     Economy,
 }
 
@@ -95,6 +120,9 @@ words! {
     Dataplane { None => "none", Embedded => "embedded", Envoy => "envoy" }
     Mtls { Disable => "disable", Strict => "strict" }
     Arrival { Constant => "constant", Poisson => "poisson" }
+    Process {
+        Constant => "constant", Poisson => "poisson", Burst => "burst", Replay => "replay", Closed => "closed",
+    }
     Pace { Precise => "precise", Hybrid => "hybrid", Economy => "economy" }
     Platform { Processes => "processes" }
 }

@@ -31,6 +31,8 @@ pub struct Interval {
     pub response: Histogram,
     /// From sent to done, of those that were sent.
     pub service: Histogram,
+    /// From sent to the first byte of the response, of those whose response began.
+    pub first_byte: Histogram,
     /// From intended to sent, the generator's own part: it was late though a connection was free.
     pub lag_ours: Histogram,
     /// From intended to sent, the part spent waiting because no connection was free.
@@ -51,6 +53,7 @@ impl Interval {
             outcomes: Outcomes::default(),
             response: Histogram::new(),
             service: Histogram::new(),
+            first_byte: Histogram::new(),
             lag_ours: Histogram::new(),
             lag_theirs: Histogram::new(),
             worst_send_lag_ns: 0,
@@ -77,6 +80,7 @@ impl Interval {
             outcomes,
             response,
             service,
+            first_byte,
             lag_ours,
             lag_theirs,
             worst_send_lag_ns,
@@ -89,6 +93,7 @@ impl Interval {
         self.outcomes.add(outcomes);
         self.response.add(response)?;
         self.service.add(service)?;
+        self.first_byte.add(first_byte)?;
         self.lag_ours.add(lag_ours)?;
         self.lag_theirs.add(lag_theirs)?;
         self.worst_send_lag_ns = self.worst_send_lag_ns.max(*worst_send_lag_ns);
@@ -106,6 +111,7 @@ impl Interval {
             outcomes,
             response,
             service,
+            first_byte,
             lag_ours,
             lag_theirs,
             worst_send_lag_ns,
@@ -115,7 +121,7 @@ impl Interval {
         *due = 0;
         *sent = 0;
         *outcomes = Outcomes::default();
-        for h in [response, service, lag_ours, lag_theirs] {
+        for h in [response, service, first_byte, lag_ours, lag_theirs] {
             h.clear();
         }
         *worst_send_lag_ns = 0;
@@ -135,6 +141,7 @@ mod tests {
         i.outcomes.count(Outcome::TimedOut);
         i.response.record(ns);
         i.service.record(ns / 2);
+        i.first_byte.record(ns / 5);
         i.lag_ours.record(ns / 3);
         i.lag_theirs.record(ns / 4);
         i.worst_send_lag_ns = ns / 3;

@@ -17,13 +17,15 @@ mod trial;
 mod units;
 mod warning;
 
-pub use cell::{Arrival, Cell, Dataplane, Factors, Mtls, Pace, Platform};
+pub use cell::{Arrival, Cell, Dataplane, Factors, Mtls, Pace, Platform, Process};
 pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
 pub use error::{Error, Result};
 pub use histogram::Histogram;
 pub use host::{BlockDevice, Host};
 pub use interval::{INTERVAL_NS, Interval};
-pub use load::{Lag, LoadSummary, Quantiles, Verdict};
+pub use load::{
+    Balance, Gaps, Lag, LoadSummary, NoiseFloor, Observed, Pacing, Quantiles, Setup, Share, Stationarity, ThreadUse, Verdict,
+};
 pub use outcome::{Outcome, Outcomes};
 pub use reading::Reading;
 pub use run::{PlannedTrial, Run, Timing};

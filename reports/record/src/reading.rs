@@ -33,6 +33,12 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Reading<T> {
     }
 }
 
+impl<T> Default for Reading<T> {
+    fn default() -> Self {
+        Self::absent("not read")
+    }
+}
+
 impl<T> Reading<T> {
     /// An absent reading with its reason.
     pub fn absent(reason: impl Into<String>) -> Self {

@@ -32,6 +32,8 @@ pub enum WarningKind {
     NotPermitted,
     /// Both sides of a comparison are limited by the CPUs of this machine.
     Saturated,
+    /// The figures changed while they were taken.
+    NotStationary,
     /// The configuration could not be proven in every point.
     Unproven,
 }

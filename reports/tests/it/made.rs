@@ -299,9 +299,9 @@ impl MadeRun {
             verdict: Verdict::Valid,
             reasons: vec![],
             url: "http://127.0.0.1:1/".into(),
-            rate_per_second: all.due as f64 / seconds,
+            rate_per_second: Some(all.due as f64 / seconds),
             connections: 16,
-            arrival: Arrival::Constant,
+            arrival: record::Process::Constant,
             pace: Pace::Hybrid,
             seed: 1,
             start_ns,
@@ -318,6 +318,7 @@ impl MadeRun {
             service_ns: q(&all.service),
             lag_ns: Lag { ours: q(&all.lag_ours), theirs: q(&all.lag_theirs) },
             cpu_seconds: 0.5,
+            observed: record::Observed::default(),
             warnings: vec![],
         }
     }

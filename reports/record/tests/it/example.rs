@@ -168,9 +168,9 @@ pub(crate) fn summary() -> LoadSummary {
         verdict: Verdict::Valid,
         reasons: vec![],
         url: "http://127.0.0.1:4000/".into(),
-        rate_per_second: 500.0,
+        rate_per_second: Some(500.0),
         connections: 16,
-        arrival: Arrival::Constant,
+        arrival: Process::Constant,
         pace: Pace::Hybrid,
         seed: 1,
         start_ns: 1000,
@@ -187,6 +187,7 @@ pub(crate) fn summary() -> LoadSummary {
         service_ns: Quantiles::default(),
         lag_ns: Lag::default(),
         cpu_seconds: 0.01,
+        observed: Observed::default(),
         warnings: vec![],
     }
 }
