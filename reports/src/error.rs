@@ -11,6 +11,9 @@ pub enum Error {
     /// The run directory could not be read.
     #[error(transparent)]
     Record(#[from] record::Error),
+    /// A load could not be written for another tool, or that tool's result not be read.
+    #[error(transparent)]
+    Load(#[from] crate::load::Error),
     /// No trial of the run is sealed.
     #[error("{} holds no finished trial of the {planned} planned\n  try: meshtax resume {}", path.display(), path.display())]
     NothingMeasured {

@@ -1,4 +1,5 @@
-//! Explains: a run directory becomes estimates and findings, and these become text, tables and a page.
+//! Explains: a run directory becomes estimates and findings, and these become text, tables and a page; and a load on
+//! its own becomes what other tools read.
 
 mod attribution;
 pub mod csv;
@@ -8,6 +9,7 @@ mod findings;
 mod gather;
 pub mod html;
 pub mod json;
+pub mod load;
 pub mod markdown;
 mod plot;
 pub mod schemas;
