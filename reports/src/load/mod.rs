@@ -3,6 +3,7 @@
 mod csv;
 mod error;
 mod hlog;
+pub mod open_metrics;
 #[cfg(test)]
 mod tests;
 
