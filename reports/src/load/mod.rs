@@ -1,7 +1,10 @@
 //! The result of a load on its own in the forms that other tools read, and Fortio's results read back.
 
+mod buckets;
 mod csv;
 mod error;
+pub mod fortio;
+pub mod fortio_import;
 mod hlog;
 pub mod open_metrics;
 #[cfg(test)]
@@ -9,6 +12,7 @@ mod tests;
 
 pub use csv::CsvWriter;
 pub use error::Error;
+pub use fortio_import::{Imported, ImportedQuantile};
 pub use hlog::HlogWriter;
 
 use record::{Histogram, Interval, Phase};

@@ -88,6 +88,19 @@ pub(super) fn load() -> (LoadSummary, Measured) {
     (summary, measured)
 }
 
+/// 20 000 values from 1 ns to 1 s, the same each time.
+pub(super) fn over_nine_decades() -> Histogram {
+    let mut h = Histogram::new();
+    let mut x = 88_172_645_463_325_252u64;
+    for i in 0..20_000 {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        h.record(1 + x % 10u64.pow(1 + i % 9));
+    }
+    h
+}
+
 /// A file on a full disk.
 pub(super) fn refusing() -> impl io::Write {
     struct Full;
