@@ -27,6 +27,7 @@ pub mod recorder;
 mod roster;
 mod run;
 pub mod schedule;
+pub mod search;
 mod slowest;
 mod summary;
 mod tally;
