@@ -1,6 +1,7 @@
 //! The protocols a load can speak: bytes in and out, without input and output of their own.
 
 pub mod h1;
+pub mod h2;
 pub mod kept;
 
 pub use kept::Kept;
