@@ -78,4 +78,6 @@ mod desk;
 #[cfg(test)]
 mod flood_tests;
 #[cfg(test)]
+mod peer_tests;
+#[cfg(test)]
 mod random_tests;
