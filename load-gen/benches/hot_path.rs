@@ -1,6 +1,7 @@
 //! What each request costs the generator besides the kernel: drawing, stamping, parsing, and each interval.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -8,6 +9,7 @@ use load_gen::{Arrivals, Draw, Profile};
 use load_gen::protocol::Kept;
 use load_gen::protocol::kept::names;
 use load_gen::protocol::h1::Reader;
+use load_gen::protocol::h2::{Request, Session};
 use load_gen::recorder::{Ended, Recorder};
 use load_gen::schedule::Schedule;
 use load_gen::writer::{Sink, outboxes};
@@ -39,6 +41,75 @@ fn reader(c: &mut Criterion) {
             });
         });
     }
+}
+
+/// An answer as nginx 1.26 writes it: it says first that it keeps no table, then what it has of each header, coded.
+fn nginx_answer(stream: u32) -> Vec<u8> {
+    let mut block = vec![0x20, 0x88]; // :status 200
+    block.extend_from_slice(b"\x76\x89\xaa\x63\x55\xe5\x80\xae\x27\x17\x17"); // server: nginx/1.26.2
+    // date: Mon, 21 Oct 2013 20:13:21 GMT
+    let date = b"\xd0\x7a\xbe\x94\x10\x54\xd4\x44\xa8\x20\x05\x95\x04\x0b\x81\x66\xe0\x82\xa6\x2d\x1b\xff";
+    block.extend_from_slice(b"\x61\x96");
+    block.extend_from_slice(date);
+    block.extend_from_slice(b"\x5f\x87\x49\x7c\xa5\x89\xd3\x4d\x1f"); // content-type: text/html
+    block.extend_from_slice(b"\x5c\x01\x33"); // content-length: 3
+    block.extend_from_slice(b"\x6c\x96");
+    block.extend_from_slice(date);
+    block.extend_from_slice(b"\x00\x04etag\x0e\"65a7d9a2-267\"");
+    block.extend_from_slice(b"\x00\x0daccept-ranges\x05bytes");
+    let mut out = vec![0, 0, block.len() as u8, 1, 4];
+    out.extend_from_slice(&stream.to_be_bytes());
+    out.extend_from_slice(&block);
+    out.extend_from_slice(&[0, 0, 3, 0, 1]);
+    out.extend_from_slice(&stream.to_be_bytes());
+    out.extend_from_slice(b"ok\n");
+    out
+}
+
+fn h2(c: &mut Criterion) {
+    const PLACES: u32 = 10;
+    let headers = [("user-agent", "meshtax/0.1.0"), ("accept", "*/*")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+    let request = Request::new("GET", "http", "127.0.0.1:8080", "/some/path?q=1", &headers, Vec::new());
+    let wanted: Arc<[String]> = Arc::new([HopStamps::HEADER.to_owned(), "grpc-message".to_owned()]);
+    let (mut out, mut events) = (Vec::with_capacity(1 << 16), Vec::with_capacity(64));
+    let mut session = Session::new(PLACES, wanted);
+    let mut stream = 1;
+    let begin = |session: &mut Session, out: &mut Vec<u8>| {
+        out.clear();
+        session.begin(out);
+        session.feed(&[0, 0, 0, 4, 0, 0, 0, 0, 0], out, &mut Vec::new()).is_ok()
+    };
+    begin(&mut session, &mut out);
+    // Given up at once, so that its place is free for the next.
+    c.bench_function("h2/open", |b| {
+        b.iter(|| {
+            out.clear();
+            if !session.open(0, black_box(&request), &mut out) {
+                begin(&mut session, &mut out);
+            }
+            session.cancel(0, &mut out);
+        });
+    });
+    begin(&mut session, &mut out);
+    let mut answer = nginx_answer(1);
+    let second = answer.len() - 9 - 3;
+    c.bench_function("h2/open and read nginx answer", |b| {
+        b.iter(|| {
+            out.clear();
+            events.clear();
+            if !session.open(0, black_box(&request), &mut out) {
+                begin(&mut session, &mut out);
+                session.open(0, &request, &mut out);
+                stream = 1;
+            }
+            // As the wire would have it, but for the number of the stream.
+            answer[5..9].copy_from_slice(&u32::to_be_bytes(stream));
+            answer[second + 5..second + 9].copy_from_slice(&u32::to_be_bytes(stream));
+            stream += 2;
+            let fed = session.feed(black_box(&answer), &mut out, &mut events);
+            assert!(fed.is_ok() && events.len() == 2, "{fed:?} {events:?}");
+        });
+    });
 }
 
 fn ended(at: u64) -> Ended {
@@ -79,5 +150,5 @@ fn recorder(c: &mut Criterion) {
     drop(writer.join());
 }
 
-criterion_group!(hot_path, schedule, reader, recorder);
+criterion_group!(hot_path, schedule, reader, h2, recorder);
 criterion_main!(hot_path);
