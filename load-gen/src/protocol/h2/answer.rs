@@ -1,6 +1,7 @@
 //! What has come of one answer: its heads read, its body counted.
 
 use super::End;
+use super::decoder::GRPC;
 use super::names::{Kind, Meaning};
 
 /// What the headers of one block say.
@@ -32,7 +33,7 @@ impl Fields {
                 Some(length) if self.length.is_none_or(|l| l == length) => self.length = Some(length),
                 _ => self.malformed = true,
             },
-            Kind::Type => self.grpc = value.starts_with(b"application/grpc"),
+            Kind::Type => self.grpc = value.starts_with(GRPC),
             // A status that is no number is "unknown" to gRPC, which is 2.
             Kind::GrpcStatus => self.grpc_status = Some(number(value).and_then(|s| s.try_into().ok()).unwrap_or(2)),
             Kind::Forbidden => self.malformed = true,

@@ -11,6 +11,10 @@ use super::table::{LARGEST, OVERHEAD, Table};
 /// The largest block, as it comes and as it reads: 64 KiB.
 pub(super) const LARGEST_BLOCK: usize = 64 << 10;
 
+/// How the type of every gRPC answer begins, and its code: whole bytes, so that it can be looked for as it comes.
+pub(super) const GRPC: &[u8] = b"application/grpc";
+const GRPC_CODED: [u8; 11] = [0x1d, 0x75, 0xd0, 0x62, 0x0d, 0x26, 0x3d, 0x4c, 0x4d, 0x65, 0x64];
+
 /// Reads the blocks of one connection.
 ///
 /// A value that nobody looks at and that does not enter the table is stepped over, not decoded: most of an answer
@@ -115,6 +119,11 @@ impl Decoder {
         let value = text(rest)?;
         if !kept && meaning.is_idle() {
             sink(meaning, b"");
+            return Ok(name.len() + value.bytes.len() + OVERHEAD);
+        }
+        if !kept && value.coded && meaning.is_type_only() {
+            let grpc = value.bytes.starts_with(&GRPC_CODED);
+            sink(meaning, if grpc { GRPC } else { b"" });
             return Ok(name.len() + value.bytes.len() + OVERHEAD);
         }
         let value = decoded(value, &mut self.value)?;

@@ -197,3 +197,24 @@ fn few_bytes_may_not_become_many_headers() {
     let got = reader.read(&block);
     assert!(got.as_ref().is_err_and(|b| b.code == code::ENHANCE_YOUR_CALM), "{got:?}");
 }
+
+#[test]
+fn a_type_is_known_by_the_beginning_of_its_code() {
+    let mut code = Vec::new();
+    huffman::encode(GRPC, &mut code);
+    assert_eq!(code, GRPC_CODED);
+    for (text, grpc) in [("application/grpc", true), ("application/grpc+proto", true), ("application/grpb", false)] {
+        // Not to be kept, in a table, and uncoded: the same.
+        let mut coded = Vec::new();
+        huffman::encode(text.as_bytes(), &mut coded);
+        let coded = [&[0x80 | coded.len() as u8][..], &coded].concat();
+        let plain = [&[text.len() as u8][..], text.as_bytes()].concat();
+        for (begin, value) in [(&[0x0f, 0x10][..], &coded), (&[0x5f], &coded), (&[0x0f, 0x10], &plain)] {
+            let mut found = None;
+            let mut reader = Reader::new(4096);
+            let block = [begin, value].concat();
+            reader.decoder.decode(&block, &reader.names, |_, value| found = Some(value.starts_with(GRPC))).unwrap();
+            assert_eq!(found, Some(grpc), "{text} as {block:x?}");
+        }
+    }
+}

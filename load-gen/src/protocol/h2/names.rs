@@ -32,6 +32,12 @@ impl Meaning {
         self.wanted == NOT_WANTED && matches!(self.kind, Kind::Other | Kind::Forbidden)
     }
 
+    /// Whether of the value only matters how it begins: as that of gRPC does, or not.
+    #[inline]
+    pub(super) fn is_type_only(self) -> bool {
+        self.wanted == NOT_WANTED && self.kind == Kind::Type
+    }
+
     /// Which of the wanted values it is.
     #[inline]
     pub(super) fn wanted(self) -> Option<usize> {
