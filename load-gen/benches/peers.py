@@ -247,7 +247,8 @@ def meshtax(*options):
 
 
 def oha(*options):
-    return ["oha", "--no-tui", "--output-format", "json", *options]
+    # Its default is a thread for each core of the machine, whatever CPU it is kept on.
+    return ["oha", "--no-tui", "--output-format", "json", "--worker-threads", "1", *options]
 
 
 def fortio(*options):
