@@ -2,7 +2,7 @@
 
 use record::Phase;
 
-use crate::protocol::{Kept, h1};
+use crate::protocol::{Kept, h1, h2};
 use crate::transport::{Broken, Transport};
 
 /// A request on its way.
@@ -28,14 +28,34 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) enum Wire {
     H1(h1::Reader),
+    H2(Box<h2::Session>),
+}
+
+/// The headers kept of a response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Values<'a> {
+    H1(&'a Kept),
+    H2(&'a h2::Session, u32),
+}
+
+impl<'a> Values<'a> {
+    /// The value at a place among the names; empty if it did not come.
+    #[inline]
+    pub(crate) fn value(self, name: usize) -> &'a [u8] {
+        match self {
+            Self::H1(kept) => kept.value(name),
+            Self::H2(session, place) => session.value(place, name),
+        }
+    }
 }
 
 impl Wire {
     /// The headers kept of the response read last in a place.
     #[inline]
-    pub(crate) fn kept(&self, _place: u32) -> &Kept {
+    pub(crate) fn kept(&self, place: u32) -> Values<'_> {
         match self {
-            Self::H1(reader) => reader.kept(),
+            Self::H1(reader) => Values::H1(reader.kept()),
+            Self::H2(session) => Values::H2(session, place),
         }
     }
 }
@@ -50,8 +70,12 @@ pub(crate) struct Connection {
     pub(crate) generation: u32,
     pub(crate) wire: Wire,
     /// Bytes to be written, of which so many are.
-    out: Vec<u8>,
+    pub(crate) out: Vec<u8>,
     written: usize,
+    /// Whether it stands in the list of those to be flushed.
+    pub(crate) dirty: bool,
+    /// Whether what opens a session has been said on this socket.
+    pub(crate) greeting: bool,
     /// Whether the kernel tells us when it takes more.
     pub(crate) watching_out: bool,
     /// Whether this socket has answered at all.
@@ -72,6 +96,8 @@ impl Connection {
             wire,
             out: Vec::new(),
             written: 0,
+            dirty: false,
+            greeting: false,
             watching_out: false,
             useful: false,
             answered: 0,
@@ -92,6 +118,7 @@ impl Connection {
         self.out.clear();
         self.written = 0;
         self.watching_out = false;
+        self.greeting = false;
     }
 
     /// Writes bytes after those that wait already.

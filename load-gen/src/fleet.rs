@@ -11,11 +11,11 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
-use crate::connection::{Connection, Request, Wire, unmark};
+use crate::connection::{Connection, Request, Values, Wire, unmark};
 use crate::error::kernel;
 use crate::mix::{Form, Mix};
 use crate::plan::{Plan, ns};
-use crate::protocol::{Kept, h1};
+use crate::protocol::{Kept, Protocol, h1, h2};
 use crate::roster::Roster;
 use crate::target::Place;
 use crate::transport::{Broken, Got, Secure, Transport};
@@ -50,6 +50,15 @@ pub(crate) struct End {
     pub(crate) outcome: Outcome,
     /// Bytes of the response.
     pub(crate) bytes: u64,
+    /// The status of a gRPC call, and how many messages came.
+    pub(crate) grpc: Option<u32>,
+    pub(crate) messages: u32,
+}
+
+impl End {
+    fn plain(outcome: Outcome, bytes: u64) -> Self {
+        Self { outcome, bytes, grpc: None, messages: 0 }
+    }
 }
 
 /// What happened to a slot.
@@ -116,6 +125,11 @@ pub(crate) struct Fleet {
     alive: Vec<u32>,
     keep_alive: bool,
     buffer: Vec<u8>,
+    protocol: Protocol,
+    /// What a session makes of what it was fed.
+    events: Vec<h2::Event>,
+    /// Links with something to be flushed.
+    dirty: Vec<u32>,
     /// What has happened and was not taken yet, in order.
     pub(crate) changes: Vec<Change>,
     connect_timeout_ns: u64,
@@ -129,9 +143,12 @@ impl Fleet {
     /// Opens so many connections, dealt out evenly among the endpoints.
     pub(crate) fn open(plan: &Plan, mix: Arc<Mix>, endpoints: Vec<Endpoint>, connections: u32) -> Result<Self> {
         let count = endpoints.len() as u32;
-        let kept = Kept::new(plan.kept());
-        let link = |i: u32| Connection::new(i % count, Wire::H1(h1::Reader::new(kept.clone())));
-        let streams = 1;
+        let streams = plan.streams;
+        let wire = || match plan.protocol {
+            Protocol::Http1 => Wire::H1(h1::Reader::new(Kept::new(plan.kept()))),
+            Protocol::Http2 | Protocol::Grpc => Wire::H2(Box::new(h2::Session::new(streams, plan.kept()))),
+        };
+        let link = |i: u32| Connection::new(i % count, wire());
         let mut fleet = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).map_err(kernel("make an epoll"))?,
             mix,
@@ -144,6 +161,9 @@ impl Fleet {
             endpoints,
             keep_alive: plan.keep_alive,
             buffer: vec![0; READ],
+            protocol: plan.protocol,
+            events: Vec::with_capacity(256),
+            dirty: Vec::with_capacity(256),
             changes: Vec::with_capacity(256),
             connect_timeout_ns: ns(plan.connect_timeout),
             request_timeout_ns: ns(plan.request_timeout),
@@ -200,6 +220,11 @@ impl Fleet {
         let place = self.endpoints[self.links[link as usize].endpoint as usize].place.clone();
         match &self.refusal {
             Broken::Kernel(errno) => Error::Connect { place, said: (*errno).into() },
+            Broken::Speech(what) => Error::Unfit {
+                place,
+                problem: format!("it does not speak {}: {what}", self.protocol.word()),
+                remedy: "without --http2 and --grpc, or a target that speaks HTTP/2, in clear by prior knowledge",
+            },
             Broken::Tls(e) => Error::Unfit {
                 place,
                 problem: format!("TLS failed: {e}"),
@@ -223,7 +248,7 @@ impl Fleet {
 
     /// The headers kept of the response read last in a slot.
     #[inline]
-    pub(crate) fn kept(&self, slot: u32) -> &Kept {
+    pub(crate) fn kept(&self, slot: u32) -> Values<'_> {
         self.links[(slot / self.streams) as usize].wire.kept(slot % self.streams)
     }
 
@@ -245,9 +270,16 @@ impl Fleet {
         if self.links[link as usize].transport.is_none() && !self.keep_alive {
             return self.open_for(slot, request);
         }
-        if self.write(slot, &request).is_err() {
-            self.reopen(link, request.sent_ns, false);
-            return Sent::Lost;
+        match self.write(slot, &request) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.park(slot, request.sent_ns);
+                return Sent::Lost;
+            }
+            Err(_) => {
+                self.reopen(link, request.sent_ns, false);
+                return Sent::Lost;
+            }
         }
         self.flights[slot as usize] = Some(request);
         self.slots.move_to(slot, BUSY, request.sent_ns);
@@ -267,20 +299,77 @@ impl Fleet {
         Sent::Opening
     }
 
+    /// Writes a request; false if the session on the connection takes none now.
     #[inline]
-    fn write(&mut self, slot: u32, request: &Request) -> std::result::Result<(), Broken> {
+    fn write(&mut self, slot: u32, request: &Request) -> std::result::Result<bool, Broken> {
         let link = slot / self.streams;
         let connection = &mut self.links[link as usize];
         match (&self.mix.entry(request.entry).form, &mut connection.wire) {
             (Form::H1 { bytes, head }, Wire::H1(reader)) => {
                 reader.begin(*head);
                 connection.write(bytes)?;
+                if connection.holds_back() {
+                    self.watch(link);
+                }
+                Ok(true)
+            }
+            (Form::H2(request), Wire::H2(session)) => {
+                if !session.open(slot % self.streams, request, &mut connection.out) {
+                    return Ok(false);
+                }
+                self.soil(link);
+                Ok(true)
+            }
+            // The mix and the connections are made for the same protocol.
+            _ => Ok(false),
+        }
+    }
+
+    /// Remembers that a link has something to be flushed: several requests go out with one write.
+    #[inline]
+    fn soil(&mut self, link: u32) {
+        let connection = &mut self.links[link as usize];
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(link);
+        }
+    }
+
+    /// Writes what sessions have to say.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        while let Some(link) = self.dirty.pop() {
+            let connection = &mut self.links[link as usize];
+            connection.dirty = false;
+            if connection.transport.is_none() || connection.watching_out {
+                continue;
+            }
+            if let Err(broken) = connection.flush() {
+                self.lose(link, Outcome::Reset, broken);
+            } else if self.links[link as usize].holds_back() {
+                self.watch(link);
             }
         }
-        if connection.holds_back() {
-            self.watch(link);
+    }
+
+    /// A place on a session that takes no request now: it comes back with the next answer, or with another socket.
+    fn park(&mut self, slot: u32, at_ns: u64) {
+        let link = slot / self.streams;
+        self.slots.move_to(slot, AWAY, at_ns);
+        self.renew(link, at_ns);
+    }
+
+    /// Opens a connection again whose session takes no more requests, once those on the way have ended.
+    fn renew(&mut self, link: u32, at_ns: u64) {
+        let Wire::H2(session) = &self.links[link as usize].wire else { return };
+        if !session.closing() {
+            return;
         }
-        Ok(())
+        if session.under_way() == 0 {
+            self.reopen(link, at_ns, false);
+        } else {
+            self.move_slots(link, AWAY, at_ns);
+        }
     }
 
     /// Handles one event; what came of it stands in the changes.
@@ -401,6 +490,75 @@ impl Fleet {
                     }
                 }
             }
+            Wire::H2(session) => {
+                let fed = session.feed(&self.buffer[..n], &mut connection.out, &mut self.events);
+                let says = !connection.out.is_empty();
+                if says {
+                    self.soil(link);
+                }
+                self.take_events(link);
+                match fed {
+                    Ok(()) => {
+                        self.renew(link, 0);
+                        true
+                    }
+                    Err(broken) => {
+                        // The last word, which says why.
+                        let _ = self.links[link as usize].flush();
+                        self.lose(link, Outcome::Reset, Broken::Speech(broken.reason));
+                        false
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes what a session has made of what it was fed.
+    #[inline]
+    fn take_events(&mut self, link: u32) {
+        if self.events.is_empty() {
+            return;
+        }
+        let at_ns = monotonic_ns();
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.drain(..) {
+            match event {
+                h2::Event::FirstByte { place } => {
+                    if let Some(request) = &mut self.flights[(link * self.streams + place) as usize] {
+                        request.first_byte_ns = at_ns;
+                    }
+                }
+                h2::Event::Ended { place, end } => self.stream_ended(link, place, end, at_ns),
+            }
+        }
+        // Its memory is used again.
+        self.events = events;
+    }
+
+    #[inline]
+    fn stream_ended(&mut self, link: u32, place: u32, end: h2::End, at_ns: u64) {
+        let slot = link * self.streams + place;
+        let connection = &mut self.links[link as usize];
+        let end = match end {
+            h2::End::Answered { status, grpc_status, messages, bytes } => {
+                connection.useful = true;
+                connection.answered += 1;
+                let is_grpc = self.protocol == Protocol::Grpc;
+                // A call whose trailers say nothing of how it ended has ended as unknown (2).
+                let grpc = is_grpc.then(|| grpc_status.unwrap_or(2));
+                let status = match grpc {
+                    Some(own) if (200..300).contains(&status) => http_status(own),
+                    _ => status,
+                };
+                End { outcome: Outcome::Answered(status), bytes, grpc, messages }
+            }
+            h2::End::Reset { .. } | h2::End::Refused => End::plain(Outcome::Reset, 0),
+        };
+        let Wire::H2(session) = &connection.wire else { return };
+        let to = if session.can_open() { FREE + connection.endpoint } else { AWAY };
+        if let Some(request) = self.flights[slot as usize].take() {
+            self.changes.push(Change { at_ns, slot, what: What::Ended(request, end) });
+            self.slots.move_to(slot, to, at_ns);
         }
     }
 
@@ -410,7 +568,7 @@ impl Fleet {
             Wire::H1(reader) if self.flights[link as usize].is_some() && reader.ends_with_close() => {
                 self.answer(link, false);
             }
-            Wire::H1(_) => self.lose(link, Outcome::Reset, Errno::CONNRESET.into()),
+            Wire::H1(_) | Wire::H2(_) => self.lose(link, Outcome::Reset, Errno::CONNRESET.into()),
         }
     }
 
@@ -421,8 +579,8 @@ impl Fleet {
         let connection = &mut self.links[slot as usize];
         connection.useful = true;
         connection.answered += 1;
-        let Wire::H1(reader) = &connection.wire;
-        let end = End { outcome: Outcome::Answered(reader.status()), bytes: reader.length() };
+        let Wire::H1(reader) = &connection.wire else { return };
+        let end = End::plain(Outcome::Answered(reader.status()), reader.length());
         let endpoint = connection.endpoint;
         if let Some(mut request) = self.flights[slot as usize].take() {
             if request.first_byte_ns == 0 {
@@ -447,11 +605,22 @@ impl Fleet {
             // Its own connection never came about.
             return self.rest(link, now_ns, Errno::TIMEDOUT.into());
         }
-        match &mut self.links[link as usize].wire {
+        let connection = &mut self.links[link as usize];
+        match &mut connection.wire {
             Wire::H1(_) => {
                 self.end_all(link, now_ns, Outcome::TimedOut);
                 // A timeout has waited long enough to try again at once.
                 self.reopen(link, now_ns, true);
+            }
+            Wire::H2(session) => {
+                session.cancel(slot % self.streams, &mut connection.out);
+                let free = FREE + connection.endpoint;
+                self.soil(link);
+                if let Some(request) = self.flights[slot as usize].take() {
+                    let end = End::plain(Outcome::TimedOut, 0);
+                    self.changes.push(Change { at_ns: now_ns, slot, what: What::Ended(request, end) });
+                }
+                self.slots.move_to(slot, free, now_ns);
             }
         }
     }
@@ -468,13 +637,10 @@ impl Fleet {
 
     /// Ends every request on a link; whether there was one.
     fn end_all(&mut self, link: u32, at_ns: u64, outcome: Outcome) -> bool {
-        // The headers of half a response are not those of this request's end.
-        let Wire::H1(reader) = &mut self.links[link as usize].wire;
-        reader.begin(false);
         let mut any = false;
         for slot in link * self.streams..(link + 1) * self.streams {
             if let Some(request) = self.flights[slot as usize].take() {
-                let end = End { outcome, bytes: 0 };
+                let end = End::plain(outcome, 0);
                 self.changes.push(Change { at_ns, slot, what: What::Ended(request, end) });
                 any = true;
             }
@@ -587,10 +753,42 @@ impl Fleet {
         let connection = &mut self.links[link as usize];
         let Some(transport) = &mut connection.transport else { return };
         match transport.shake_hands() {
+            Ok(true) => {}
+            Ok(false) => return self.watch(link),
+            Err(broken) => return self.rest(link, at_ns, broken),
+        }
+        match self.greet(link) {
             Ok(true) => self.opened(link, at_ns),
             Ok(false) => self.watch(link),
             Err(broken) => self.rest(link, at_ns, broken),
         }
+    }
+
+    /// Opens a session, where there is one to be opened; whether that is done: the other side's settings have come.
+    fn greet(&mut self, link: u32) -> std::result::Result<bool, Broken> {
+        let connection = &mut self.links[link as usize];
+        let (Wire::H2(session), Some(transport)) = (&mut connection.wire, &mut connection.transport) else {
+            return Ok(true);
+        };
+        if !connection.greeting {
+            if transport.is_secure() && transport.agreed().0 != Some(b"h2") {
+                return Err(Broken::Speech("it did not agree to it in TLS's handshake"));
+            }
+            session.begin(&mut connection.out);
+            connection.greeting = true;
+        }
+        while !session.greeted() {
+            match transport.read(&mut self.buffer)? {
+                Got::Bytes(n) => session
+                    .feed(&self.buffer[..n], &mut connection.out, &mut self.events)
+                    .map_err(|broken| Broken::Speech(broken.reason))?,
+                Got::Nothing => break,
+                Got::End => return Err(Broken::Speech("it closed the connection instead of an answer")),
+            }
+        }
+        let greeted = session.greeted();
+        connection.flush()?;
+        Ok(greeted)
     }
 
     /// A connection can carry requests, and does if one waits for it.
@@ -615,7 +813,13 @@ impl Fleet {
             // Opened to see that it can be; the requests will have their own.
             self.lie_down(link, at_ns);
         }
-        self.move_slots(link, free, at_ns);
+        let usable = match &self.links[link as usize].wire {
+            Wire::H1(_) => 1,
+            Wire::H2(session) => session.open_limit().min(self.streams),
+        };
+        for slot in slot..slot + usable {
+            self.slots.move_to(slot, free, at_ns);
+        }
         self.changes.push(Change { at_ns, slot, what: What::Moved });
     }
 
@@ -629,5 +833,23 @@ impl Fleet {
             let mark = epoll::EventData::new_u64(connection.mark(link));
             let _ = epoll::modify(&self.epoll, &transport.socket, mark, epoll::EventFlags::IN | out);
         }
+    }
+}
+
+/// The HTTP status that stands for a gRPC one, as gateways map them (google/rpc/code.proto).
+fn http_status(grpc: u32) -> u16 {
+    match grpc {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::protocol::{Protocol, h1};
+use crate::protocol::{Protocol, h1, h2};
 use crate::target::Target;
 use crate::{Error, Result};
 
@@ -70,6 +70,8 @@ pub(crate) enum Form {
         /// The method is HEAD.
         head: bool,
     },
+    /// For a session to encode.
+    H2(h2::Request),
 }
 
 /// One kind of request, ready to be sent.
@@ -161,7 +163,45 @@ fn form(spec: &RequestSpec, target: &Target, protocol: Protocol, keep_alive: boo
             let bytes = h1::request(&spec.method, &target.path, &target.authority, &spec.headers, keep_alive, &spec.body);
             Ok(Form::H1 { bytes, head: spec.method == "HEAD" })
         }
+        Protocol::Http2 => {
+            let headers = with_usual(spec, &[("user-agent", h1::USER_AGENT), ("accept", "*/*")]);
+            Ok(h2_form(spec, target, &spec.method, &headers, spec.body.to_vec()))
+        }
+        Protocol::Grpc => {
+            let usual = [("content-type", "application/grpc"), ("te", "trailers"), ("user-agent", h1::USER_AGENT)];
+            let message = grpc_message(&spec.body).ok_or_else(|| Error::Plan {
+                what: "the message of a gRPC call",
+                found: format!("{} bytes long", spec.body.len()),
+                remedy: "it must be shorter than 4 GiB",
+            })?;
+            Ok(h2_form(spec, target, "POST", &with_usual(spec, &usual), message))
+        }
     }
+}
+
+fn h2_form(
+    spec: &RequestSpec,
+    target: &Target,
+    method: &str,
+    headers: &[(String, String)],
+    body: Vec<u8>,
+) -> Form {
+    let scheme = if target.tls { "https" } else { "http" };
+    let host = spec.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.as_str());
+    Form::H2(h2::Request::new(method, scheme, host.unwrap_or(&target.authority), &target.path, headers, body))
+}
+
+/// What every request has, unless it says otherwise, and then its own.
+fn with_usual(spec: &RequestSpec, usual: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = |name: &str| spec.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    let usual = usual.iter().filter(|(name, _)| !own(name)).map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+    usual.chain(spec.headers.iter().cloned()).collect()
+}
+
+/// A message as gRPC frames it: not compressed, its length, itself (gRPC over HTTP/2, "Length-Prefixed-Message").
+fn grpc_message(message: &[u8]) -> Option<Vec<u8>> {
+    let length = u32::try_from(message.len()).ok()?;
+    Some([&[0], &length.to_be_bytes()[..], message].concat())
 }
 
 /// A number that looks drawn, from a number: SplitMix64's output function (Steele, Lea, Flood 2014).

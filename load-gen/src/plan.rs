@@ -27,6 +27,8 @@ pub struct Plan {
     pub arrivals: Arrivals,
     /// Connections, in total. All are open before the first request is due.
     pub connections: u32,
+    /// Requests under way at a time on each connection; more than 1 with HTTP/2 only.
+    pub streams: u32,
     /// Whether a connection carries one request after another; otherwise each request opens its own.
     pub keep_alive: bool,
     /// Threads that make the load together.
@@ -84,6 +86,7 @@ impl Plan {
             unix: None,
             arrivals: Arrivals::constant(rate_per_second),
             connections,
+            streams: 1,
             keep_alive: true,
             threads: 1,
             cpus: Vec::new(),
@@ -127,6 +130,16 @@ impl Plan {
         }
         if self.connections == 0 {
             return refuse("the number of connections", &self.connections, "it must be at least 1");
+        }
+        if self.streams == 0 || (self.streams > 1 && !self.protocol.multiplexes()) {
+            let remedy = "it must be at least 1, and HTTP/1.1 carries one request at a time";
+            return refuse("the number of streams", &self.streams, remedy);
+        }
+        if u64::from(self.streams) * u64::from(self.connections) > 10_000_000 {
+            return refuse("the number of streams", &self.streams, "there must be at most 10 million in all");
+        }
+        if self.protocol.multiplexes() && !self.keep_alive {
+            return refuse("the protocol", &self.protocol.word(), "a connection for each request is for HTTP/1.1");
         }
         if self.threads == 0 || self.threads > self.connections {
             let remedy = "it must be at least 1, and each thread needs a connection of its own";

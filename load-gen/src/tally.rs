@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use record::{Gaps, Histogram, Outcome, Share};
 
-use crate::protocol::Kept;
+use crate::connection::Values;
 use crate::protocol::kept::{ATTEMPTS, OVERLOADED, SPLIT};
 
 /// Values of the header to split by that are kept apart; the rest is one.
@@ -127,7 +127,7 @@ impl Tally {
 
     /// A request has ended; with the headers of its response.
     #[inline]
-    pub(crate) fn ended(&mut self, outcome: Outcome, bytes: u64, response_ns: u64, service_ns: u64, kept: &Kept) {
+    pub(crate) fn ended(&mut self, outcome: Outcome, bytes: u64, response_ns: u64, service_ns: u64, kept: Values<'_>) {
         self.bytes_read += bytes;
         let Outcome::Answered(status) = outcome else { return };
         if let attempts @ [_, ..] = kept.value(ATTEMPTS) {
@@ -137,6 +137,12 @@ impl Tally {
         if self.split {
             self.backend(kept.value(SPLIT), !(200..400).contains(&status), response_ns, service_ns);
         }
+    }
+
+    /// A gRPC call was answered with this status of its own and so many messages.
+    pub(crate) fn grpc(&mut self, status: u32, messages: u32) {
+        *self.grpc_statuses.entry(status).or_default() += 1;
+        self.grpc_messages += u64::from(messages);
     }
 
     fn attempts(&mut self, text: &[u8]) {
@@ -243,6 +249,7 @@ const OTHERS: &[u8] = b"(others)";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Kept;
     use crate::protocol::kept::names;
 
     #[test]
@@ -270,13 +277,16 @@ mod tests {
         let mut one = Tally::new(0, None, true);
         let mut two = Tally::new(0, None, true);
         let ok = Outcome::Answered(200);
-        one.ended(ok, 10, 1000, 900, &kept(&[("x-pod", "a"), ("x-envoy-attempt-count", "3")]));
-        one.ended(Outcome::Answered(503), 10, 9000, 900, &kept(&[("x-pod", "b"), ("x-envoy-overloaded", "true")]));
-        two.ended(ok, 10, 2000, 900, &kept(&[("x-pod", "a"), ("x-envoy-attempt-count", "1")]));
-        two.ended(ok, 10, 2000, 900, &kept(&[]));
-        two.ended(Outcome::Reset, 0, 5, 5, &kept(&[("x-pod", "c")]));
+        let end = |tally: &mut Tally, outcome, response_ns, pairs: &[(&str, &str)]| {
+            tally.ended(outcome, 10, response_ns, 900, Values::H1(&kept(pairs)));
+        };
+        end(&mut one, ok, 1000, &[("x-pod", "a"), ("x-envoy-attempt-count", "3")]);
+        end(&mut one, Outcome::Answered(503), 9000, &[("x-pod", "b"), ("x-envoy-overloaded", "true")]);
+        end(&mut two, ok, 2000, &[("x-pod", "a"), ("x-envoy-attempt-count", "1")]);
+        end(&mut two, ok, 2000, &[]);
+        end(&mut two, Outcome::Reset, 5, &[("x-pod", "c")]);
         one.add(two).unwrap();
-        assert_eq!((one.retried, one.extra_attempts, one.overloaded, one.bytes_read), (1, 2, 1, 40));
+        assert_eq!((one.retried, one.extra_attempts, one.overloaded, one.bytes_read), (1, 2, 1, 50));
         let shares = one.shares();
         let said: Vec<(&str, u64, u64)> = shares.iter().map(|s| (s.value.as_str(), s.answered, s.errors)).collect();
         assert_eq!(said, [("a", 2, 0), ("", 1, 0), ("b", 1, 1)]);
@@ -288,7 +298,7 @@ mod tests {
     fn too_many_values_share_a_place() {
         let mut tally = Tally::new(0, None, true);
         for i in 0..100u64 {
-            tally.ended(Outcome::Answered(200), 1, 1, 1, &kept(&[("x-pod", &format!("p{i}"))]));
+            tally.ended(Outcome::Answered(200), 1, 1, 1, Values::H1(&kept(&[("x-pod", &format!("p{i}"))])));
         }
         let shares = tally.shares();
         assert_eq!((shares.len(), shares[0].value.as_str(), shares[0].answered), (VALUES + 1, "(others)", 68));

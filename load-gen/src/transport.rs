@@ -36,6 +36,8 @@ pub(crate) enum Broken {
     Kernel(Errno),
     /// TLS said so.
     Tls(rustls::Error),
+    /// The protocol above was not spoken.
+    Speech(&'static str),
 }
 
 impl From<Errno> for Broken {

@@ -12,6 +12,7 @@ use crate::fleet::{BUSY, Change, FREE, Fleet, Sent, What};
 use crate::horizon::Horizon;
 use crate::lag::Starvation;
 use crate::mix::Mix;
+use crate::protocol::kept::HOPS;
 use crate::pacer::Pacer;
 use crate::recorder::{Ended, Recorder};
 use crate::schedule::{NEVER, Schedule};
@@ -82,6 +83,7 @@ impl Worker<'_> {
                 self.apply_changes();
             }
             self.dispatch();
+            self.fleet.flush();
             now_ns = monotonic_ns();
             self.advance(now_ns);
             if self.horizon.stops_now(now_ns) {
@@ -266,6 +268,7 @@ impl Worker<'_> {
         if at > 0 {
             self.dispatch();
         }
+        self.fleet.flush();
     }
 
     #[inline]
@@ -276,6 +279,9 @@ impl Worker<'_> {
             What::Ended(request, end) => {
                 // A request that never got a connection was not sent, whatever was tried.
                 let connection = (end.outcome != Outcome::ConnectFailed).then_some(slot);
+                if let (Phase::Measure, Some(status)) = (request.phase, end.grpc) {
+                    self.tally.grpc(status, end.messages);
+                }
                 self.end(request, Some(end.outcome), end.bytes, at_ns, connection);
             }
             What::Sent(request) => self.sent(self.mix.entry(request.entry).endpoint, &request),
@@ -307,7 +313,9 @@ impl Worker<'_> {
         };
         let Some(slot) = slot else { return self.recorder.ended(&ended, &[]) };
         let kept = self.fleet.kept(slot);
-        self.recorder.ended(&ended, kept.value(crate::protocol::kept::HOPS));
+        // The headers of half a response are not those of this request's end.
+        let hops = if matches!(outcome, Some(Outcome::Answered(_))) { kept.value(HOPS) } else { &[] };
+        self.recorder.ended(&ended, hops);
         if let (Phase::Measure, Some(outcome)) = (phase, outcome) {
             self.tally.ended(outcome, bytes, ended.response_ns(), done_ns.saturating_sub(sent_ns), kept);
         }

@@ -156,6 +156,11 @@ impl Session {
         !self.closing() && self.streams.open() < self.open_limit()
     }
 
+    /// Whether the peer's settings have come, without which its limits are not known.
+    pub fn greeted(&self) -> bool {
+        self.greeted
+    }
+
     /// How many requests may be under way at once, by the peer's word and by the number of places.
     #[inline]
     pub fn open_limit(&self) -> u32 {

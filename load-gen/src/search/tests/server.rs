@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use record::{Arrival, Histogram, LoadSummary, METHOD, Outcomes, Pace, Quantiles, SCHEMA, Verdict};
 
 use crate::schedule::Schedule;
+use crate::{Arrivals, Draw, Profile};
 use crate::search::Ask;
 
 /// How the time of service is drawn.
@@ -46,6 +47,11 @@ impl Server {
         (0..WAYS).map(|_| noisy * (uniform() + uniform() + uniform() - 1.5).exp()).collect()
     }
 
+    fn arrivals(&self, ask: &Ask) -> Arrivals {
+        let draw = if self.arrival == Arrival::Poisson { Draw::Poisson } else { Draw::Constant };
+        Arrivals::Open { draw, profile: Profile::Flat(ask.rate_per_second) }
+    }
+
     pub(super) fn load(&mut self, ask: &Ask) -> LoadSummary {
         let duration_ns = ask.duration.as_nanos() as f64;
         let mut stall = match self.noise {
@@ -55,7 +61,7 @@ impl Server {
             }
             _ => None,
         };
-        let mut due_times = Schedule::new(self.arrival, ask.rate_per_second, ask.seed);
+        let mut due_times = Schedule::new(&self.arrivals(ask), 0, ask.duration.as_nanos() as u64, ask.seed);
         // Drawn once for each step: a table is what a debug build has time for.
         let ways = self.ways_ns();
         let mut connections = [0.0_f64; CONNECTIONS];
@@ -105,9 +111,9 @@ fn summary(ask: &Ask, response: &Histogram, outcomes: Outcomes, counts: [u64; 3]
         verdict: Verdict::Valid,
         reasons: Vec::new(),
         url: String::new(),
-        rate_per_second: ask.rate_per_second,
+        rate_per_second: Some(ask.rate_per_second),
         connections: CONNECTIONS as u32,
-        arrival: Arrival::Constant,
+        arrival: record::Process::Constant,
         pace: Pace::Hybrid,
         seed: ask.seed,
         start_ns: 0,
@@ -124,6 +130,7 @@ fn summary(ask: &Ask, response: &Histogram, outcomes: Outcomes, counts: [u64; 3]
         service_ns: Quantiles::default(),
         lag_ns: record::Lag::default(),
         cpu_seconds: 0.0,
+        observed: record::Observed::default(),
         warnings: Vec::new(),
     }
 }
