@@ -6,6 +6,10 @@ use std::process::ExitCode;
 use scenarios::service::{NextHop, ServiceConfig, serve};
 
 /// One service. It says on standard output where it listens, takes `next URL` on standard input, and ends with it.
+///
+/// It answers HTTP/1.1 and, by prior knowledge, HTTP/2 with gRPC: meshtax.Echo/Unary and meshtax.Echo/ServerStream send
+/// the message back, the latter as often as the header x-meshtax-messages says (10 times). A gRPC call is answered by
+/// this service and not by the next.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Its name in stamps and messages.

@@ -11,19 +11,16 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
 use record::{HopStamps, monotonic_ns};
 use tokio::sync::oneshot;
 
-use super::{NextHop, work};
+use super::{NextHop, connection, work};
 use crate::complaints::Complaints;
 use crate::upstream::{ERROR_HEADER, Meter, Transport, Upstream, error_header};
 use crate::workers::Worker;
 
-const HOPS: HeaderName = HeaderName::from_static(HopStamps::HEADER);
+pub(super) const HOPS: HeaderName = HeaderName::from_static(HopStamps::HEADER);
 
 /// What is the same for all workers.
 pub(super) struct Settings {
@@ -59,6 +56,10 @@ impl Server {
     pub(super) fn new(settings: Arc<Settings>, next: Option<NextHop>) -> Self {
         Self { settings, next: RefCell::new(next.and_then(Callee::new)) }
     }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
 }
 
 impl Callee {
@@ -83,12 +84,7 @@ impl Worker for Server {
                 let server = Rc::clone(self);
                 tokio::task::spawn_local(async move {
                     let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
-                    let answer = service_fn(move |request| answer(Rc::clone(&server), request));
-                    // A caller that goes away is no fault of ours, and knows of it.
-                    let _ = http1::Builder::new()
-                        .header_read_timeout(None)
-                        .serve_connection(TokioIo::new(stream), answer)
-                        .await;
+                    connection::serve(server, stream).await;
                 });
             }
         }
@@ -108,7 +104,11 @@ struct Answer {
     later_hops: Option<HeaderValue>,
 }
 
-async fn answer(server: Rc<Server>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// Answers a request of either version.
+pub(super) async fn answer(
+    server: Rc<Server>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let received_ns = monotonic_ns();
     let settings = &server.settings;
     work::burn(settings.work);
@@ -190,16 +190,27 @@ fn stamp(settings: &Settings, received_ns: u64, answer: Answer) -> Response<Full
     if let Some(error) = error {
         headers.insert(ERROR_HEADER, error_header(&format!("{}: {error}", settings.name)));
     }
+    if let Some(hops) = stamps(settings, received_ns, called_ns, returned_ns, later_hops.as_ref()) {
+        headers.insert(HOPS, hops);
+    }
+    response
+}
+
+/// The stamps of this service and of those after it, the last of them made now.
+pub(super) fn stamps(
+    settings: &Settings,
+    received_ns: u64,
+    called_ns: Option<u64>,
+    returned_ns: Option<u64>,
+    later_hops: Option<&HeaderValue>,
+) -> Option<HeaderValue> {
     let own =
         HopStamps { service: settings.name.clone(), received_ns, called_ns, returned_ns, answered_ns: monotonic_ns() };
     let mut hops = own.to_header();
-    if let Some(later) = later_hops.as_ref().and_then(|later| later.to_str().ok()) {
+    if let Some(later) = later_hops.and_then(|later| later.to_str().ok()) {
         hops.push(',');
         hops.push_str(later);
     }
     // The name was checked to be fit for a header, and all else is numbers.
-    if let Ok(hops) = HeaderValue::try_from(hops) {
-        headers.insert(HOPS, hops);
-    }
-    response
+    HeaderValue::try_from(hops).ok()
 }

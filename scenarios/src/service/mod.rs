@@ -2,6 +2,8 @@
 //! what it did when.
 
 mod answer;
+mod connection;
+mod grpc;
 mod next;
 mod work;
 
