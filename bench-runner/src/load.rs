@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use load_gen::{Arrivals, Draw, Plan, Profile, Trust};
+use load_gen::{Arrivals, Draw, Plan, Profile, Protocol, Trust};
 use record::{LoadSummary, Pace, Verdict};
 
 use crate::duration;
@@ -41,8 +41,18 @@ pub(crate) struct Args {
     /// Connections, in total. All are open before the first request is due.
     #[arg(long, value_name = "C", default_value = "16", value_parser = connections, allow_negative_numbers = true)]
     connections: u32,
-    /// Open a connection for each request, and close it after.
+    /// HTTP/2: agreed on in TLS's handshake, or by prior knowledge.
     #[arg(long)]
+    http2: bool,
+    /// gRPC: call this method with the body as its message, such as my.Service/Method; echo and echo-stream are the
+    /// ones that `meshtax service` answers.
+    #[arg(long, value_name = "METHOD", value_parser = grpc_method)]
+    grpc: Option<String>,
+    /// With --http2 or --grpc: requests under way at a time on each connection.
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    streams: u32,
+    /// Open a connection for each request, and close it after.
+    #[arg(long, conflicts_with_all = ["http2", "grpc"])]
     no_keepalive: bool,
     /// How long to load and measure. Steps and a replay have a length of their own.
     #[arg(long, value_name = "TIME", value_parser = some_time)]
@@ -146,6 +156,20 @@ fn connections(text: &str) -> Result<u32, String> {
     }
 }
 
+/// The path of a gRPC method.
+fn grpc_method(text: &str) -> Result<String, String> {
+    match text {
+        "echo" => Ok("/meshtax.Echo/Unary".into()),
+        "echo-stream" => Ok("/meshtax.Echo/ServerStream".into()),
+        _ => match text.trim_start_matches('/').split_once('/') {
+            Some((service, method)) if !service.is_empty() && !method.is_empty() && !method.contains('/') => {
+                Ok(format!("/{service}/{method}"))
+            }
+            _ => Err("it is a service and a method, such as my.Service/Method, or echo or echo-stream".into()),
+        },
+    }
+}
+
 fn any_time(text: &str) -> Result<Duration, String> {
     let length = duration::parse(text)?;
     if length > Duration::from_secs(30 * 24 * 3600) {
@@ -169,7 +193,11 @@ impl Args {
         let duration = self.duration.or_else(|| arrivals.own_duration()).unwrap_or(Duration::from_secs(10));
         let usual = Plan::new(self.url.as_str(), 1.0, self.connections, duration);
         Ok(Plan {
-            requests: self.asked.specs(&self.url)?,
+            requests: self
+                .asked
+                .specs(&self.grpc.as_ref().map_or(self.url.clone(), |path| requests::at_path(&self.url, path)))?,
+            protocol: self.protocol(),
+            streams: self.streams,
             trust: self.tls.trust(),
             unix: self.unix.clone(),
             arrivals,
@@ -192,13 +220,23 @@ impl Args {
         })
     }
 
+    fn protocol(&self) -> Protocol {
+        match (&self.grpc, self.http2) {
+            (Some(_), _) => Protocol::Grpc,
+            (None, true) => Protocol::Http2,
+            (None, false) => Protocol::Http1,
+        }
+    }
+
     fn arrivals(&self) -> anyhow::Result<Arrivals> {
         if let Some(path) = &self.replay {
             return rate::replay(path);
         }
         match (&self.rate, self.think) {
             (Some(Rate::Max), think) => Ok(Arrivals::Closed { think: think.unwrap_or_default() }),
-            (_, Some(_)) => Err(Usage("--think goes with --rate max: at a set rate nothing waits for an answer".into()).into()),
+            (_, Some(_)) => {
+                Err(Usage("--think goes with --rate max: at a set rate nothing waits for an answer".into()).into())
+            }
             (Some(Rate::Profile(profile)), None) => Ok(Arrivals::Open { draw: self.arrival, profile: profile.clone() }),
             // The command line refuses it.
             (None, None) => Ok(Arrivals::Open { draw: self.arrival, profile: Profile::Flat(0.0) }),

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use load_gen::{Arrivals, Draw, Profile};
 use load_gen::protocol::Kept;
-use load_gen::protocol::kept::names;
 use load_gen::protocol::h1::Reader;
 use load_gen::protocol::h2::{Request, Session};
+use load_gen::protocol::kept::names;
 use load_gen::recorder::{Ended, Recorder};
 use load_gen::schedule::Schedule;
 use load_gen::writer::{Sink, outboxes};
+use load_gen::{Arrivals, Draw, Profile};
 use record::{HopStamps, INTERVAL_NS, Outcome, Phase};
 
 fn schedule(c: &mut Criterion) {

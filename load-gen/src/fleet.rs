@@ -414,8 +414,7 @@ impl Fleet {
     /// When the next thing runs out of time; never, if nothing can.
     #[inline]
     pub(crate) fn expires_ns(&self) -> u64 {
-        let ends =
-            |first: Option<(u32, u64)>, allowed: u64| first.map_or(u64::MAX, |(_, s)| s.saturating_add(allowed));
+        let ends = |first: Option<(u32, u64)>, allowed: u64| first.map_or(u64::MAX, |(_, s)| s.saturating_add(allowed));
         ends(self.slots.first(BUSY), self.request_timeout_ns)
             .min(ends(self.links_at.first(CONNECTING), self.connect_timeout_ns))
             .min(ends(self.links_at.first(RESTING), REST_NS))

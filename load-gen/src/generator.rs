@@ -256,7 +256,8 @@ fn work(
 
 /// The parts of all threads as one.
 fn together(worked: Vec<Worked>) -> Result<(Finish, Vec<Fleet>)> {
-    let mut all = Finish { measured_ns: 0, last_done_ns: 0, answered_in_time: 0, stopped: false, tally: Tally::default() };
+    let mut all =
+        Finish { measured_ns: 0, last_done_ns: 0, answered_in_time: 0, stopped: false, tally: Tally::default() };
     let mut fleets = Vec::new();
     for (number, Worked { finish, fleet, usage: _ }) in worked.into_iter().enumerate() {
         let Finish { measured_ns, last_done_ns, answered_in_time, stopped, tally } = finish;

@@ -160,7 +160,8 @@ impl Mix {
 fn form(spec: &RequestSpec, target: &Target, protocol: Protocol, keep_alive: bool) -> Result<Form> {
     match protocol {
         Protocol::Http1 => {
-            let bytes = h1::request(&spec.method, &target.path, &target.authority, &spec.headers, keep_alive, &spec.body);
+            let bytes =
+                h1::request(&spec.method, &target.path, &target.authority, &spec.headers, keep_alive, &spec.body);
             Ok(Form::H1 { bytes, head: spec.method == "HEAD" })
         }
         Protocol::Http2 => {
@@ -179,13 +180,7 @@ fn form(spec: &RequestSpec, target: &Target, protocol: Protocol, keep_alive: boo
     }
 }
 
-fn h2_form(
-    spec: &RequestSpec,
-    target: &Target,
-    method: &str,
-    headers: &[(String, String)],
-    body: Vec<u8>,
-) -> Form {
+fn h2_form(spec: &RequestSpec, target: &Target, method: &str, headers: &[(String, String)], body: Vec<u8>) -> Form {
     let scheme = if target.tls { "https" } else { "http" };
     let host = spec.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.as_str());
     Form::H2(h2::Request::new(method, scheme, host.unwrap_or(&target.authority), &target.path, headers, body))

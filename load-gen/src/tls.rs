@@ -75,7 +75,8 @@ impl Trust {
             }
         }
         if roots.is_empty() {
-            let none = "this system has no trusted roots; give some with --cacert FILE, or --insecure to verify nothing";
+            let none =
+                "this system has no trusted roots; give some with --cacert FILE, or --insecure to verify nothing";
             return Err(Error::Tls(none.to_owned()));
         }
         let roots = Arc::new(roots);

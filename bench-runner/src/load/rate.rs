@@ -74,7 +74,8 @@ pub(crate) fn draw(text: &str) -> Result<Draw, String> {
 /// # Errors
 /// With the file and the line.
 pub(crate) fn replay(path: &Path) -> anyhow::Result<Arrivals> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the offsets in {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read the offsets in {}", path.display()))?;
     let refuse = |line: usize, problem: String| {
         let remedy = "one offset from the start on each line, in rising order; in seconds, or under a header \
                       offset_ns, offset_us, offset_ms or offset_s";
@@ -86,9 +87,10 @@ pub(crate) fn replay(path: &Path) -> anyhow::Result<Arrivals> {
     let first = lines.peek().map_or("", |(_, line)| *line).to_owned();
     if first.split(',').any(|field| field.trim().parse::<f64>().is_err()) {
         let units = [("offset_ns", 1.0), ("offset_us", 1e3), ("offset_ms", 1e6), ("offset_s", 1e9)];
-        let named = first.split(',').enumerate().find_map(|(at, name)| {
-            units.iter().find(|(known, _)| *known == name.trim()).map(|(_, unit)| (at, *unit))
-        });
+        let named = first
+            .split(',')
+            .enumerate()
+            .find_map(|(at, name)| units.iter().find(|(known, _)| *known == name.trim()).map(|(_, unit)| (at, *unit)));
         (column, unit_ns) = named.ok_or_else(|| refuse(1, format!("'{first}' names no column of offsets")))?;
         lines.next();
     }
@@ -124,7 +126,10 @@ mod tests {
         for bad in ["0", "-1", "NaN", "fast", "1..", "1..x", "100x", "100x5", "100x0s", "x5s", "1x1s,", "2e9"] {
             assert!(rate(bad).is_err(), "{bad}");
         }
-        assert_eq!((draw("constant"), draw("poisson"), draw("burst:32")), (Ok(Draw::Constant), Ok(Draw::Poisson), Ok(Draw::Burst(32))));
+        assert_eq!(
+            (draw("constant"), draw("poisson"), draw("burst:32")),
+            (Ok(Draw::Constant), Ok(Draw::Poisson), Ok(Draw::Burst(32)))
+        );
         for bad in ["bursts", "burst", "burst:0", "burst:x", "poisson:3"] {
             assert!(draw(bad).is_err(), "{bad}");
         }

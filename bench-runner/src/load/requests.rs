@@ -100,14 +100,16 @@ impl Asked {
         if let Some(path) = &self.requests {
             return listed(path, &first);
         }
-        let others = self.also.iter().map(|(url, weight)| RequestSpec { url: url.clone(), weight: *weight, ..first.clone() });
+        let others =
+            self.also.iter().map(|(url, weight)| RequestSpec { url: url.clone(), weight: *weight, ..first.clone() });
         Ok(std::iter::once(first.clone()).chain(others).collect())
     }
 }
 
 /// The requests of a file; what one leaves out is that of the command line.
 fn listed(path: &Path, usual: &RequestSpec) -> anyhow::Result<Vec<RequestSpec>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the requests in {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read the requests in {}", path.display()))?;
     let list: List = toml::from_str(&text).map_err(|e| {
         let example = "[[request]] with path = \"/a\" and weight = 2, and so on";
         Usage(format!("{}: {}\n  try: {example}", path.display(), e.to_string().trim_end()))
@@ -123,7 +125,9 @@ fn listed(path: &Path, usual: &RequestSpec) -> anyhow::Result<Vec<RequestSpec>> 
             (None, None) => usual.url.clone(),
             (Some(_), Some(_)) => {
                 let problem = format!("{}: a request has both a url and a path", path.display());
-                return Err(Usage(format!("{problem}\n  try: one of them; a path is at the URL of the command line")).into());
+                return Err(
+                    Usage(format!("{problem}\n  try: one of them; a path is at the URL of the command line")).into()
+                );
             }
         };
         let file = one.body_file.as_ref().map(|file| base.join(file));
@@ -143,7 +147,7 @@ fn listed(path: &Path, usual: &RequestSpec) -> anyhow::Result<Vec<RequestSpec>> 
 }
 
 /// Another path at the scheme, host and port of a URL.
-fn at_path(url: &str, path: &str) -> String {
+pub(super) fn at_path(url: &str, path: &str) -> String {
     let after = url.find("://").map_or(0, |at| at + 3);
     let end = url[after..].find(['/', '?', '#']).map_or(url.len(), |at| after + at);
     let slash = if path.starts_with('/') { "" } else { "/" };

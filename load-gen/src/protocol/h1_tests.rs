@@ -158,7 +158,10 @@ fn the_request_is_what_servers_expect() {
     assert!(text.starts_with("GET /a?b HTTP/1.1\r\nHost: h:1\r\nUser-Agent: meshtax/"), "{text}");
     assert!(text.ends_with("\r\nAccept: */*\r\n\r\n"), "{text}");
     let text = get(&[("host", "other"), ("X-A", "1")], false);
-    assert!(!text.contains("Host: ") && text.contains("\r\nConnection: close\r\nhost: other\r\nX-A: 1\r\n\r\n"), "{text}");
+    assert!(
+        !text.contains("Host: ") && text.contains("\r\nConnection: close\r\nhost: other\r\nX-A: 1\r\n\r\n"),
+        "{text}"
+    );
     let post = String::from_utf8(request("POST", "/", "h", &[], true, b"abc")).unwrap();
     assert!(post.contains("\r\nContent-Length: 3\r\n") && post.ends_with("\r\n\r\nabc"), "{post}");
     let empty = String::from_utf8(request("POST", "/", "h", &[], true, b"")).unwrap();

@@ -24,7 +24,8 @@ pub use histogram::Histogram;
 pub use host::{BlockDevice, Host};
 pub use interval::{INTERVAL_NS, Interval};
 pub use load::{
-    Balance, Gaps, Lag, LoadSummary, NoiseFloor, Observed, Pacing, Quantiles, Setup, Share, Stationarity, ThreadUse, Verdict,
+    Balance, Gaps, Lag, LoadSummary, NoiseFloor, Observed, Pacing, Quantiles, Setup, Share, Stationarity, ThreadUse,
+    Verdict,
 };
 pub use outcome::{Outcome, Outcomes};
 pub use reading::Reading;

@@ -5,8 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use record::{Arrival, Histogram, LoadSummary, METHOD, Outcomes, Pace, Quantiles, SCHEMA, Verdict};
 
 use crate::schedule::Schedule;
-use crate::{Arrivals, Draw, Profile};
 use crate::search::Ask;
+use crate::{Arrivals, Draw, Profile};
 
 /// How the time of service is drawn.
 #[derive(Clone, Copy, PartialEq)]
