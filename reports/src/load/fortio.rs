@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use record::{Arrival, ClockAnchor, Histogram, LoadSummary};
+use record::{ClockAnchor, Histogram, LoadSummary, Process};
 use serde::Serialize;
 
 use super::buckets::{at_most, buckets};
@@ -104,7 +104,8 @@ pub fn render(summary: &LoadSummary, response: &Histogram, anchor: ClockAnchor) 
         labels: format!("meshtax {} arrivals, {}", s.arrival, verdict.as_str().unwrap_or_default()),
         response_label: "Response time (from when a request was due)",
         start_time: humantime::format_rfc3339_nanos(UNIX_EPOCH + Duration::from_nanos(start_ns)).to_string(),
-        requested_qps: s.rate_per_second.to_string(),
+        // Fortio's own word for no set rate.
+        requested_qps: s.rate_per_second.map_or_else(|| "max".to_owned(), |rate| rate.to_string()),
         requested_duration: format!("{}s", seconds(s.duration_ns)),
         actual_qps: s.achieved_per_second,
         actual_duration: s.duration_ns,
@@ -113,7 +114,7 @@ pub fn render(summary: &LoadSummary, response: &Histogram, anchor: ClockAnchor) 
         duration_histogram: histogram_data(response),
         exactly: 0,
         jitter: false,
-        uniform: s.arrival == Arrival::Constant,
+        uniform: s.arrival == Process::Constant,
         no_catch_up: false,
         run_id: 0,
         ret_codes,

@@ -24,10 +24,12 @@ pub fn render(summary: &LoadSummary, measured: &Measured) -> String {
     requests(&mut page, summary);
     for (name, help, value) in [
         ("rate_per_second", "Requests per second asked for.", summary.rate_per_second),
-        ("achieved_per_second", "Requests per second answered while they were due.", summary.achieved_per_second),
-        ("connections", "Connections asked for.", f64::from(summary.connections)),
-        ("warnings", "Doubts about the result.", summary.warnings.len() as f64),
+        ("achieved_per_second", "Requests per second answered while they were due.", Some(summary.achieved_per_second)),
+        ("connections", "Connections asked for.", Some(f64::from(summary.connections))),
+        ("warnings", "Doubts about the result.", Some(summary.warnings.len() as f64)),
     ] {
+        // A closed loop asks for no rate.
+        let Some(value) = value else { continue };
         page.family(name, "gauge", None, help);
         page.sample("", &[], number(value));
     }

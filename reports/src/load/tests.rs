@@ -3,7 +3,7 @@
 use std::io;
 
 use record::{
-    Arrival, Histogram, INTERVAL_NS, Interval, Lag, LoadSummary, METHOD, Outcome, Outcomes, Pace, Phase, SCHEMA,
+    Histogram, INTERVAL_NS, Interval, Lag, LoadSummary, METHOD, Outcome, Outcomes, Pace, Phase, Process, SCHEMA,
     Verdict,
 };
 
@@ -64,9 +64,9 @@ pub(super) fn load() -> (LoadSummary, Measured) {
         verdict: Verdict::Suspect,
         reasons: vec!["1 of 1000 requests due were never sent".into()],
         url: "http://127.0.0.1:8080/a?b=\"c\\d\"".into(),
-        rate_per_second: 5000.0,
+        rate_per_second: Some(5000.0),
         connections: 16,
-        arrival: Arrival::Constant,
+        arrival: Process::Constant,
         pace: Pace::Hybrid,
         seed: 1,
         start_ns: 7_000_000_000,
@@ -83,6 +83,7 @@ pub(super) fn load() -> (LoadSummary, Measured) {
         service_ns: (&measured.service).into(),
         lag_ns: Lag { ours: (&lag[0]).into(), theirs: (&lag[1]).into() },
         cpu_seconds: 0.25,
+        observed: record::Observed::default(),
         warnings: vec![],
     };
     (summary, measured)
