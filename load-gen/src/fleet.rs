@@ -34,6 +34,13 @@ const READ: usize = 64 << 10;
 /// Reads of one connection before the others have their turn.
 const READS: usize = 16;
 
+/// Told of once for each arrival: everything is read that is there, so a second look at each socket that had
+/// something is saved.
+const READING: epoll::EventFlags = epoll::EventFlags::IN.union(epoll::EventFlags::RDHUP).union(epoll::EventFlags::ET);
+
+/// The other side will say no more.
+const ENDS: epoll::EventFlags = epoll::EventFlags::RDHUP.union(epoll::EventFlags::HUP).union(epoll::EventFlags::ERR);
+
 // Where a link stands.
 const OPEN: u32 = 0;
 const CONNECTING: u32 = 1;
@@ -196,7 +203,7 @@ impl Fleet {
                 Err(e) => return Err(kernel("wait for connections")(e)),
             }
             for event in &ready {
-                self.handle({ event.data }.u64());
+                self.handle(event);
             }
             let now_ns = monotonic_ns();
             self.expire(now_ns);
@@ -374,12 +381,14 @@ impl Fleet {
 
     /// Handles one event; what came of it stands in the changes.
     #[inline]
-    pub(crate) fn handle(&mut self, mark: u64) {
-        let (link, generation) = unmark(mark);
+    pub(crate) fn handle(&mut self, event: &epoll::Event) {
+        let (link, generation) = unmark({ event.data }.u64());
+        // Whoever closes right behind an answer is told of once, with the answer.
+        let ends = { event.flags }.intersects(ENDS);
         // An event of a socket that is closed already is none.
         if self.links.get(link as usize).is_some_and(|l| l.generation == generation) {
             match self.links_at.place(link) {
-                OPEN => self.progress(link),
+                OPEN => self.progress(link, ends),
                 CONNECTING => self.connecting(link),
                 _ => {}
             }
@@ -431,15 +440,15 @@ impl Fleet {
     }
 
     /// Writes what waits and reads what has come.
-    fn progress(&mut self, link: u32) {
+    fn progress(&mut self, link: u32, ends: bool) {
         let connection = &mut self.links[link as usize];
+        let generation = connection.generation;
         if connection.watching_out {
             if let Err(broken) = connection.flush() {
                 return self.lose(link, Outcome::Reset, broken);
             }
-            if !connection.holds_back() {
-                self.watch(link);
-            }
+            // For less, or once more: the kernel tells of room only to who asks when there is none.
+            self.watch(link);
         }
         for _ in 0..READS {
             let Some(transport) = &mut self.links[link as usize].transport else { return };
@@ -447,8 +456,11 @@ impl Fleet {
             match transport.read(&mut self.buffer) {
                 Ok(Got::Bytes(n)) => {
                     let goes_on = self.take(link, n);
+                    if self.links[link as usize].generation != generation {
+                        return;
+                    }
                     // A short read has emptied the socket; below TLS there may be more that was read already.
-                    if !goes_on || (n < READ && !secure) {
+                    if !ends && (!goes_on || (n < READ && !secure)) {
                         return;
                     }
                 }
@@ -457,6 +469,8 @@ impl Fleet {
                 Err(broken) => return self.lose(link, Outcome::Reset, broken),
             }
         }
+        // There is more, of which the kernel would not tell again by itself.
+        self.watch(link);
     }
 
     /// Reads bytes of a response; whether more may be read at once.
@@ -704,7 +718,7 @@ impl Fleet {
         (connection.begun_ns, connection.reached_ns) = (at_ns, 0);
         let Endpoint { place, secure } = &self.endpoints[connection.endpoint as usize];
         let opened = Transport::connect(place, secure.as_ref()).and_then(|(transport, done)| {
-            let flags = if done { epoll::EventFlags::IN } else { epoll::EventFlags::OUT };
+            let flags = if done { READING } else { epoll::EventFlags::OUT | epoll::EventFlags::ET };
             let mark = epoll::EventData::new_u64(connection.mark(link));
             epoll::add(&self.epoll, &transport.socket, mark, flags)?;
             Ok((transport, done))
@@ -830,7 +844,7 @@ impl Fleet {
         let out = if connection.watching_out { epoll::EventFlags::OUT } else { epoll::EventFlags::empty() };
         if let Some(transport) = &connection.transport {
             let mark = epoll::EventData::new_u64(connection.mark(link));
-            let _ = epoll::modify(&self.epoll, &transport.socket, mark, epoll::EventFlags::IN | out);
+            let _ = epoll::modify(&self.epoll, &transport.socket, mark, READING | out);
         }
     }
 }

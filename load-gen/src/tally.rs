@@ -268,6 +268,7 @@ mod tests {
 
     fn kept(pairs: &[(&str, &str)]) -> Kept {
         let mut kept = Kept::new(names(Some("x-pod")));
+        kept.clear();
         pairs.iter().for_each(|(name, value)| kept.offer(name, value.as_bytes()));
         kept
     }

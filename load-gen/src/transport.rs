@@ -232,6 +232,8 @@ fn begin_connect(place: &Place) -> Result<(OwnedFd, bool), Errno> {
         Place::Tcp(address) => {
             // Without it the kernel may hold a request back until the last answer is acknowledged.
             sockopt::set_tcp_nodelay(&socket, true)?;
+            // Some systems' own choice paces what is sent: a request would leave later than it was stamped.
+            let _ = sockopt::set_tcp_congestion(&socket, "reno");
             rustix::net::connect(&socket, address)
         }
         Place::Unix(path) => rustix::net::connect(&socket, &SocketAddrUnix::new(path)?),

@@ -103,8 +103,10 @@ impl Worker<'_> {
             self.advance(woken.attentive_until_ns);
             self.lanes.iter_mut().for_each(|lane| lane.starvation.absent(woken.attentive_until_ns, now_ns));
             self.advance(now_ns);
+            // All answers are stamped before the first request is written: a write takes longer than a read, and the
+            // answers behind it would seem to have come later than they did.
             for event in &ready {
-                self.fleet.handle({ event.data }.u64());
+                self.fleet.handle(event);
                 self.apply_changes();
             }
             now_ns = monotonic_ns();
@@ -255,7 +257,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Notes what has happened to connections, and uses those that are free.
+    /// Notes what has happened to connections.
     #[inline]
     fn apply_changes(&mut self) {
         let mut at = 0;
@@ -265,10 +267,6 @@ impl Worker<'_> {
             self.apply(change);
         }
         self.fleet.changes.clear();
-        if at > 0 {
-            self.dispatch();
-        }
-        self.fleet.flush();
     }
 
     #[inline]

@@ -24,19 +24,34 @@ pub fn names(split: Option<&str>) -> Arc<[String]> {
 pub struct Kept {
     names: Arc<[String]>,
     values: Vec<Vec<u8>>,
+    /// Whether the values are those of the response at hand.
+    valid: bool,
 }
 
 impl Kept {
     /// Keeps headers of these names, which are in lower case.
     pub fn new(names: Arc<[String]>) -> Self {
         let values = names.iter().map(|_| Vec::with_capacity(64)).collect();
-        Self { names, values }
+        Self { names, values, valid: false }
     }
 
-    /// Forgets the values.
+    /// Forgets the values; those that are offered next are the response's.
     #[inline]
     pub fn clear(&mut self) {
         self.values.iter_mut().for_each(Vec::clear);
+        self.valid = true;
+    }
+
+    /// Another response begins, which has no values yet.
+    #[inline]
+    pub fn hide(&mut self) {
+        self.valid = false;
+    }
+
+    /// It turned out to have the values of the one before.
+    #[inline]
+    pub fn show(&mut self) {
+        self.valid = true;
     }
 
     /// Keeps a header, if it is one of those; several of a name are joined by commas (RFC 9110 section 5.3).
@@ -56,7 +71,7 @@ impl Kept {
     /// The value at a place; empty if it did not come.
     #[inline]
     pub fn value(&self, place: usize) -> &[u8] {
-        self.values.get(place).map_or(&[], Vec::as_slice)
+        self.values.get(place).filter(|_| self.valid).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -67,12 +82,17 @@ mod tests {
     #[test]
     fn values_are_kept_by_name_joined_and_forgotten() {
         let mut kept = Kept::new(names(Some("X-Pod")));
+        kept.clear();
         kept.offer("x-pod", b"a");
         kept.offer("X-MESHTAX-hops", b"s1;1;-;-;2");
         kept.offer("server", b"x");
         kept.offer("X-Pod", b"b");
         assert_eq!((kept.value(SPLIT), kept.value(HOPS)), (&b"a,b"[..], &b"s1;1;-;-;2"[..]));
         assert_eq!((kept.value(ATTEMPTS), kept.value(9)), (&b""[..], &b""[..]));
+        kept.hide();
+        assert_eq!(kept.value(SPLIT), b"");
+        kept.show();
+        assert_eq!(kept.value(SPLIT), b"a,b");
         kept.clear();
         assert_eq!(kept.value(SPLIT), b"");
         assert_eq!(Kept::new(names(None)).value(SPLIT), b"");
