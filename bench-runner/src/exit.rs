@@ -7,10 +7,12 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Done; warnings were printed and kept.
     Done = 0,
-    /// `--strict`, and a warning touches the result.
+    /// An SLO failed, or `--strict` and a warning touches the result.
     Failed = 1,
     /// It could not run.
     CouldNotRun = 2,
+    /// It ran, and what was asked could not be decided.
+    Inconclusive = 3,
     /// Bad arguments or a bad scenario.
     Usage = 64,
     /// Cut off by the user; sealed trials are kept.

@@ -1,10 +1,13 @@
 //! `meshtax load`: makes a load on its own and says how it went.
 
+mod live;
+mod outputs;
 mod rate;
 mod requests;
+mod search;
 mod text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use load_gen::{Arrivals, Draw, Plan, Profile, Protocol, Trust};
-use record::{LoadSummary, Pace, Verdict};
+use record::{Pace, Verdict};
 
 use crate::duration;
 use crate::exit::{Exit, Usage};
@@ -23,11 +26,12 @@ use rate::Rate;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to load: http://host:port/path, or https://.
+    #[arg(required_unless_present = "import_fortio", default_value = "")]
     url: String,
     /// Requests per second, in total: 500; 100..1000 for a ramp; 100x5s,200x5s for steps. They fall due whatever the
     /// target does. Or max: each connection asks again as soon as it is answered.
     #[arg(long, value_name = "N", value_parser = rate::rate, allow_negative_numbers = true,
-          required_unless_present = "replay")]
+          required_unless_present_any = ["replay", "find_max", "ladder", "import_fortio"])]
     rate: Option<Rate>,
     /// With --rate max: how long a connection rests before it asks again.
     #[arg(long, value_name = "TIME", value_parser = any_time)]
@@ -107,6 +111,19 @@ pub(crate) struct Args {
     /// Keep intervals.jsonl, slow.jsonl and load.json in this directory.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    sought: search::Sought,
+    #[command(flatten)]
+    files: outputs::Files,
+    /// Make no load: read a result of Fortio, and mark every quantile whose bucket is wider than --effect.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "rate", "replay"])]
+    import_fortio: Option<PathBuf>,
+    /// With --import-fortio: the effect that is to be seen.
+    #[arg(long, value_name = "TIME", default_value = "100us", value_parser = some_time)]
+    effect: Duration,
+    /// Show no line on the terminal while the load runs.
+    #[arg(long, short)]
+    quiet: bool,
     /// How to print the result.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -238,7 +255,8 @@ impl Args {
                 Err(Usage("--think goes with --rate max: at a set rate nothing waits for an answer".into()).into())
             }
             (Some(Rate::Profile(profile)), None) => Ok(Arrivals::Open { draw: self.arrival, profile: profile.clone() }),
-            // The command line refuses it.
+            // A search has rates of its own; anything else the command line refuses.
+            (None, None) if self.sought.any() => Ok(Arrivals::constant(1.0)),
             (None, None) => Ok(Arrivals::Open { draw: self.arrival, profile: Profile::Flat(0.0) }),
         }
     }
@@ -262,28 +280,48 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot listen for signals")?;
     }
+    if let Some(path) = &args.import_fortio {
+        return import_fortio(path, &args);
+    }
     let plan = args.plan()?;
     allow_files(plan.connections);
+    if args.sought.any() {
+        return args.sought.execute(&plan, args.arrival, args.format, &stop);
+    }
     if args.hold && std::io::stdin().lines().next().is_none() {
         // Whoever held us is gone, or has changed its mind.
         return Ok(Exit::Cut.into());
     }
-    let summary = load_gen::run(&plan, &stop)?;
+    let live = live::Live::new(plan.warm_up + plan.duration, args.quiet || args.hold);
+    let mut outputs = outputs::Outputs::open(&args.files, live)?;
+    let summary = load_gen::watched(&plan, &stop, Some(Box::new(|interval| outputs.see(interval))));
+    outputs.clear();
+    let summary = summary?;
+    let broken = args.sought.slo.as_ref().map(|slo| slo.broken_by(&summary)).unwrap_or_default();
     match args.format {
-        Format::Text => print(&text::text(&summary))?,
+        Format::Text => print(&format!("{}{}", text::text(&summary), text::broken(args.sought.slo.as_ref(), &broken)))?,
         Format::Json => print(&serde_json::to_string(&summary)?)?,
     }
-    Ok(exit(&summary, &stop, args.strict).into())
+    outputs.finish(&summary)?;
+    let failed = !broken.is_empty() || (args.strict && summary.verdict != Verdict::Valid);
+    Ok(match (stop.load(Ordering::Relaxed), failed) {
+        (true, _) => Exit::Cut,
+        (false, true) => Exit::Failed,
+        (false, false) => Exit::Done,
+    }
+    .into())
 }
 
-fn exit(summary: &LoadSummary, stop: &AtomicBool, strict: bool) -> Exit {
-    if stop.load(Ordering::Relaxed) {
-        Exit::Cut
-    } else if strict && summary.verdict != Verdict::Valid {
-        Exit::Failed
-    } else {
-        Exit::Done
+/// Reads a result of Fortio, and says what it can tell.
+fn import_fortio(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
+    use reports::load::fortio_import;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let imported = fortio_import::import(&text, path, args.effect.as_nanos() as u64)?;
+    match args.format {
+        Format::Text => print(&fortio_import::render(&imported))?,
+        Format::Json => print(&serde_json::to_string(&imported)?)?,
     }
+    Ok(Exit::Done.into())
 }
 
 /// Files open besides connections: the program's own.

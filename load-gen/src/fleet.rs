@@ -435,8 +435,25 @@ impl Fleet {
         let (slot, _) = self.slots.first(BUSY)?;
         let link = slot / self.streams;
         let written = self.links_at.place(link) != CONNECTING;
-        self.slots.move_to(slot, AWAY, 0);
-        self.flights[slot as usize].take().map(|request| (slot, request, written))
+        let request = self.flights[slot as usize].take()?;
+        let connection = &mut self.links[link as usize];
+        match &mut connection.wire {
+            Wire::H2(session) if written => {
+                session.cancel(slot % self.streams, &mut connection.out);
+                let free = FREE + connection.endpoint;
+                self.slots.move_to(slot, free, 0);
+                self.soil(link);
+            }
+            // Closed, and opened again at once if there is another load.
+            _ => self.rest(link, 0, Errno::TIMEDOUT.into()),
+        }
+        Some((slot, request, written))
+    }
+
+    /// What was counted of the connections so far is not of the load that begins.
+    pub(crate) fn begin_load(&mut self) {
+        self.links.iter_mut().for_each(|link| link.answered = 0);
+        self.changes.clear();
     }
 
     /// Writes what waits and reads what has come.

@@ -105,7 +105,8 @@ impl Generator {
         let measure_from_ns = start_ns + ns(warm_up);
         let (outs, inbox) = outboxes(plan.threads, plan.keep_slow);
         let broken = AtomicBool::new(false);
-        let fleets = std::mem::take(&mut self.fleets);
+        let mut fleets = std::mem::take(&mut self.fleets);
+        fleets.iter_mut().for_each(Fleet::begin_load);
         let mix = &self.mix;
         let sink = Sink::new(trial.as_ref()).measured(measure_from_ns, ns(duration), watch);
         let (worked, written) = std::thread::scope(|scope| {

@@ -381,6 +381,7 @@ impl Worker<'_> {
             };
             self.recorder.ended(&ended, &[]);
         }
+        self.fleet.flush();
         let Self { fleet, horizon, recorder, tally, .. } = self;
         let finish = Finish {
             measured_ns: horizon.measured_ns(),

@@ -84,6 +84,17 @@ pub struct Step {
     pub broken: Vec<Broken>,
 }
 
+impl Slo {
+    /// How a load broke it; empty if it held.
+    pub fn broken_by(&self, load: &LoadSummary) -> Vec<Broken> {
+        let rate = load.rate_per_second.unwrap_or(load.achieved_per_second);
+        let mut broken = Step::new(Phase::Rung, rate, load, Some(self), load.service_ns.p50).broken;
+        // A closed loop, and whatever else kept up, has no queue that could grow.
+        broken.retain(|b| load.rate_per_second.is_some() || !matches!(b, Broken::Rate { .. }));
+        broken
+    }
+}
+
 impl Step {
     /// Whether every clause held, and answers kept up with requests.
     pub fn held(&self) -> bool {
