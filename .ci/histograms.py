@@ -12,7 +12,8 @@ meshtax, directory = sys.argv[1], pathlib.Path(sys.argv[2])
 service = subprocess.Popen([meshtax, "service", "--name", "s1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 try:
     address = json.loads(service.stdout.readline())["ready"]["listen"]
-    load = ["load", f"http://{address}/", "--rate", "1000", "--duration", "2s", "--record", str(directory), "--format", "json"]
+    load = ["load", f"http://{address}/", "--rate", "1000", "--duration", "2s", "--format", "json"]
+    load += ["--record", str(directory), "--hlog", str(directory.parent / "load-alone.hlog")]
     subprocess.run([meshtax, *load], check=True, stdout=subprocess.DEVNULL)
 finally:
     service.stdin.close()

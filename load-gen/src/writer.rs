@@ -42,6 +42,8 @@ pub struct Inbox {
     /// The way back to each thread.
     back: Vec<Back>,
     /// Used again for windows in which nothing happened.
+    // Boxed as those of the threads are, with which they share the books.
+    #[allow(clippy::vec_box)]
     spares: Vec<Box<Interval>>,
 }
 

@@ -89,7 +89,7 @@ mod tests {
             }
         }
         let line = live.line(Duration::from_secs(2));
-        assert_eq!(line, "2 of 10 s: 450 answers/s, response p50 2.000 p99 2.000 max 2.000 ms, errors 50");
+        assert_eq!(line, "2 of 10 s: 450 answers/s, response p50 2.000 p99 2.000 max 2.001 ms, errors 50");
         assert!(line.len() < 110);
     }
 }

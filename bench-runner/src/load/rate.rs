@@ -85,7 +85,7 @@ pub(crate) fn replay(path: &Path) -> anyhow::Result<Arrivals> {
     let mut column = 0;
     let mut unit_ns = 1e9;
     let first = lines.peek().map_or("", |(_, line)| *line).to_owned();
-    if first.split(',').any(|field| field.trim().parse::<f64>().is_err()) {
+    if !first.is_empty() && first.split(',').any(|field| field.trim().parse::<f64>().is_err()) {
         let units = [("offset_ns", 1.0), ("offset_us", 1e3), ("offset_ms", 1e6), ("offset_s", 1e9)];
         let named = first
             .split(',')

@@ -140,7 +140,7 @@ fn write_times(out: &mut String, s: &LoadSummary) -> std::fmt::Result {
     for (name, q, meaning) in [
         ("response time", &s.response_ns, "from when it was due: what a user waits"),
         ("service time", &s.service_ns, "from when it was sent: what the target took"),
-        ("first byte", &s.observed.first_byte_ns, "from when it was sent to the first byte of its answer"),
+        ("first byte", &s.observed.first_byte_ns, "from when it was sent: the answer begins"),
         ("lag, ours", &s.lag_ns.ours, "the generator was late to send"),
         ("lag, theirs", &s.lag_ns.theirs, "no connection was free to send on"),
     ] {
