@@ -34,7 +34,7 @@ impl Live {
         kept.clone_from(interval);
         self.last.push_back(kept);
         self.seen += 1;
-        if self.seen % 2 == 0 {
+        if self.seen.is_multiple_of(2) {
             let passed = Duration::from_nanos(interval.start_ns + interval.length_ns - start_ns);
             say(&format!("\r{}\x1b[K", self.line(passed)));
         }

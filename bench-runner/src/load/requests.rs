@@ -37,7 +37,7 @@ pub(crate) struct Asked {
     /// Another URL with its weight against the others, with the same method, headers and body; the first has 1.
     #[arg(long, value_name = "URL=WEIGHT", value_parser = also, help_heading = "What is asked for")]
     also: Vec<(String, f64)>,
-    /// A TOML file with a list of requests: [[request]] with url or path, weight, method, headers, and body, body_file
+    /// A TOML file with a list of `[[request]]`, each with url or path, weight, method, headers, and body, body_file
     /// or body_bytes.
     #[arg(long, value_name = "FILE", conflicts_with = "also", help_heading = "What is asked for")]
     requests: Option<PathBuf>,
