@@ -111,6 +111,11 @@ impl Plan {
         kept::names(self.split_by.as_deref())
     }
 
+    /// The kinds of request by their names.
+    pub(crate) fn kinds(&self) -> Vec<String> {
+        self.requests.iter().map(|r| format!("{} {}", r.method, r.url)).collect()
+    }
+
     /// What is loaded, in a word: the URL, or the first of several.
     pub(crate) fn subject(&self) -> String {
         match &self.requests[..] {

@@ -84,6 +84,47 @@ struct Backend {
     service: Histogram,
 }
 
+impl Backend {
+    fn new(value: &[u8]) -> Self {
+        let (response, service) = (Histogram::new(), Histogram::new());
+        Self { value: value.to_vec(), answered: 0, errors: 0, response, service }
+    }
+
+    #[inline]
+    fn count(&mut self, error: bool, response_ns: u64, service_ns: u64) {
+        self.answered += 1;
+        self.errors += u64::from(error);
+        self.response.record(response_ns);
+        self.service.record(service_ns);
+    }
+
+    fn add(&mut self, other: &Backend) -> record::Result<()> {
+        let Backend { value: _, answered, errors, response, service } = other;
+        self.answered += answered;
+        self.errors += errors;
+        self.response.add(response)?;
+        self.service.add(service)
+    }
+
+    fn share(&self) -> Share {
+        Share {
+            value: String::from_utf8_lossy(&self.value).into_owned(),
+            answered: self.answered,
+            errors: self.errors,
+            response_ns: (&self.response).into(),
+            service_ns: (&self.service).into(),
+        }
+    }
+}
+
+/// A request that has ended: its kind, and how long it took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) kind: u32,
+    pub(crate) response_ns: u64,
+    pub(crate) service_ns: u64,
+}
+
 /// What is counted of each request in the measured phase.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -95,6 +136,8 @@ pub(crate) struct Tally {
     split: bool,
     backends: Vec<Backend>,
     last_backend: usize,
+    /// One for each kind of request, where there are several.
+    kinds: Vec<Backend>,
     pub(crate) retried: u64,
     pub(crate) extra_attempts: u64,
     pub(crate) overloaded: u64,
@@ -105,8 +148,12 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// For a measured phase that starts then; `mean_gap_ns` is that of this thread's plan.
-    pub(crate) fn new(start_ns: u64, mean_gap_ns: Option<f64>, split: bool) -> Self {
-        Self { short_ns: mean_gap_ns.map(|gap| (gap / 10.0) as u64), start_ns, split, ..Self::default() }
+    pub(crate) fn new(start_ns: u64, mean_gap_ns: Option<f64>, split: bool, kinds: &[String]) -> Self {
+        // One kind is all there is, and all is counted anyway.
+        let kinds = if kinds.len() > 1 { kinds } else { &[] };
+        let kinds = kinds.iter().map(|name| Backend::new(name.as_bytes())).collect();
+        let short_ns = mean_gap_ns.map(|gap| (gap / 10.0) as u64);
+        Self { short_ns, start_ns, split, kinds, ..Self::default() }
     }
 
     /// A request fell due.
@@ -127,15 +174,20 @@ impl Tally {
 
     /// A request has ended; with the headers of its response.
     #[inline]
-    pub(crate) fn ended(&mut self, outcome: Outcome, bytes: u64, response_ns: u64, service_ns: u64, kept: Values<'_>) {
+    pub(crate) fn ended(&mut self, of: Times, outcome: Outcome, bytes: u64, kept: Values<'_>) {
+        let Times { kind, response_ns, service_ns } = of;
         self.bytes_read += bytes;
         let Outcome::Answered(status) = outcome else { return };
+        let error = !(200..400).contains(&status);
+        if let Some(kind) = self.kinds.get_mut(kind as usize) {
+            kind.count(error, response_ns, service_ns);
+        }
         if let attempts @ [_, ..] = kept.value(ATTEMPTS) {
             self.attempts(attempts);
         }
         self.overloaded += u64::from(!kept.value(OVERLOADED).is_empty());
         if self.split {
-            self.backend(kept.value(SPLIT), !(200..400).contains(&status), response_ns, service_ns);
+            self.backend(kept.value(SPLIT), error, response_ns, service_ns);
         }
     }
 
@@ -157,11 +209,7 @@ impl Tally {
             _ => self.find(value),
         };
         self.last_backend = at;
-        let backend = &mut self.backends[at];
-        backend.answered += 1;
-        backend.errors += u64::from(error);
-        backend.response.record(response_ns);
-        backend.service.record(service_ns);
+        self.backends[at].count(error, response_ns, service_ns);
     }
 
     /// The place of a value, made if there is still room for one.
@@ -173,13 +221,7 @@ impl Tally {
         if let Some(at) = self.backends.iter().position(|b| b.value == value) {
             return at;
         }
-        self.backends.push(Backend {
-            value: value.to_vec(),
-            answered: 0,
-            errors: 0,
-            response: Histogram::new(),
-            service: Histogram::new(),
-        });
+        self.backends.push(Backend::new(value));
         self.backends.len() - 1
     }
 
@@ -193,6 +235,7 @@ impl Tally {
             split: _,
             backends,
             last_backend: _,
+            kinds,
             retried,
             extra_attempts,
             overloaded,
@@ -202,13 +245,12 @@ impl Tally {
         } = other;
         self.planned.add(planned)?;
         self.sent.add(sent)?;
-        for Backend { value, answered, errors, response, service } in backends {
-            let at = self.find(&value);
-            let mine = &mut self.backends[at];
-            mine.answered += answered;
-            mine.errors += errors;
-            mine.response.add(&response)?;
-            mine.service.add(&service)?;
+        for theirs in &backends {
+            let at = self.find(&theirs.value);
+            self.backends[at].add(theirs)?;
+        }
+        for (mine, theirs) in self.kinds.iter_mut().zip(&kinds) {
+            mine.add(theirs)?;
         }
         self.retried += retried;
         self.extra_attempts += extra_attempts;
@@ -228,19 +270,14 @@ impl Tally {
 
     /// The answers of each backend, the most frequent first.
     pub(crate) fn shares(&self) -> Vec<Share> {
-        let mut all: Vec<Share> = self
-            .backends
-            .iter()
-            .map(|b| Share {
-                value: String::from_utf8_lossy(&b.value).into_owned(),
-                answered: b.answered,
-                errors: b.errors,
-                response_ns: (&b.response).into(),
-                service_ns: (&b.service).into(),
-            })
-            .collect();
+        let mut all: Vec<Share> = self.backends.iter().map(Backend::share).collect();
         all.sort_by(|a, b| b.answered.cmp(&a.answered).then_with(|| a.value.cmp(&b.value)));
         all
+    }
+
+    /// The answers to each kind of request, in the order of the kinds.
+    pub(crate) fn kinds(&self) -> Vec<Share> {
+        self.kinds.iter().map(Backend::share).collect()
     }
 }
 
@@ -275,11 +312,13 @@ mod tests {
 
     #[test]
     fn backends_retries_and_overload_are_told_apart() {
-        let mut one = Tally::new(0, None, true);
-        let mut two = Tally::new(0, None, true);
+        let kinds = ["GET /a".to_owned(), "GET /b".to_owned()];
+        let mut one = Tally::new(0, None, true, &kinds);
+        let mut two = Tally::new(0, None, true, &kinds);
         let ok = Outcome::Answered(200);
         let end = |tally: &mut Tally, outcome, response_ns, pairs: &[(&str, &str)]| {
-            tally.ended(outcome, 10, response_ns, 900, Values::H1(&kept(pairs)));
+            let of = Times { kind: u32::from(response_ns > 1000), response_ns, service_ns: 900 };
+            tally.ended(of, outcome, 10, Values::H1(&kept(pairs)));
         };
         end(&mut one, ok, 1000, &[("x-pod", "a"), ("x-envoy-attempt-count", "3")]);
         end(&mut one, Outcome::Answered(503), 9000, &[("x-pod", "b"), ("x-envoy-overloaded", "true")]);
@@ -292,14 +331,17 @@ mod tests {
         let said: Vec<(&str, u64, u64)> = shares.iter().map(|s| (s.value.as_str(), s.answered, s.errors)).collect();
         assert_eq!(said, [("a", 2, 0), ("", 1, 0), ("b", 1, 1)]);
         assert_eq!(shares[0].response_ns.max, 2000);
+        let kinds: Vec<(String, u64)> = one.kinds().into_iter().map(|k| (k.value, k.answered)).collect();
+        assert_eq!(kinds, [("GET /a".to_owned(), 1), ("GET /b".to_owned(), 3)]);
         assert!(one.gaps().is_none());
     }
 
     #[test]
     fn too_many_values_share_a_place() {
-        let mut tally = Tally::new(0, None, true);
+        let mut tally = Tally::new(0, None, true, &["GET /".to_owned()]);
         for i in 0..100u64 {
-            tally.ended(Outcome::Answered(200), 1, 1, 1, Values::H1(&kept(&[("x-pod", &format!("p{i}"))])));
+            let of = Times { kind: 0, response_ns: 1, service_ns: 1 };
+            tally.ended(of, Outcome::Answered(200), 1, Values::H1(&kept(&[("x-pod", &format!("p{i}"))])));
         }
         let shares = tally.shares();
         assert_eq!((shares.len(), shares[0].value.as_str(), shares[0].answered), (VALUES + 1, "(others)", 68));

@@ -16,7 +16,7 @@ use crate::pacer::Pacer;
 use crate::protocol::kept::HOPS;
 use crate::recorder::{Ended, Recorder};
 use crate::schedule::{NEVER, Schedule};
-use crate::tally::Tally;
+use crate::tally::{Tally, Times};
 
 /// Events taken from the kernel at once.
 pub(crate) const EVENTS: usize = 256;
@@ -298,7 +298,7 @@ impl Worker<'_> {
 
     #[inline]
     fn end(&mut self, request: Request, outcome: Option<Outcome>, bytes: u64, done_ns: u64, slot: Option<u32>) {
-        let Request { index, entry: _, phase, intended_ns, starved_ns: _, sent_ns, first_byte_ns } = request;
+        let Request { index, entry, phase, intended_ns, starved_ns: _, sent_ns, first_byte_ns } = request;
         let ended = Ended {
             index,
             phase,
@@ -315,7 +315,9 @@ impl Worker<'_> {
         let hops = if matches!(outcome, Some(Outcome::Answered(_))) { kept.value(HOPS) } else { &[] };
         self.recorder.ended(&ended, hops);
         if let (Phase::Measure, Some(outcome)) = (phase, outcome) {
-            self.tally.ended(outcome, bytes, ended.response_ns(), done_ns.saturating_sub(sent_ns), kept);
+            let service_ns = done_ns.saturating_sub(sent_ns);
+            let of = Times { kind: entry, response_ns: ended.response_ns(), service_ns };
+            self.tally.ended(of, outcome, bytes, kept);
         }
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use load_gen::search::{Broken, Slo};
 use record::{
-    Gaps, LoadSummary, NoiseFloor, Observed, Outcomes, Pacing, Quantiles, Reading, Setup, Share, ThreadUse, Verdict,
+    Balance, Gaps, LoadSummary, NoiseFloor, Observed, Outcomes, Pacing, Quantiles, Reading, Setup, Share, ThreadUse,
+    Verdict,
 };
 
 use crate::duration;
@@ -59,6 +60,9 @@ fn write_observed(out: &mut String, s: &LoadSummary) -> std::fmt::Result {
         }
         writeln!(out, " ms")?;
     }
+    if let Some(Balance { used, fewest, most }) = o.balance {
+        writeln!(out, "  balance    {used} connections carried answers, from {fewest} to {most} each")?;
+    }
     if let Some(Pacing { batch_ns: _, planned, sent }) = &o.pacing {
         for (name, Gaps { gap_ns, burst_share, dispersion }) in [("sent", sent), ("planned", planned)] {
             let (p50, p99, bursts) = (ms(gap_ns.p50), ms(gap_ns.p99), 100.0 * burst_share);
@@ -86,18 +90,17 @@ fn write_observed(out: &mut String, s: &LoadSummary) -> std::fmt::Result {
 
 /// Who answered, and what proxies said.
 fn write_split(out: &mut String, o: &Observed) -> std::fmt::Result {
-    if !o.split.is_empty() {
-        let all: u64 = o.split.iter().map(|s| s.answered).sum();
-        writeln!(
-            out,
-            "  {:<24}{:>10}{:>9}{:>9}{:>10}{:>10}",
-            "answered by", "answers", "share", "errors", "p50 ms", "p99 ms"
-        )?;
-        for Share { value, answered, errors, response_ns, service_ns: _ } in &o.split {
+    for (name, shares) in [("answered by", &o.split), ("asked for", &o.requests)] {
+        if shares.is_empty() {
+            continue;
+        }
+        let all: u64 = shares.iter().map(|s| s.answered).sum();
+        writeln!(out, "  {name:<40}{:>10}{:>9}{:>9}{:>10}{:>10}", "answers", "share", "errors", "p50 ms", "p99 ms")?;
+        for Share { value, answered, errors, response_ns, service_ns: _ } in shares {
             let value = if value.is_empty() { "(without the header)" } else { value };
             let share = 100.0 * *answered as f64 / all.max(1) as f64;
             let (p50, p99) = (ms(response_ns.p50), ms(response_ns.p99));
-            writeln!(out, "  {value:<24}{answered:>10}{share:>8.1}%{errors:>9}{p50:>10}{p99:>10}")?;
+            writeln!(out, "  {value:<40}{answered:>10}{share:>8.1}%{errors:>9}{p50:>10}{p99:>10}")?;
         }
         writeln!(out)?;
     }

@@ -139,6 +139,8 @@ pub struct Observed {
     pub bytes_read: u64,
     /// Answers by the value of the header that was to be split by, the most frequent first.
     pub split: Vec<Share>,
+    /// Answers by the kind of request, where there are several, in the order in which they were given.
+    pub requests: Vec<Share>,
     /// Answers that a proxy had to try for more than once (`x-envoy-attempt-count` over 1).
     pub retried: u64,
     /// Tries beyond the first, all together.
@@ -206,10 +208,11 @@ pub struct Setup {
     pub tls: Quantiles,
 }
 
-/// The answers of one backend.
+/// The answers of one backend, or to one kind of request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Share {
-    /// The header's value; empty for answers without it, "(others)" for values beyond those kept apart.
+    /// The header's value; empty for answers without it, "(others)" for values beyond those kept apart. Of a kind of
+    /// request its method and URL.
     pub value: String,
     /// Answers.
     pub answered: u64,
