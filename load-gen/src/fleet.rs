@@ -363,15 +363,17 @@ impl Fleet {
     fn park(&mut self, slot: u32, at_ns: u64) {
         let link = slot / self.streams;
         self.slots.move_to(slot, AWAY, at_ns);
-        self.renew(link, at_ns);
+        self.renew(link);
     }
 
     /// Opens a connection again whose session takes no more requests, once those on the way have ended.
-    fn renew(&mut self, link: u32, at_ns: u64) {
+    fn renew(&mut self, link: u32) {
         let Wire::H2(session) = &self.links[link as usize].wire else { return };
         if !session.closing() {
             return;
         }
+        // A stamp of its own: the connect timeout counts from it.
+        let at_ns = monotonic_ns();
         if session.under_way() == 0 {
             self.reopen(link, at_ns, false);
         } else {
@@ -529,7 +531,7 @@ impl Fleet {
                 self.take_events(link);
                 match fed {
                     Ok(()) => {
-                        self.renew(link, 0);
+                        self.renew(link);
                         true
                     }
                     Err(broken) => {
