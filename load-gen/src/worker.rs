@@ -84,6 +84,8 @@ impl Worker<'_> {
             }
             self.dispatch();
             self.fleet.flush();
+            // A connection may be refused, or found broken, by the very call that writes to it.
+            self.apply_changes();
             now_ns = monotonic_ns();
             self.advance(now_ns);
             if self.horizon.stops_now(now_ns) {
