@@ -431,25 +431,42 @@ impl Fleet {
             .min(ends(self.links_at.first(RESTING), REST_NS))
     }
 
-    /// Takes a request that is on the way off its slot for good; its connection is of no use any more. With whether
-    /// it was written.
+    /// Takes a request that is on the way off its slot for good. With whether it was written.
+    ///
+    /// Another load may come: its stream is given up, or its connection closed and opened again then.
     pub(crate) fn cut(&mut self) -> Option<(u32, Request, bool)> {
         let (slot, _) = self.slots.first(BUSY)?;
         let link = slot / self.streams;
         let written = self.links_at.place(link) != CONNECTING;
-        let request = self.flights[slot as usize].take()?;
+        let request = self.flights[slot as usize].take();
         let connection = &mut self.links[link as usize];
-        match &mut connection.wire {
-            Wire::H2(session) if written => {
+        let to = match &mut connection.wire {
+            Wire::H2(session) => {
                 session.cancel(slot % self.streams, &mut connection.out);
                 let free = FREE + connection.endpoint;
-                self.slots.move_to(slot, free, 0);
                 self.soil(link);
+                free
             }
-            // Closed, and opened again at once if there is another load.
-            _ => self.rest(link, 0, Errno::TIMEDOUT.into()),
+            Wire::H1(_) => {
+                self.put_off(link);
+                AWAY
+            }
+        };
+        self.slots.move_to(slot, to, 0);
+        request.map(|request| (slot, request, written))
+    }
+
+    /// Connections that are being opened at the end of a load begin again with the next: their time would be over.
+    pub(crate) fn put_off_opening(&mut self) {
+        while let Some((link, _)) = self.links_at.first(CONNECTING) {
+            self.put_off(link);
         }
-        Some((slot, request, written))
+    }
+
+    /// Closes a connection until the next load, which opens it at once.
+    fn put_off(&mut self, link: u32) {
+        self.links[link as usize].close();
+        self.move_link(link, RESTING, 0);
     }
 
     /// What was counted of the connections so far is not of the load that begins.

@@ -386,6 +386,7 @@ impl Worker<'_> {
             self.recorder.ended(&ended, &[]);
         }
         self.fleet.flush();
+        self.fleet.put_off_opening();
         let Self { fleet, horizon, recorder, tally, .. } = self;
         let finish = Finish {
             measured_ns: horizon.measured_ns(),
