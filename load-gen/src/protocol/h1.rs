@@ -223,6 +223,8 @@ impl Reader {
                 self.step = head.step;
                 return Ok(Some(head.length));
             }
+            // Reading another overwrites its values, also where that turns out to be no head.
+            self.known_head = None;
             let parsed = parse_head(bytes, self.without_body, &mut self.kept)?;
             self.remember(bytes, parsed);
             parsed

@@ -3,7 +3,7 @@
 use record::HopStamps;
 
 use super::*;
-use crate::protocol::kept::{HOPS, names};
+use crate::protocol::kept::{HOPS, SPLIT, names};
 
 fn reader() -> Reader {
     Reader::new(Kept::new(names(None)))
@@ -166,4 +166,15 @@ fn the_request_is_what_servers_expect() {
     assert!(post.contains("\r\nContent-Length: 3\r\n") && post.ends_with("\r\n\r\nabc"), "{post}");
     let empty = String::from_utf8(request("POST", "/", "h", &[], true, b"")).unwrap();
     assert!(empty.contains("\r\nContent-Length: 0\r\n"), "{empty}");
+}
+
+#[test]
+fn the_values_of_a_malformed_head_are_not_those_of_the_next_known_one() {
+    let mut r = Reader::new(Kept::new(names(Some("x-pod"))));
+    let known = b"HTTP/1.1 200 OK\r\nX-Pod: a\r\nContent-Length: 0\r\n\r\n";
+    for bytes in [&known[..], b"HTTP/1.1 200 OK\r\nX-Pod: b\r\nContent-Length: x\r\n\r\n", known] {
+        r.begin(false);
+        let _ = r.feed(bytes);
+    }
+    assert_eq!(r.kept().value(SPLIT), b"a");
 }
