@@ -540,7 +540,9 @@ impl Fleet {
                 }
             }
             Wire::H2(session) => {
+                let limit = session.open_limit();
                 let fed = session.feed(&self.buffer[..n], &mut connection.out, &mut self.events);
+                let wider = session.open_limit() > limit;
                 let says = !connection.out.is_empty();
                 if says {
                     self.soil(link);
@@ -548,6 +550,9 @@ impl Fleet {
                 self.take_events(link);
                 match fed {
                     Ok(()) => {
+                        if wider {
+                            self.widen(link);
+                        }
                         self.renew(link);
                         true
                     }
@@ -560,6 +565,26 @@ impl Fleet {
                 }
             }
         }
+    }
+
+    /// The other side takes more requests at a time than before: places come back that were over its limit.
+    #[cold]
+    fn widen(&mut self, link: u32) {
+        let connection = &self.links[link as usize];
+        let Wire::H2(session) = &connection.wire else { return };
+        if !session.can_open() {
+            return;
+        }
+        let (at_ns, free) = (monotonic_ns(), FREE + connection.endpoint);
+        let slots = link * self.streams..(link + 1) * self.streams;
+        let away = |slot: &u32| self.slots.place(*slot) == AWAY;
+        let used = self.streams - slots.clone().filter(away).count() as u32;
+        let more = session.open_limit().saturating_sub(used) as usize;
+        let back: Vec<u32> = slots.filter(away).take(more).collect();
+        for slot in back {
+            self.slots.move_to(slot, free, at_ns);
+        }
+        self.changes.push(Change { at_ns, slot: link * self.streams, what: What::Moved });
     }
 
     /// Notes what a session has made of what it was fed.
