@@ -144,6 +144,8 @@ pub(crate) struct Fleet {
     pub(crate) setup: SetupTimes,
     /// Why the last attempt to connect failed.
     refusal: Broken,
+    /// The version of TLS that was agreed on last.
+    spoken: Option<rustls::ProtocolVersion>,
 }
 
 impl Fleet {
@@ -176,6 +178,7 @@ impl Fleet {
             request_timeout_ns: ns(plan.request_timeout),
             setup: SetupTimes::default(),
             refusal: Errno::CONNREFUSED.into(),
+            spoken: None,
         };
         fleet.open_all()?;
         Ok(fleet)
@@ -261,8 +264,7 @@ impl Fleet {
 
     /// The version of TLS that is spoken, if any is.
     pub(crate) fn tls_version(&self) -> Option<&'static str> {
-        let version = self.links.iter().find_map(|link| link.transport.as_ref()?.agreed().1)?;
-        Some(if version == rustls::ProtocolVersion::TLSv1_3 { "TLS 1.3" } else { "TLS 1.2" })
+        Some(if self.spoken? == rustls::ProtocolVersion::TLSv1_3 { "TLS 1.3" } else { "TLS 1.2" })
     }
 
     /// Answers carried by each connection.
@@ -871,6 +873,7 @@ impl Fleet {
         self.setup.opened += 1;
         if connection.transport.as_ref().is_some_and(Transport::is_secure) {
             self.setup.tls.record(monotonic_ns().saturating_sub(connection.reached_ns));
+            self.spoken = connection.transport.as_ref().and_then(|transport| transport.agreed().1);
         }
         let free = FREE + connection.endpoint;
         self.move_link(link, OPEN, at_ns);
