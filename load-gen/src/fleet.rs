@@ -228,6 +228,12 @@ impl Fleet {
 
     fn unreachable(&self, link: u32) -> Error {
         let place = self.endpoints[self.links[link as usize].endpoint as usize].place.clone();
+        let no_tls = |what: &dyn std::fmt::Display| Error::Unfit {
+            place: place.clone(),
+            problem: format!("TLS failed: {what}"),
+            remedy: "http:// if it speaks no TLS, --cacert FILE with the authority it is signed by, --sni NAME, \
+                     --cert and --key if it asks for a certificate, or --insecure to verify nothing",
+        };
         match &self.refusal {
             Broken::Kernel(errno) => Error::Connect { place, said: (*errno).into() },
             Broken::Speech(what) => Error::Unfit {
@@ -235,12 +241,8 @@ impl Fleet {
                 problem: format!("it does not speak {}: {what}", self.protocol.word()),
                 remedy: "without --http2 and --grpc, or a target that speaks HTTP/2, in clear by prior knowledge",
             },
-            Broken::Tls(e) => Error::Unfit {
-                place,
-                problem: format!("TLS failed: {e}"),
-                remedy: "http:// if it speaks no TLS, --cacert FILE with the authority it is signed by, --sni NAME, \
-                         --cert and --key if it asks for a certificate, or --insecure to verify nothing",
-            },
+            Broken::Tls(e) => no_tls(e),
+            Broken::Handshake(what) => no_tls(what),
         }
     }
 
@@ -410,7 +412,8 @@ impl Fleet {
             return true;
         }
         if let Some(link) = due(self.links_at.first(CONNECTING), self.connect_timeout_ns) {
-            self.rest(link, now_ns, Errno::TIMEDOUT.into());
+            let why = self.silence(link);
+            self.rest(link, now_ns, why);
             return true;
         }
         if let Some(link) = due(self.links_at.first(RESTING), REST_NS) {
@@ -422,6 +425,17 @@ impl Fleet {
             return true;
         }
         false
+    }
+
+    /// What a connection was waiting for that was not open in time.
+    fn silence(&self, link: u32) -> Broken {
+        let connection = &self.links[link as usize];
+        match &connection.transport {
+            Some(_) if connection.reached_ns == 0 => Errno::TIMEDOUT.into(),
+            Some(_) if connection.greeting => Broken::Speech("it did not answer in time"),
+            Some(transport) if transport.is_secure() => Broken::Handshake("it did not answer in time"),
+            _ => Errno::TIMEDOUT.into(),
+        }
     }
 
     /// When the next thing runs out of time; never, if nothing can.

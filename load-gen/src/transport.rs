@@ -36,6 +36,8 @@ pub(crate) enum Broken {
     Kernel(Errno),
     /// TLS said so.
     Tls(rustls::Error),
+    /// TLS's handshake was not held to its end.
+    Handshake(&'static str),
     /// The protocol above was not spoken.
     Speech(&'static str),
 }
@@ -88,7 +90,7 @@ impl Transport {
                 return Ok(true);
             }
             match tls.read_tls(&mut Wire(&self.socket)) {
-                Ok(0) => return Err(Errno::CONNRESET.into()),
+                Ok(0) => return Err(Broken::Handshake("it closed the connection in the handshake")),
                 Ok(_) => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(e) => return Err(kernel(&e).into()),
