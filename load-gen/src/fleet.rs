@@ -28,6 +28,9 @@ const REST_NS: u64 = 100_000_000;
 /// every one that did would cost a second.
 const OPENING: u32 = 64;
 
+/// How long a server's refusal of our certificate is waited for at the least, once TLS's handshakes are over.
+const REFUSAL_NS: u64 = 20_000_000;
+
 /// Bytes read at once.
 const READ: usize = 64 << 10;
 
@@ -220,6 +223,32 @@ impl Fleet {
             let hopeless = begun == all || self.links_at.count(OPEN) == 0;
             let failed = (0..begun).find(|link| self.links_at.place(*link) == RESTING);
             if let Some(link) = failed.filter(|_| hopeless) {
+                return Err(self.unreachable(link));
+            }
+        }
+        self.await_refusal()
+    }
+
+    /// With TLS 1.3 a client is done before the server has looked at its certificate, or missed it: the server's
+    /// refusal comes a round trip later, and is one to connect all the same.
+    fn await_refusal(&mut self) -> Result<()> {
+        if !self.keep_alive || self.spoken.is_none() {
+            return Ok(());
+        }
+        let until_ns = monotonic_ns() + self.setup.tls.max().max(REFUSAL_NS);
+        let mut ready = Vec::with_capacity(OPENING as usize);
+        while let left_ns @ 1.. = until_ns.saturating_sub(monotonic_ns()) {
+            let left = rustix::event::Timespec { tv_sec: 0, tv_nsec: left_ns.min(REFUSAL_NS) as _ };
+            ready.clear();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), Some(&left)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(e) => return Err(kernel("wait for connections")(e)),
+            }
+            for event in &ready {
+                self.handle(event);
+            }
+            self.changes.clear();
+            if let (Some((link, _)), Broken::Tls(_)) = (self.links_at.first(RESTING), &self.refusal) {
                 return Err(self.unreachable(link));
             }
         }
@@ -746,7 +775,9 @@ impl Fleet {
         } else if at_once || self.links[link as usize].useful {
             self.connect(link, at_ns);
         } else {
-            self.rest(link, at_ns, Errno::CONNRESET.into());
+            // Why it was lost is why it could not be kept open.
+            let why = std::mem::replace(&mut self.refusal, Errno::CONNRESET.into());
+            self.rest(link, at_ns, why);
         }
     }
 
