@@ -32,6 +32,7 @@ pub struct Interval {
     /// From sent to done, of those that were sent.
     pub service: Histogram,
     /// From sent to the first byte of the response, of those whose response began.
+    #[serde(default)]
     pub first_byte: Histogram,
     /// From intended to sent, the generator's own part: it was late though a connection was free.
     pub lag_ours: Histogram,

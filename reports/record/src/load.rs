@@ -111,6 +111,7 @@ pub struct LoadSummary {
     /// CPU time of the generator, warm-up and all.
     pub cpu_seconds: f64,
     /// What else was seen of it.
+    #[serde(default)]
     pub observed: Observed,
     /// Doubts, with their evidence and remedy.
     pub warnings: Vec<Warning>,
