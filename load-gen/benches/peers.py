@@ -73,12 +73,21 @@ def own_seconds():
     return times.user + times.system
 
 
-def run(argv, temp, limit_s, server_pid):
-    """Runs a generator to its end: its output, its CPU, the server's and that of others."""
+def has_ended(process):
+    """Whether a process has ended; it is still there to be waited for."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def run(argv, temp, limit_s, server_pid, meanwhile=lambda process: None):
+    """Runs a generator to its end: its output, its CPU, the server's and that of others.
+
+    `meanwhile` is called with the process once it runs, and should return before it has ended or soon after.
+    """
     out_path, err_path = os.path.join(temp, "out"), os.path.join(temp, "err")
     with open(out_path, "wb") as out, open(err_path, "wb") as err:
         before = time.monotonic(), busy_seconds(), cpu_seconds(server_pid), own_seconds()
         process = start(argv, GENERATOR_CPU, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        meanwhile(process)
         pid = 0
         while pid == 0:
             # By wait4, for the usage of this child alone.
@@ -113,8 +122,8 @@ def free_ports(count):
     return ports
 
 
-def start_nginx(temp):
-    """One process of nginx: its process, and its addresses for HTTP/1.1, h2c and TLS."""
+def start_nginx(temp, connections=4096):
+    """One process of nginx for so many connections: its process, and its addresses for HTTP/1.1, h2c and TLS."""
     plain, h2c, tls = free_ports(3)
     key, cert = os.path.join(temp, "key.pem"), os.path.join(temp, "cert.pem")
     subprocess.run(
@@ -130,7 +139,7 @@ def start_nginx(temp):
         # Without a master: one process, which is the worker, and ends when told.
         file.write(
             f"""daemon off; master_process off; worker_processes 1; pid {temp}/nginx.pid;
-error_log {temp}/error.log; events {{ worker_connections 4096; }}
+error_log {temp}/error.log; events {{ worker_connections {connections}; }}
 http {{
   access_log off; default_type text/plain; keepalive_timeout 1h; keepalive_requests 1000000000; {places}
   server {{ listen 127.0.0.1:{plain}; {answer} }}
@@ -444,6 +453,23 @@ def measure_arrivals(chosen, args):
         rounds(title, ARRIVALS, chosen(at_rate("URL", args.seconds, rate, args.seconds)), args.repeats, measure)
 
 
+def set_up(prog):
+    """What holds for every driver: it ends with its script, and has its CPUs and a program to measure."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if not {SERVER_CPU, GENERATOR_CPU} <= os.sched_getaffinity(0):
+        sys.exit(f"{prog} needs CPUs 0 and 1, one for the server and one for the generator")
+    if not os.access(os.environ["MESHTAX"], os.X_OK):
+        sys.exit(f"{os.environ['MESHTAX']} is no program; MESHTAX=path says which to measure")
+
+
+def tidy_up(temp):
+    """Ends what still runs of ours, and removes what it left."""
+    for process in list(started):
+        end(process)
+    shutil.rmtree(temp, ignore_errors=True)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="peers.sh")
     parser.add_argument("modes", nargs="+", choices=[*MODES, "arrivals", "all"])
@@ -454,12 +480,7 @@ def main():
     args = parser.parse_args()
     if not (1 <= args.repeats <= 100 and 1 <= args.seconds <= 300):
         parser.error("--repeats is from 1 to 100, --seconds from 1 to 300")
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if not {SERVER_CPU, GENERATOR_CPU} <= os.sched_getaffinity(0):
-        sys.exit("peers.sh needs CPUs 0 and 1, one for the server and one for the generator")
-    if not os.access(os.environ["MESHTAX"], os.X_OK):
-        sys.exit(f"{os.environ['MESHTAX']} is no program; MESHTAX=path says which to measure")
+    set_up("peers.sh")
 
     peers = ["wrk", "wrk2", "h2load", "oha", "fortio"]
     here = [name for name in peers if shutil.which(name)]
@@ -478,9 +499,7 @@ def main():
         if "arrivals" in modes:
             measure_arrivals(chosen, args)
     finally:
-        for process in list(started):
-            end(process)
-        shutil.rmtree(args.temp, ignore_errors=True)
+        tidy_up(args.temp)
 
 
 if __name__ == "__main__":

@@ -13,36 +13,14 @@
 # server has one, the generator another. MESHTAX names the program to measure; without it, and for `arrivals`, what
 # this tree holds is built.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-[ -z "${MESHTAX:-}" ] || MESHTAX=$(realpath "$MESHTAX")
-cd "$here/../.."
-target=${CARGO_TARGET_DIR:-target}
-
-case "${1:-}" in
-  '' | -h | --help) sed -n '2,/^set/{s/^# \{0,1\}//p}' "$here/peers.sh"; exit 0 ;;
-esac
-for needed in python3 nginx openssl; do
-  command -v "$needed" >/dev/null || { echo "peers.sh needs $needed; install it first" >&2; exit 2; }
-done
-if [ -z "${MESHTAX:-}" ]; then
-  cargo build --release --quiet -p bench-runner
-  MESHTAX=$target/release/meshtax
-fi
+here=$(dirname "$0")
+[ $# -gt 0 ] || set -- --help
 case " $* " in
-  *' arrivals '* | *' all '*) cargo build --release --quiet -p load-gen --example recording_server ;;
+  *' arrivals '* | *' all '*)
+    (cd "$here/../.." && cargo build --release --quiet -p load-gen --example recording_server)
+    ;;
 esac
-export MESHTAX RECORDING_SERVER=$target/release/examples/recording_server
-
-# Whoever of the two is killed, the other one cleans up.
-temp=$(mktemp -d)
-driver=
-cleanup() {
-  [ -z "$driver" ] || { kill "$driver" 2>/dev/null || true; wait "$driver" 2>/dev/null || true; }
-  rm -rf "$temp"
-}
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-python3 "$here/peers.py" --temp "$temp" "$@" &
-driver=$!
-wait "$driver"
+# From the top of the tree, which is where the driver is run.
+export RECORDING_SERVER=${CARGO_TARGET_DIR:-target}/release/examples/recording_server
+# shellcheck source=load-gen/benches/driver.sh
+. "$here/driver.sh"
