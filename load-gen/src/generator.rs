@@ -27,6 +27,9 @@ use crate::{Error, Plan, Result, floor};
 /// Between the last connection opened and the first request due: the memory is made ready in it.
 const LEAD_NS: u64 = 10_000_000;
 
+/// So much less urgent than the load is the writing: where both want the same CPU, the load has it.
+const NICER: i32 = 10;
+
 /// A generator whose connections are open.
 #[derive(Debug)]
 pub struct Generator {
@@ -111,8 +114,12 @@ impl Generator {
         let sink = Sink::new(trial.as_ref()).measured(measure_from_ns, ns(duration), watch);
         let (worked, written) = std::thread::scope(|scope| {
             let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-            let writer =
-                thread("writer").spawn_scoped(scope, || inbox.run(sink, &broken)).map_err(kernel("start a thread"))?;
+            let write = || {
+                // Of this thread alone, on Linux; where it is refused, the writer is only as urgent as the load.
+                let _ = rustix::process::nice(NICER);
+                inbox.run(sink, &broken)
+            };
+            let writer = thread("writer").spawn_scoped(scope, write).map_err(kernel("start a thread"))?;
             let mut loads = Vec::new();
             for (number, (fleet, out)) in fleets.into_iter().zip(outs).enumerate() {
                 let (plan, signals) = (&plan, [stop, &broken]);
