@@ -85,14 +85,17 @@ impl Transport {
     pub(crate) fn shake_hands(&mut self) -> Result<bool, Broken> {
         let Some(tls) = &mut self.tls else { return Ok(true) };
         loop {
-            write_out(tls, &self.socket)?;
+            if let Err(broken) = write_out(tls, &self.socket) {
+                return Err(last_word(tls, &self.socket, broken));
+            }
             if !tls.is_handshaking() {
                 return Ok(true);
             }
             match tls.read_tls(&mut Wire(&self.socket)) {
-                Ok(0) => return Err(Broken::Handshake("it closed the connection in the handshake")),
+                Ok(0) => return Err(HANGS_UP),
                 Ok(_) => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(e) if matches!(kernel(&e), Errno::CONNRESET | Errno::PIPE) => return Err(HANGS_UP),
                 Err(e) => return Err(kernel(&e).into()),
             }
             if let Err(e) = tls.process_new_packets() {
@@ -164,6 +167,22 @@ impl Transport {
     #[inline]
     pub(crate) fn holds_back(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+}
+
+const HANGS_UP: Broken = Broken::Handshake("it closed the connection in the handshake");
+
+/// What the other side said before it closed a connection that could not be written to any more: its alert says why.
+fn last_word(tls: &mut ClientConnection, socket: &OwnedFd, broken: Broken) -> Broken {
+    loop {
+        match tls.read_tls(&mut Wire(socket)) {
+            Ok(1..) => {}
+            _ if matches!(broken, Broken::Kernel(Errno::CONNRESET | Errno::PIPE)) => return HANGS_UP,
+            _ => return broken,
+        }
+        if let Err(e) = tls.process_new_packets() {
+            return Broken::Tls(e);
+        }
     }
 }
 
