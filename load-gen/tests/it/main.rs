@@ -3,9 +3,11 @@
 // Helpers of tests may panic as tests may: it is the report.
 #![allow(clippy::unwrap_used)]
 
+mod bad;
 mod books;
 mod failures;
 mod generator;
+mod raw;
 mod server;
 mod stall;
 
