@@ -3,6 +3,7 @@
 // Helpers of tests may panic as tests may: it is the report.
 #![allow(clippy::unwrap_used)]
 
+mod arms;
 mod bad;
 mod books;
 mod failures;
