@@ -11,6 +11,8 @@ mod generator;
 mod raw;
 mod server;
 mod stall;
+mod tls;
+mod tls_server;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
