@@ -540,8 +540,9 @@ impl Fleet {
                     if self.links[link as usize].generation != generation {
                         return;
                     }
-                    // A short read has emptied the socket; below TLS there may be more that was read already.
-                    if !ends && (!goes_on || (n < READ && !secure)) {
+                    // A short read has emptied the socket, and a full one has not: what stands behind an answer would
+                    // be taken for the next. Below TLS there may be more that was read already.
+                    if !ends && if secure { !goes_on } else { n < READ } {
                         return;
                     }
                 }
