@@ -199,7 +199,11 @@ impl Reader {
                     self.step = next.map_or(Step::Whole, Step::Chunks);
                 }
                 Step::UntilClose => return Ok(Progress::More),
-                Step::Whole => return Ok(Progress::Whole { used: at }),
+                Step::Whole => {
+                    // What follows is none of this response.
+                    self.length -= (bytes.len() - at) as u64;
+                    return Ok(Progress::Whole { used: at });
+                }
             }
             if at == bytes.len() && self.step != Step::Whole {
                 return Ok(Progress::More);

@@ -60,6 +60,18 @@ fn a_response_ends_where_it_ends_in_pieces_of_any_size() {
 }
 
 #[test]
+fn what_follows_a_response_is_not_counted_with_it() {
+    for (text, ..) in WHOLE {
+        let bytes = format!("{text}HTTP/1.1 ");
+        for piece in 1..=bytes.len() {
+            let mut reader = reader();
+            read(&mut reader, bytes.as_bytes(), piece).unwrap();
+            assert_eq!(reader.length(), text.len() as u64, "{text:?} in pieces of {piece}");
+        }
+    }
+}
+
+#[test]
 fn one_reader_reads_one_response_after_another() {
     let mut reader = reader();
     for (text, status, _) in WHOLE.iter().chain(WHOLE) {
