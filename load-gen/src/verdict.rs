@@ -67,16 +67,21 @@ fn lagged(s: &LoadSummary) -> Doubt {
     )
 }
 
-/// What kept the generator, as far as it can be seen.
+/// A tick of /proc/stat, of which Linux tells user space 100 a second (USER_HZ).
+const TICK_NS: u64 = 10_000_000;
+
+/// What kept the generator, as far as it can be seen: only what is long enough to account for the longest lag.
 fn culprit(s: &LoadSummary) -> String {
+    let longest = s.lag_ns.ours.max;
     let mut seen = Vec::new();
     let threads = &s.observed.threads;
     let waited: u64 = threads.iter().filter_map(|t| t.run_delay_ns.seen()).sum();
-    if waited > LAG_SPOILT_NS {
-        seen.push(format!("it waited {} in the run queue", ms(waited)));
+    if waited >= longest.max(LAG_SPOILT_NS) {
+        seen.push(format!("it waited {} in the run queue, all in all", ms(waited)));
     }
-    if let Some(ticks) = s.observed.steal_ticks.seen().filter(|ticks| **ticks > 0) {
-        seen.push(format!("the hypervisor took {} from this machine", ms(ticks * 10_000_000)));
+    let stolen = s.observed.steal_ticks.seen().copied().unwrap_or(0).saturating_mul(TICK_NS);
+    if stolen >= longest.max(TICK_NS) {
+        seen.push(format!("the hypervisor took {} from this machine, all in all", ms(stolen)));
     }
     let busiest = threads.iter().map(|t| t.cpu_seconds * 1e9 / t.elapsed_ns.max(1) as f64).fold(0.0, f64::max);
     if busiest > 0.9 && s.pace != record::Pace::Precise {

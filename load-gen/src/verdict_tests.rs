@@ -107,3 +107,25 @@ fn a_stop_is_said_and_an_empty_phase_is_worth_nothing() {
     let s = judged(1000, None, |s| s.due = 0);
     assert_eq!(s.verdict, Verdict::Invalid);
 }
+
+#[test]
+fn only_what_can_account_for_the_lag_is_named_as_its_cause() {
+    let used = |run_delay_ns| record::ThreadUse {
+        cpu: None,
+        cpu_seconds: 0.2,
+        run_delay_ns: record::Reading::Seen(run_delay_ns),
+        elapsed_ns: 1_000_000_000,
+    };
+    let reason = |run_delay_ns, ticks| {
+        let late = |s: &mut LoadSummary| {
+            (s.lag_ns.ours.p99, s.lag_ns.ours.max, s.response_ns.p99) = (400_000_000, 500_000_000, 410_000_000);
+            s.observed.threads = vec![used(run_delay_ns)];
+            s.observed.steal_ticks = record::Reading::Seen(ticks);
+        };
+        judged(1000, None, late).reasons.remove(0)
+    };
+    assert!(reason(20_000_000, 3).contains("leaves no trace"), "20 ms do not make 500");
+    let queue = reason(700_000_000, 3);
+    assert!(queue.contains("waited 700.000 ms in the run queue") && !queue.contains("hypervisor"), "{queue}");
+    assert!(reason(0, 60).contains("the hypervisor took 600.000 ms"));
+}
