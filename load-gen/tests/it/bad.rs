@@ -93,6 +93,19 @@ fn bodies_shorter_than_their_length_are_resets_and_longer_ones_cost_the_connecti
 }
 
 #[test]
+fn words_behind_an_answer_that_fills_the_buffer_are_not_the_next_answer() {
+    let _together = together();
+    // With its head as long as what is read at once.
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 65494\r\n\r\n";
+    assert_eq!(head.len() + 65_494, 64 << 10);
+    let answer = [&head[..], &[b'x'; 65_494], b"HTTP/1.1 500 Nobody asked\r\nContent-Length: 0\r\n\r\n"].concat();
+    let server = serving(move |_, stream| say(stream, &answer));
+    let s = load(&hundred(&server));
+    assert_adds_up(&s);
+    assert_eq!((statuses(&s), s.outcomes.failed()), (vec![(200, 100)], 0));
+}
+
+#[test]
 fn a_server_that_says_it_will_say_no_more_has_not_answered() {
     let _together = together();
     let server = every_tenth(|stream| {

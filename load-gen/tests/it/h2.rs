@@ -103,8 +103,8 @@ fn a_limit_of_streams_that_falls_and_rises_is_followed() {
         }
         (says, true)
     });
-    let mut plan = h2_plan(&server.listening.url(), 200.0, 1, 10, 1000);
-    plan.arrivals = Arrivals::Open { draw: Draw::Burst(10), profile: Profile::Flat(200.0) };
+    let mut plan = h2_plan(&server.listening.url(), 400.0, 1, 10, 500);
+    plan.arrivals = Arrivals::Open { draw: Draw::Burst(10), profile: Profile::Flat(400.0) };
     plan.request_timeout = Duration::from_millis(500);
     let s = load(&plan);
     assert_adds_up(&s);
@@ -120,7 +120,7 @@ fn a_server_that_goes_away_is_connected_to_again() {
         19 => ([whole(asked.stream), goaway(asked.stream)].concat(), true),
         _ => (whole(asked.stream), true),
     });
-    let s = load(&h2_plan(&server.listening.url(), 200.0, 1, 4, 1000));
+    let s = load(&h2_plan(&server.listening.url(), 400.0, 1, 4, 500));
     assert_adds_up(&s);
     assert_eq!((s.due, s.answered, server.requests()), (200, 200, 200));
     // The last one went away as well.
@@ -145,8 +145,8 @@ fn requests_above_the_last_stream_of_a_goodbye_are_resets_and_those_below_are_an
         }
         _ => (whole(asked.stream), true),
     });
-    let mut plan = h2_plan(&server.listening.url(), 100.0, 1, 10, 1000);
-    plan.arrivals = Arrivals::Open { draw: Draw::Burst(5), profile: Profile::Flat(100.0) };
+    let mut plan = h2_plan(&server.listening.url(), 200.0, 1, 10, 500);
+    plan.arrivals = Arrivals::Open { draw: Draw::Burst(5), profile: Profile::Flat(200.0) };
     let s = load(&plan);
     assert_adds_up(&s);
     // Ten connections of ten requests, of which two each come too late.
@@ -190,7 +190,7 @@ fn floods_and_frames_against_the_protocol_cost_the_connection_and_no_more() {
             30 | 60 => (flood.clone(), !cut),
             _ => (whole(asked.stream), true),
         });
-        let s = load(&h2_plan(&server.listening.url(), 400.0, 1, 1, 250));
+        let s = load(&h2_plan(&server.listening.url(), 800.0, 1, 1, 125));
         assert_adds_up(&s);
         assert_eq!((s.due, s.answered, s.outcomes.reset), (100, 98, 2), "{what}: {:?}", s.outcomes);
         assert_eq!(server.listening.accepted(), 3, "{what}");
