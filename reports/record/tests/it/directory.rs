@@ -126,3 +126,11 @@ fn each_unmeshed_twin_and_each_meshed_cell_finds_its_baseline() {
     run.cells[1].factors.rate_per_second = 700.0;
     assert!(run.baseline_of(&run.cells[1]).is_none(), "another rate is another load");
 }
+
+#[test]
+fn a_figure_is_read_to_the_last_digit() {
+    // One that a quick reader takes for its neighbour.
+    let written = LoadSummary { cpu_seconds: 0.093_476_230_000_000_28, ..example::summary() };
+    let read: LoadSummary = serde_json::from_str(&serde_json::to_string(&written).unwrap()).unwrap();
+    assert_eq!(read, written);
+}
