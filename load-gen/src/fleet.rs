@@ -31,6 +31,9 @@ const OPENING: u32 = 64;
 /// How long a server's refusal of our certificate is waited for at the least, once TLS's handshakes are over.
 const REFUSAL_NS: u64 = 20_000_000;
 
+/// How long connections are waited for before their timeouts are looked at.
+const OPENING_WAIT_NS: u64 = 20_000_000;
+
 /// Bytes read at once.
 const READ: usize = 64 << 10;
 
@@ -191,7 +194,6 @@ impl Fleet {
     fn open_all(&mut self) -> Result<()> {
         let all = self.links.len() as u32;
         let mut ready = Vec::with_capacity(OPENING as usize);
-        let a_while = rustix::event::Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
         // Those that are closed again before the last is open go round once more, but not for ever.
         let give_up_ns = monotonic_ns() + self.connect_timeout_ns.saturating_mul(2 + u64::from(all / OPENING));
         let mut begun = 0;
@@ -203,14 +205,7 @@ impl Fleet {
                 }
                 begun += 1;
             }
-            ready.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), Some(&a_while)) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(e) => return Err(kernel("wait for connections")(e)),
-            }
-            for event in &ready {
-                self.handle(event);
-            }
+            self.attend(&mut ready, OPENING_WAIT_NS)?;
             let now_ns = monotonic_ns();
             self.expire(now_ns);
             self.changes.clear();
@@ -238,19 +233,25 @@ impl Fleet {
         let until_ns = monotonic_ns() + self.setup.tls.max().max(REFUSAL_NS);
         let mut ready = Vec::with_capacity(OPENING as usize);
         while let left_ns @ 1.. = until_ns.saturating_sub(monotonic_ns()) {
-            let left = rustix::event::Timespec { tv_sec: 0, tv_nsec: left_ns.min(REFUSAL_NS) as _ };
-            ready.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), Some(&left)) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(e) => return Err(kernel("wait for connections")(e)),
-            }
-            for event in &ready {
-                self.handle(event);
-            }
+            self.attend(&mut ready, left_ns.min(REFUSAL_NS))?;
             self.changes.clear();
             if let (Some((link, _)), Broken::Tls(_)) = (self.links_at.first(RESTING), &self.refusal) {
                 return Err(self.unreachable(link));
             }
+        }
+        Ok(())
+    }
+
+    /// Waits less than a second for connections that are being opened, and goes on with those that can.
+    fn attend(&mut self, ready: &mut Vec<epoll::Event>, wait_ns: u64) -> Result<()> {
+        let wait = rustix::event::Timespec { tv_sec: 0, tv_nsec: wait_ns as _ };
+        ready.clear();
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(ready), Some(&wait)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(kernel("wait for connections")(e)),
+        }
+        for event in &*ready {
+            self.handle(event);
         }
         Ok(())
     }
@@ -331,11 +332,8 @@ impl Fleet {
         let link = slot / self.streams;
         self.flights[slot as usize] = Some(request);
         self.slots.move_to(slot, BUSY, request.sent_ns);
+        // Refused at once, the request is too: its end is among the changes then.
         self.connect(link, request.sent_ns);
-        if self.links_at.place(link) == RESTING {
-            // It was refused at once, and the request with it; its end is among the changes.
-            return Sent::Opening;
-        }
         Sent::Opening
     }
 

@@ -19,6 +19,8 @@ use crate::recorder::Recorder;
 use crate::schedule::Schedule;
 use crate::summary::summarise;
 use crate::tally::Tally;
+use crate::target::Place;
+use crate::transport::Secure;
 use crate::verdict::judge;
 use crate::worker::{Finish, Lane, Worker};
 use crate::writer::{Outbox, Sink, Watch, outboxes};
@@ -205,17 +207,15 @@ impl Generator {
     }
 }
 
+/// The places an endpoint may be at, and how TLS is spoken with it.
+type Candidate = (Vec<Place>, Option<Secure>);
+
 /// Opens connections to the first of the places of each endpoint that lets itself be connected to.
-fn open_any(
-    plan: &Plan,
-    mix: &Arc<Mix>,
-    candidates: &[(Vec<crate::target::Place>, Option<crate::transport::Secure>)],
-    connections: u32,
-) -> Result<Fleet> {
+fn open_any(plan: &Plan, mix: &Arc<Mix>, candidates: &[Candidate], connections: u32) -> Result<Fleet> {
     let most = candidates.iter().map(|(places, _)| places.len()).max().unwrap_or(0);
     let mut refused = None;
     for attempt in 0..most {
-        let endpoint = |(places, secure): &(Vec<crate::target::Place>, Option<crate::transport::Secure>)| {
+        let endpoint = |(places, secure): &Candidate| {
             places.get(attempt).or(places.last()).map(|place| Endpoint { place: place.clone(), secure: secure.clone() })
         };
         let endpoints: Vec<Endpoint> = candidates.iter().filter_map(endpoint).collect();
