@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::header::HeaderMap;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -57,7 +57,11 @@ impl H2Caller {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        // What was under way when a stream was reset is to be let pass. Beyond a few streams the library answers each
+        // such frame with a reset of its own, and gives the connection up at the thousandth.
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.max_concurrent_reset_streams(10_000).max_local_error_reset_streams(None);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self { address, sender }
     }
