@@ -76,6 +76,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         processes: args.processes,
         cgroups: grouped(args.cgroups),
         disk_path: Some(args.disk_path),
+        ..Watch::default()
     };
     let mut sampler = Sampler::new(watch)?;
     let mut sink = Sink::open(args.output.as_deref(), args.format)?;
@@ -133,7 +134,12 @@ impl Sink {
             Format::Csv => Self::Csv(None),
             Format::Table => {
                 let host = node_probe::host(Path::new("/"), Path::new("."));
-                let table = table::Table::new(host.clock_ticks_per_second, host.steal_known);
+                let facts = table::Facts {
+                    ticks_per_second: host.clock_ticks_per_second,
+                    cpus: host.cpus_online.len() as u64,
+                    steal_known: host.steal_known,
+                };
+                let table = table::Table::new(facts);
                 Self::Table { table, redraw: terminal }
             }
         })
@@ -152,12 +158,15 @@ impl Sink {
             Self::Json => print(&(serde_json::to_string(sample)? + "\n")),
             Self::Csv(columns) => {
                 let mut text = String::new();
-                let columns = columns.get_or_insert_with(|| {
-                    let columns = csv::Columns::of(sample);
-                    text += &columns.header();
-                    columns
-                });
-                text += &columns.row(sample);
+                let known = match columns.take() {
+                    Some(known) => known,
+                    None => {
+                        let first = csv::Columns::of(sample)?;
+                        text += &first.header()?;
+                        first
+                    }
+                };
+                text += &columns.insert(known).row(sample)?;
                 print(&text)
             }
             Self::Table { table, redraw } => {

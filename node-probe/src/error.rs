@@ -12,7 +12,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The descriptors of this process are used up.
     #[error(
-        "cannot open {}: {limit}\n  every watched process keeps 3 files open and one more for each of its threads\n  \
+        "cannot open {}: {limit}\n  every watched process keeps 3 files open, and one more for each of its threads where taskstats is not \
+         permitted (CAP_NET_ADMIN)\n  \
          try: raise the limit (`ulimit -n 65536`), or watch fewer processes",
         path.display()
     )]

@@ -7,12 +7,17 @@ mod absence;
 mod cgroup;
 mod disk;
 mod error;
+mod feed;
 mod host;
+mod networks;
+mod node;
 mod own_cost;
 mod proc;
+mod processes;
 mod sampler;
 mod schedule;
 mod source;
+mod tiers;
 
 pub use error::{Error, Result};
 pub use host::host;

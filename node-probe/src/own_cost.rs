@@ -7,6 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::proc::process::resident_bytes;
 use crate::source::{Page, Source};
+use crate::tiers::MEDIUM_NS;
 use crate::{Error, Result};
 
 /// The probe's own account.
@@ -45,7 +46,13 @@ impl Own {
         {
             self.rss_bytes = bytes;
         }
-        OwnCost { cpu_ns: cpu_ns(), late_ns, missed_rounds: self.missed_rounds, rss_bytes: self.rss_bytes }
+        OwnCost {
+            cpu_ns: cpu_ns(),
+            late_ns,
+            missed_rounds: self.missed_rounds,
+            rss_bytes: self.rss_bytes,
+            pressure_every_ns: MEDIUM_NS,
+        }
     }
 }
 

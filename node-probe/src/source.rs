@@ -13,8 +13,14 @@ use rustix::io::{Errno, pread, retry_on_intr};
 use crate::{Error, Result, absence};
 
 /// A buffer that all sources read into, one after the other.
-#[derive(Debug)]
 pub(crate) struct Page(Vec<u8>);
+
+// Without what was read last: thousands of bytes that say nothing.
+impl std::fmt::Debug for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Page({} bytes)", self.0.len())
+    }
+}
 
 impl Page {
     pub(crate) fn new() -> Self {

@@ -17,6 +17,7 @@ fn a_machine_with_offline_cpus_nvme_under_a_mapping_and_an_old_pressure_file() {
         processes: vec![("s1-sidecar".into(), 4711)],
         cgroups: vec![("s1-sidecar".into(), vec![cgroup])],
         disk_path: Some("/runs".into()),
+        ..Watch::default()
     };
     let sample = Sampler::new(watch).unwrap().sample(record::monotonic_ns());
 
@@ -67,14 +68,17 @@ fn a_kernel_without_pressure_and_a_tree_without_a_disk_say_so() {
 }
 
 #[test]
-fn pressure_that_is_there_is_not_repeated_in_the_rounds_between() {
+fn what_is_not_due_in_a_round_is_left_out_of_it() {
     let mut sampler = Sampler::new(Watch { root: tree("offline"), ..Watch::default() }).unwrap();
     let now = record::monotonic_ns();
-    assert!(sampler.sample(now).node.psi_cpu.seen().is_some());
-    let node = sampler.sample(now + 20_000_000).node;
-    assert_eq!(node.psi_cpu.reason(), Some("read at most 10 times a second"));
-    assert!(node.psi_irq.reason().unwrap().starts_with("no interrupt pressure"), "the better reason stays");
-    assert!(node.cpu.seen().is_some(), "everything else is read in every round");
+    let first = sampler.sample(now);
+    assert!(first.node.psi_cpu.seen().is_some() && first.slow.is_some() && !first.networks.is_empty());
+    let second = sampler.sample(now + 20_000_000);
+    assert!(second.node.psi_cpu.is_unread() && second.node.cpu.is_unread() && second.node.psi_irq.is_unread());
+    assert!(second.slow.is_none() && second.networks.is_empty());
+    let text = serde_json::to_string(&second).unwrap();
+    assert!(!text.contains("psi_cpu") && text.contains("softirqs"), "{text}");
+    assert_eq!(serde_json::from_str::<record::Sample>(&text).unwrap(), second);
 }
 
 #[test]

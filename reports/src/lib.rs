@@ -12,6 +12,7 @@ pub mod json;
 pub mod load;
 pub mod markdown;
 mod plot;
+pub mod rates;
 pub mod schemas;
 pub mod stats;
 mod tables;

@@ -3,56 +3,9 @@
 //! `procfs` wants both lines, which fails for cpu before 5.13 (no `full`) and for irq (no `some`), and keeps
 //! averages as f32, so this is read here.
 //!
-//! Each read makes the kernel fold what every CPU stalled since anybody's last read, weighted by whole
-//! jiffies of non-idle time: reading every few milliseconds multiplies by zero, for this reader and for all
-//! others (psi.c, collect_percpu_times). Hence [`Gate`].
+//! It is never read more often than 10 times a second: see [`crate::tiers`].
 
-use std::path::Path;
-
-use record::{PressureLine, PressureSample, Reading};
-
-use crate::absence;
-use crate::source::{Page, Source};
-
-/// At most this many nanoseconds of schedule pass between two reads of the same pressure file.
-const SPACING_NS: u64 = 100_000_000;
-
-/// And a read that came late pushes the next one away at least this far.
-const LEAST_NS: u64 = SPACING_NS / 2;
-
-/// Said of pressure in the rounds between: an old value must not look like a new one.
-pub(crate) const BETWEEN: &str = "read at most 10 times a second";
-
-/// Lets pressure be read 10 times a second at most, however often samples are taken.
-#[derive(Debug, Default)]
-pub(crate) struct Gate {
-    last: Option<(u64, u64)>,
-}
-
-impl Gate {
-    /// Whether the round that was due then and is made now may read pressure.
-    pub(crate) fn opens(&mut self, due_ns: u64, now_ns: u64) -> bool {
-        let open = self.last.is_none_or(|(due, now)| {
-            due_ns.saturating_sub(due) >= SPACING_NS && now_ns.saturating_sub(now) >= LEAST_NS
-        });
-        if open {
-            self.last = Some((due_ns, now_ns));
-        }
-        open
-    }
-}
-
-/// Reads a pressure file, or says why not.
-pub(crate) fn read(source: &Reading<Source>, path: &Path, page: &mut Page) -> Reading<PressureSample> {
-    match source {
-        Reading::Absent { absent } => Reading::absent(absent),
-        Reading::Seen(source) => match source.read(page) {
-            Err(errno) => Reading::absent(absence::no_pressure(path, errno)),
-            Ok(text) => parse(text)
-                .map_or_else(|| Reading::absent(format!("{} is not as it should be", path.display())), Reading::Seen),
-        },
-    }
-}
+use record::{PressureLine, PressureSample};
 
 /// The lines there are; none if there is neither, or one is broken.
 pub(crate) fn parse(text: &str) -> Option<PressureSample> {
@@ -103,28 +56,5 @@ mod tests {
         {
             assert_eq!(parse(text), None, "{text:?}");
         }
-    }
-
-    #[test]
-    fn pressure_is_read_ten_times_a_second_at_most() {
-        let opened = |every: u64, rounds: u64| {
-            let mut gate = Gate::default();
-            (0..rounds).filter(|k| gate.opens(k * every, k * every + 30_000)).count()
-        };
-        const MS: u64 = 1_000_000;
-        assert_eq!(opened(100 * MS, 10), 10, "10 Hz: every round");
-        assert_eq!(opened(250 * MS, 8), 8, "slower: every round");
-        assert_eq!(opened(10 * MS, 100), 10, "100 Hz: every tenth");
-        assert_eq!(opened(30 * MS, 34), 9, "33 Hz: every fourth");
-        assert_eq!(opened(MS, 1000), 10, "1 kHz: every hundredth");
-    }
-
-    #[test]
-    fn a_late_read_does_not_draw_the_next_one_near() {
-        const MS: u64 = 1_000_000;
-        let mut gate = Gate::default();
-        assert!(gate.opens(0, 90 * MS), "90 ms late");
-        assert!(!gate.opens(100 * MS, 100 * MS), "10 ms after it");
-        assert!(gate.opens(200 * MS, 200 * MS));
     }
 }

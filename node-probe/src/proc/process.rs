@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use procfs::FromRead;
 use procfs::process::{Stat, StatM};
-use record::{ProcessSample, Reading};
+use record::{Accounts, ProcessSample, Reading};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::mountinfo;
-use super::threads::{Threads, Unread};
+use super::taskstats::Totals;
+use super::threads::{RunTimes, Threads, Unread};
 use crate::source::{Page, Source};
 use crate::{Error, Result, absence};
 
@@ -25,6 +26,19 @@ pub(crate) struct Process {
     stat: Source,
     statm: Source,
     threads: Threads,
+    last: RunTimes,
+}
+
+/// What was found of a process in a round, before it is put into a sample.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) read_ns: u64,
+    pub(crate) took_ns: u64,
+    /// Threads now.
+    pub(crate) count: u64,
+    pub(crate) times: std::result::Result<RunTimes, String>,
+    /// The kernel's own sum, where that was asked for.
+    pub(crate) totals: Option<Totals>,
 }
 
 impl Process {
@@ -34,19 +48,10 @@ impl Process {
     /// When there is no such process, it is hidden, or descriptors are used up.
     pub(crate) fn open(root: &Path, name: &str, pid: u32) -> Result<Self> {
         let path = root.join(format!("proc/{pid}"));
-        let no_descriptors = |path, errno| Error::Descriptors { path, limit: absence::descriptor_limit(errno) };
-        let mut process = Self::open_all(&path, pid).map_err(|errno| match errno {
+        Self::open_all(&path, pid).map_err(|errno| match errno {
             Errno::MFILE | Errno::NFILE => no_descriptors(path.clone(), errno),
             _ => Error::Process { name: name.to_owned(), pid, reason: why_not(root, &path, pid, errno) },
-        })?;
-        // Its threads are opened now, so that running out of descriptors is said before anything is measured.
-        let mut page = Page::new();
-        if let Ok(stat) = process.stat(&mut page)
-            && let Err(Unread::Descriptors { path, errno }) = process.threads.sum(count(&stat), &mut page)
-        {
-            return Err(no_descriptors(path, errno));
-        }
-        Ok(process)
+        })
     }
 
     /// Everything is opened below one directory, so that all of it is of the same process.
@@ -60,6 +65,7 @@ impl Process {
             stat: Source::open_at(directory.as_fd(), Path::new("stat"))?,
             statm: Source::open_at(directory.as_fd(), Path::new("statm"))?,
             threads: Threads::new(task, &path.join("task"))?,
+            last: RunTimes::default(),
         };
         if let Err(Absence::Exited) = process.stat(&mut Page::new()) {
             return Err(Errno::SRCH);
@@ -67,40 +73,136 @@ impl Process {
         Ok(process)
     }
 
-    /// Its counters now.
-    pub(crate) fn sample(&mut self, page: &mut Page) -> ProcessSample {
-        let read_ns = record::monotonic_ns();
-        let stat = match self.stat(page) {
-            Ok(stat) => stat,
-            Err(absence) => return self.absent(read_ns, &absence.to_string()),
-        };
-        let count = count(&stat);
-        let (run_ns, run_delay_ns) = match self.threads.sum(count, page) {
-            Ok(sum) => (Reading::Seen(sum.run_ns), Reading::Seen(sum.run_delay_ns)),
-            Err(unread) => (Reading::absent(unread.to_string()), Reading::absent(unread.to_string())),
-        };
-        ProcessSample {
-            pid: self.pid,
-            read_ns,
-            user_ticks: Reading::Seen(stat.utime),
-            system_ticks: Reading::Seen(stat.stime),
-            rss_bytes: self.rss(page),
-            run_ns,
-            run_delay_ns,
-            threads: Reading::Seen(count),
+    /// Opens the files of its threads, so that running out of descriptors is said before anything is measured.
+    ///
+    /// # Errors
+    /// When descriptors are used up.
+    pub(crate) fn open_threads(&mut self, page: &mut Page) -> Result<()> {
+        match self.count(page).map(|count| self.threads.sum(count, page)) {
+            Ok(Err(Unread::Descriptors { path, errno })) => Err(no_descriptors(path, errno)),
+            _ => Ok(()),
         }
     }
 
-    fn absent(&self, read_ns: u64, reason: &str) -> ProcessSample {
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Threads now. This descriptor's directory has none once the process has ended, whoever has its number by then.
+    ///
+    /// # Errors
+    /// The reason, in words, when it has ended or cannot be read.
+    pub(crate) fn count(&self, page: &mut Page) -> std::result::Result<u64, String> {
+        match self.threads.count() {
+            Some(0) => Err(EXITED.to_owned()),
+            Some(count) => Ok(count),
+            None => self.stat(page).map(|stat| count(&stat)).map_err(|absence| absence.to_string()),
+        }
+    }
+
+    /// The run times summed over its threads' own files.
+    pub(crate) fn sum_threads(&mut self, count: u64, page: &mut Page) -> Found {
+        let read_ns = record::monotonic_ns();
+        let times = self.threads.sum(count, page).map_err(|unread| unread.to_string());
+        let took_ns = record::monotonic_ns().saturating_sub(read_ns);
+        Found { read_ns, took_ns, count, times, totals: None }
+    }
+
+    /// Puts what was found into a sample, and what is due besides.
+    pub(crate) fn sample(
+        &mut self,
+        found: Found,
+        slow: bool,
+        delay_accounting: bool,
+        page: &mut Page,
+    ) -> ProcessSample {
+        let Found { read_ns, took_ns, count, times, totals } = found;
+        let times = match times {
+            Ok(times) => times,
+            Err(reason) if reason == EXITED => return self.exited(read_ns),
+            Err(reason) => {
+                let mut sample = self.exited(read_ns);
+                [sample.run_ns, sample.run_delay_ns, sample.timeslices] = [(); 3].map(|()| Reading::absent(&reason));
+                sample.threads = Reading::Seen(count);
+                return self.with_slow(sample, slow, None, delay_accounting, page);
+            }
+        };
+        // A zombie still has its files, and the kernel's sum forgets the time of a main thread that ended.
+        let still = count <= 1 && times.timeslices <= self.last.timeslices;
+        if still && matches!(self.stat(page), Err(Absence::Exited)) {
+            return self.exited(read_ns);
+        }
+        self.last = times;
+        let RunTimes { run_ns, run_delay_ns, timeslices } = times;
+        let sample = ProcessSample {
+            pid: self.pid,
+            read_ns,
+            run_ns: Reading::Seen(run_ns),
+            run_delay_ns: Reading::Seen(run_delay_ns),
+            threads: Reading::Seen(count),
+            took_ns,
+            timeslices: Reading::Seen(timeslices),
+            ..ProcessSample::default()
+        };
+        self.with_slow(sample, slow, totals, delay_accounting, page)
+    }
+
+    /// Adds what is read once a second.
+    fn with_slow(
+        &self,
+        mut sample: ProcessSample,
+        slow: bool,
+        totals: Option<Totals>,
+        delay_accounting: bool,
+        page: &mut Page,
+    ) -> ProcessSample {
+        if !slow {
+            return sample;
+        }
+        (sample.user_ticks, sample.system_ticks) = match self.stat(page) {
+            Ok(stat) => (Reading::Seen(stat.utime), Reading::Seen(stat.stime)),
+            Err(absence) => (Reading::absent(absence.to_string()), Reading::absent(absence.to_string())),
+        };
+        sample.rss_bytes = self.rss(page);
+        sample.accounts = Some(if totals.is_some() { Accounts::Taskstats } else { Accounts::Threads });
+        match totals {
+            Some(totals) => {
+                sample.voluntary_switches = Reading::Seen(totals.voluntary_switches);
+                sample.involuntary_switches = Reading::Seen(totals.involuntary_switches);
+                sample.block_io_delay_ns = match totals.block_io_delay_ns {
+                    0 if !delay_accounting => Reading::absent("delay accounting is off (kernel.task_delayacct=0)"),
+                    ns => Reading::Seen(ns),
+                };
+            }
+            None => {
+                let switches = self.threads.switches(page).map_err(|unread| unread.to_string());
+                sample.voluntary_switches = Reading::from_result(switches.clone().map(|(gave, _)| gave));
+                sample.involuntary_switches = Reading::from_result(switches.map(|(_, taken)| taken));
+                sample.block_io_delay_ns = Reading::absent("needs taskstats (CAP_NET_ADMIN)");
+            }
+        }
+        sample
+    }
+
+    /// The sample of one that has ended, in every round alike.
+    pub(crate) fn exited(&self, read_ns: u64) -> ProcessSample {
+        let exited = || Reading::absent(EXITED);
         ProcessSample {
             pid: self.pid,
             read_ns,
-            user_ticks: Reading::absent(reason),
-            system_ticks: Reading::absent(reason),
-            rss_bytes: Reading::absent(reason),
-            run_ns: Reading::absent(reason),
-            run_delay_ns: Reading::absent(reason),
-            threads: Reading::absent(reason),
+            user_ticks: exited(),
+            system_ticks: exited(),
+            rss_bytes: exited(),
+            run_ns: exited(),
+            run_delay_ns: exited(),
+            threads: exited(),
+            took_ns: 0,
+            timeslices: exited(),
+            accounts: None,
+            cgroup: None,
+            voluntary_switches: exited(),
+            involuntary_switches: exited(),
+            block_io_delay_ns: exited(),
         }
     }
 
@@ -125,6 +227,10 @@ impl Process {
             Ok(text) => Reading::from_result(resident_bytes(text)),
         }
     }
+}
+
+fn no_descriptors(path: PathBuf, errno: Errno) -> Error {
+    Error::Descriptors { path, limit: absence::descriptor_limit(errno) }
 }
 
 /// Threads of the process, the main one included.

@@ -1,4 +1,5 @@
-//! /proc/PID/task/*/schedstat: run time and run delay of a process, summed over all of its threads.
+//! /proc/PID/task/*/schedstat: run time and run delay of a process, summed over all of its threads. It is what is left
+//! where the kernel may not be asked for the sum (see [`super::taskstats`]).
 //!
 //! /proc/PID/schedstat is the main thread alone, and a thread takes its numbers with it when it ends; so
 //! each thread is kept with what it said last.
@@ -21,11 +22,13 @@ use crate::source::{Page, Source};
 pub(crate) struct RunTimes {
     pub(crate) run_ns: u64,
     pub(crate) run_delay_ns: u64,
+    pub(crate) timeslices: u64,
 }
 
 impl std::ops::AddAssign for RunTimes {
     fn add_assign(&mut self, other: Self) {
-        let Self { run_ns, run_delay_ns } = other;
+        let Self { run_ns, run_delay_ns, timeslices } = other;
+        self.timeslices = self.timeslices.saturating_add(timeslices);
         self.run_ns = self.run_ns.saturating_add(run_ns);
         self.run_delay_ns = self.run_delay_ns.saturating_add(run_delay_ns);
     }
@@ -61,6 +64,37 @@ impl Threads {
     pub(crate) fn new(task: OwnedFd, path: &Path) -> Result<Self, Errno> {
         let directory = Dir::new(task)?;
         Ok(Self { path: path.to_owned(), directory, alive: BTreeMap::new(), ended: RunTimes::default() })
+    }
+
+    /// How many there are, from the number of directories alone; none where the file system does not count them. A
+    /// process that has ended and was waited for has none.
+    pub(crate) fn count(&self) -> Option<u64> {
+        // "." and ".." are links too; a file system that does not count says 1 (proc_task_getattr, stat(2)).
+        let links = self.directory.stat().ok()?.st_nlink;
+        #[allow(clippy::useless_conversion, reason = "its type differs by architecture")]
+        u64::from(links).checked_sub(2)
+    }
+
+    /// Times the threads that live gave up their CPU, and times they were taken off it. The files are opened each
+    /// time: this is asked for once a second, and would keep as many descriptors again.
+    pub(crate) fn switches(&self, page: &mut Page) -> Result<(u64, u64), Unread> {
+        let (mut voluntary, mut involuntary) = (0, 0);
+        let directory = self.directory.fd().map_err(|errno| unread(&self.path, errno))?;
+        for tid in self.alive.keys() {
+            let name = format!("{tid}/status");
+            let read = Source::open_at(directory, Path::new(&name))
+                .and_then(|source| source.read_bytes(page).map(switches_in));
+            match read {
+                Ok(Some((gave, taken))) => {
+                    voluntary += gave;
+                    involuntary += taken;
+                }
+                Ok(None) => return Err(Unread::Lacking(format!("{}/{name} has no switches", self.path.display()))),
+                Err(Errno::SRCH | Errno::NOENT) => {}
+                Err(errno) => return Err(unread(&self.path.join(&name), errno)),
+            }
+        }
+        Ok((voluntary, involuntary))
     }
 
     /// The sum over all threads, when the process says it has `count` of them now.
@@ -159,14 +193,21 @@ fn unread(path: &Path, errno: Errno) -> Unread {
     }
 }
 
+/// The two counts near the end of a status file (the rest of it, which `procfs` would parse too, is not wanted).
+fn switches_in(status: &[u8]) -> Option<(u64, u64)> {
+    let text = String::from_utf8_lossy(status);
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    Some((value("voluntary_ctxt_switches:")?, value("nonvoluntary_ctxt_switches:")?))
+}
+
 fn number(name: &CStr) -> Option<u32> {
     name.to_str().ok()?.parse().ok()
 }
 
 fn read(source: &Source, page: &mut Page) -> Result<RunTimes, Errno> {
     let text = source.read_bytes(page)?;
-    let Schedstat { sum_exec_runtime, run_delay, pcount: _ } = Schedstat::from_read(text).map_err(|_| Errno::PROTO)?;
-    Ok(RunTimes { run_ns: sum_exec_runtime, run_delay_ns: run_delay })
+    let Schedstat { sum_exec_runtime, run_delay, pcount } = Schedstat::from_read(text).map_err(|_| Errno::PROTO)?;
+    Ok(RunTimes { run_ns: sum_exec_runtime, run_delay_ns: run_delay, timeslices: pcount })
 }
 
 #[cfg(test)]
@@ -185,6 +226,10 @@ mod tests {
         (tree, threads)
     }
 
+    fn times(run_ns: u64, run_delay_ns: u64, timeslices: u64) -> RunTimes {
+        RunTimes { run_ns, run_delay_ns, timeslices }
+    }
+
     fn put(tree: &Path, tid: u32, run: u64, delay: u64) {
         fs::create_dir_all(tree.join(tid.to_string())).unwrap();
         fs::write(tree.join(format!("{tid}/schedstat")), format!("{run} {delay} 5\n")).unwrap();
@@ -196,12 +241,12 @@ mod tests {
         let mut page = Page::new();
         put(tree.path(), 100, 10, 1);
         put(tree.path(), 101, 200, 20);
-        assert_eq!(threads.sum(2, &mut page), Ok(RunTimes { run_ns: 210, run_delay_ns: 21 }));
+        assert_eq!(threads.sum(2, &mut page), Ok(times(210, 21, 10)));
         put(tree.path(), 102, 3000, 300);
-        assert_eq!(threads.sum(2, &mut page), Ok(RunTimes { run_ns: 210, run_delay_ns: 21 }), "count unchanged");
-        assert_eq!(threads.sum(3, &mut page), Ok(RunTimes { run_ns: 3210, run_delay_ns: 321 }));
+        assert_eq!(threads.sum(2, &mut page), Ok(times(210, 21, 10)), "count unchanged");
+        assert_eq!(threads.sum(3, &mut page), Ok(times(3210, 321, 15)));
         put(tree.path(), 100, 11, 2);
-        assert_eq!(threads.sum(3, &mut page), Ok(RunTimes { run_ns: 3211, run_delay_ns: 322 }));
+        assert_eq!(threads.sum(3, &mut page), Ok(times(3211, 322, 15)));
     }
 
     #[test]
@@ -209,9 +254,28 @@ mod tests {
         let (tree, mut threads) = tree();
         let mut page = Page::new();
         put(tree.path(), 100, 500, 50);
-        assert_eq!(threads.sum(1, &mut page), Ok(RunTimes { run_ns: 500, run_delay_ns: 50 }));
+        assert_eq!(threads.sum(1, &mut page), Ok(times(500, 50, 5)));
         put(tree.path(), 100, 7, 3);
-        assert_eq!(threads.sum(1, &mut page), Ok(RunTimes { run_ns: 507, run_delay_ns: 53 }));
+        assert_eq!(threads.sum(1, &mut page), Ok(times(507, 53, 10)));
+    }
+
+    #[test]
+    fn switches_are_those_of_the_threads_that_live() {
+        let (tree, mut threads) = tree();
+        let mut page = Page::new();
+        put(tree.path(), 100, 10, 1);
+        put(tree.path(), 101, 20, 2);
+        threads.sum(2, &mut page).unwrap();
+        let status = |tid: u32, gave: u64, taken: u64| {
+            let text = format!("Name:\tit\nvoluntary_ctxt_switches:\t{gave}\nnonvoluntary_ctxt_switches:\t{taken}\n");
+            fs::write(tree.path().join(format!("{tid}/status")), text).unwrap();
+        };
+        status(100, 5, 1);
+        assert_eq!(threads.switches(&mut page), Ok((5, 1)), "one without the file has ended");
+        status(101, 7, 2);
+        assert_eq!(threads.switches(&mut page), Ok((12, 3)));
+        fs::write(tree.path().join("101/status"), "Name:\tit\n").unwrap();
+        assert!(threads.switches(&mut page).unwrap_err().to_string().contains("101/status has no switches"));
     }
 
     #[test]

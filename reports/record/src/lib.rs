@@ -5,39 +5,47 @@ mod directory;
 mod error;
 mod histogram;
 mod host;
+mod interrupts;
 mod interval;
 mod load;
+mod network;
 mod outcome;
 mod reading;
 mod run;
 mod sample;
 pub mod schemas;
 mod slow;
+mod slow_sample;
 mod trial;
 mod units;
 mod warning;
+mod window;
 
 pub use cell::{Arrival, Cell, Dataplane, Factors, Mtls, Pace, Platform, Process};
 pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
 pub use error::{Error, Result};
 pub use histogram::Histogram;
 pub use host::{BlockDevice, Host};
+pub use interrupts::{SoftirqCounters, SoftnetCounters};
 pub use interval::{INTERVAL_NS, Interval};
 pub use load::{
     Balance, Gaps, Lag, LoadSummary, NoiseFloor, Observed, Pacing, Quantiles, Setup, Share, Stationarity, ThreadUse,
     Verdict,
 };
+pub use network::{InterfaceCounters, NetworkSample, TcpCounters};
 pub use outcome::{Outcome, Outcomes};
 pub use reading::Reading;
 pub use run::{PlannedTrial, Run, Timing};
 pub use sample::{
-    CgroupSample, CpuTimes, DiskCounters, LoadAverage, NodeSample, OwnCost, PressureLine, PressureSample,
-    ProcessSample, Sample,
+    Accounts, CgroupSample, CpuBandwidth, CpuTimes, DiskCounters, LoadAverage, NodeSample, OwnCost, PressureLine,
+    PressureSample, ProcessSample, RunQueueCounters, Sample,
 };
 pub use slow::{HopStamps, SlowRequest};
+pub use slow_sample::{MemorySample, SlowSample, VmCounters};
 pub use trial::{ClockAnchor, Part, Phase, PhaseSpan, Proof, Role, Trial};
 pub use units::{CpuQuantity, monotonic_ns, realtime_ns};
 pub use warning::{Warning, WarningKind};
+pub use window::{ReadWindow, ReadWindows};
 
 /// The number of the file formats in a run directory; a reader refuses a larger one.
 pub const SCHEMA: u32 = 1;

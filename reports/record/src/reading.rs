@@ -33,13 +33,21 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Reading<T> {
     }
 }
 
+/// The reason of a reading that was not tried.
+const UNREAD: &str = "not read";
+
 impl<T> Default for Reading<T> {
     fn default() -> Self {
-        Self::absent("not read")
+        Self::absent(UNREAD)
     }
 }
 
 impl<T> Reading<T> {
+    /// Whether it was not tried: its source is read less often than others. Such readings are left out of files.
+    pub fn is_unread(&self) -> bool {
+        self.reason() == Some(UNREAD)
+    }
+
     /// An absent reading with its reason.
     pub fn absent(reason: impl Into<String>) -> Self {
         Self::Absent { absent: reason.into() }

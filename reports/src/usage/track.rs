@@ -46,6 +46,8 @@ impl Track {
     pub(super) fn note(&mut self, at_ns: u64, value: &Reading<u64>) {
         match value {
             Reading::Seen(v) => self.points.push((at_ns, *v)),
+            // It was not due in that round.
+            unread if unread.is_unread() => {}
             Reading::Absent { absent } => self.reason = Some(absent.clone()),
         }
     }
@@ -161,8 +163,11 @@ mod tests {
     #[test]
     fn a_sample_that_was_skipped_between_two_does_not_break_the_rate() {
         let mut t = track(&[(150, 10)]);
-        t.note(200, &Reading::absent("read at most 10 times a second"));
+        t.note(200, &Reading::default());
         t.note(250, &Reading::Seen(20));
         assert_eq!(t.rise(SPAN), Reading::Seen((10, 100)));
+        let never = track(&[]);
+        t.note(200, &Reading::default());
+        assert_eq!(never.rise(SPAN).reason(), Some("not watched"), "what is never due is not watched");
     }
 }

@@ -371,6 +371,7 @@ impl MadeRun {
                     run_ns: Reading::Seen(cpu_ns),
                     run_delay_ns: Reading::Seen(passed / 500),
                     threads: Reading::Seen(3),
+                    ..ProcessSample::default()
                 },
             );
             if part.cgroup.seen().is_some() {
@@ -383,7 +384,7 @@ impl MadeRun {
                         periods: Reading::Seen(round),
                         throttled_periods: Reading::Seen(own),
                         throttled_ns: Reading::Seen(own * 60_000_000),
-                        psi_cpu_some_us: Reading::absent("not read"),
+                        ..CgroupSample::default()
                     },
                 );
             }
@@ -406,10 +407,12 @@ impl MadeRun {
                 psi_memory: pressure(0.0),
                 psi_irq: Reading::absent("not in this kernel"),
                 load: Reading::Seen(LoadAverage { one: 1.0, five: 1.0, fifteen: 1.0 }),
+                ..NodeSample::default()
             },
             cgroups,
             processes,
-            own: OwnCost { cpu_ns: passed / 200, late_ns: 80_000, missed_rounds: 0, rss_bytes: 6 << 20 },
+            own: OwnCost { cpu_ns: passed / 200, late_ns: 80_000, rss_bytes: 6 << 20, ..OwnCost::default() },
+            ..Sample::default()
         }
     }
 }

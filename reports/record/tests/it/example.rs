@@ -96,6 +96,11 @@ pub(crate) fn sample(round: u64) -> Sample {
         throttled_periods: Reading::absent("no cpu controller here"),
         throttled_ns: Reading::absent("no cpu controller here"),
         psi_cpu_some_us: Reading::Seen(3),
+        took_ns: 1,
+        parent: Some("/kubepods.slice".into()),
+        limit: Reading::Seen(CpuBandwidth { quota_ns: Some(20_000_000), period_ns: 100_000_000 }),
+        psi_io: Reading::absent("no PSI"),
+        psi_memory: Reading::default(),
     };
     let process = ProcessSample {
         pid: 4711,
@@ -106,6 +111,8 @@ pub(crate) fn sample(round: u64) -> Sample {
         run_ns: Reading::Seen(30_000_000),
         run_delay_ns: Reading::absent("exited"),
         threads: Reading::Seen(3),
+        accounts: Some(Accounts::Taskstats),
+        ..ProcessSample::default()
     };
     Sample {
         round,
@@ -133,10 +140,29 @@ pub(crate) fn sample(round: u64) -> Sample {
             psi_memory: Reading::absent("no PSI"),
             psi_irq: Reading::absent("no PSI"),
             load: Reading::Seen(LoadAverage { one: 0.1, five: 0.2, fifteen: 0.3 }),
+            softirqs: Reading::Seen(SoftirqCounters { timer: 1, ..SoftirqCounters::default() }),
+            softnet: Reading::Seen(SoftnetCounters { processed: 9, ..SoftnetCounters::default() }),
+            run_queue: Reading::absent("no CONFIG_SCHEDSTATS"),
         },
         cgroups: BTreeMap::from([("s1".into(), cgroup)]),
         processes: BTreeMap::from([("s1".into(), process)]),
-        own: OwnCost { cpu_ns: 1, late_ns: 2, missed_rounds: 0, rss_bytes: 3 },
+        own: OwnCost { cpu_ns: 1, late_ns: 2, missed_rounds: 0, rss_bytes: 3, pressure_every_ns: 100_000_000 },
+        networks: BTreeMap::from([("host".into(), network())]),
+        slow: Some(SlowSample {
+            memory: Reading::Seen(MemorySample { total_bytes: 1 << 30, ..MemorySample::default() }),
+            vm: Reading::Seen(VmCounters { page_faults: Some(7), ..VmCounters::default() }),
+            interrupts: Reading::Seen(BTreeMap::from([("LOC".into(), 5)])),
+        }),
+        reads: ReadWindows { stat: Some(ReadWindow(1, 2)), ..ReadWindows::default() },
+    }
+}
+
+fn network() -> NetworkSample {
+    NetworkSample {
+        read_ns: 9,
+        took_ns: 1,
+        interfaces: Reading::Seen(BTreeMap::from([("lo".into(), InterfaceCounters::default())])),
+        tcp: Reading::Seen(TcpCounters { sent_segments: Some(1), ..TcpCounters::default() }),
     }
 }
 

@@ -4,13 +4,20 @@
 //! directories (cpuacct, cpu, and one in a version 2 tree beside them); on version 2 in one. All that are
 //! given are read and merged. Units differ: version 1 has nanoseconds, version 2 microseconds.
 
+pub(crate) mod around;
+pub(crate) mod groups;
+mod limit;
+
 use std::path::{Path, PathBuf};
 
-use record::{CgroupSample, Reading};
+use record::{CgroupSample, PressureSample, Reading};
 use rustix::io::Errno;
+
+use limit::Limit;
 
 use crate::proc::pressure;
 use crate::source::{Page, Source};
+use crate::tiers::Due;
 use crate::{Error, Result, absence};
 
 /// One watched cgroup.
@@ -18,9 +25,13 @@ use crate::{Error, Result, absence};
 pub(crate) struct Cgroup {
     stats: Vec<Kept>,
     usage: Option<Kept>,
-    pressure: Reading<Kept>,
+    limit: Option<Limit>,
+    /// CPU, I/O and memory.
+    pressures: [Reading<Kept>; 3],
+    parent: Option<String>,
 }
 
+/// A file of the group that is kept open.
 #[derive(Debug)]
 struct Kept {
     path: PathBuf,
@@ -43,15 +54,19 @@ impl Cgroup {
             return Err(refuse(missing, reason.to_owned()));
         }
         let mut stats = Vec::new();
-        let mut usage = None;
-        let mut pressure = Reading::absent(absence_of_pressure(first));
+        let (mut usage, mut limit) = (None, None);
+        let mut pressures =
+            ["cpu", "io", "memory"].map(|kind| (kind, Reading::absent(absence_of_pressure(first, kind))));
         for directory in directories {
             stats.extend(keep(&directory.join("cpu.stat"))?);
             usage = usage.or(keep(&directory.join("cpuacct.usage"))?);
-            if pressure.seen().is_none()
-                && let Some(kept) = keep(&directory.join("cpu.pressure"))?
-            {
-                pressure = Reading::Seen(kept);
+            limit = limit.or(Limit::open(directory)?);
+            for (kind, pressure) in &mut pressures {
+                if pressure.seen().is_none()
+                    && let Some(kept) = keep(&directory.join(format!("{kind}.pressure")))?
+                {
+                    *pressure = Reading::Seen(kept);
+                }
             }
         }
         if stats.is_empty() && usage.is_none() {
@@ -59,11 +74,17 @@ impl Cgroup {
                           try: a directory of the cpu or cpuacct hierarchy, or one of a version 2 tree";
             return Err(refuse(first, reason.to_owned()));
         }
-        Ok(Self { stats, usage, pressure })
+        Ok(Self { stats, usage, limit, pressures: pressures.map(|(_, pressure)| pressure), parent: None })
     }
 
-    /// Its counters now; pressure only in rounds that may read it.
-    pub(crate) fn sample(&self, may_read_pressure: bool, page: &mut Page) -> CgroupSample {
+    /// A group around a watched one: its throttling holds up what is inside, and no more of it is read.
+    pub(crate) fn open_around(name: &str, directory: &Path) -> Result<Self> {
+        let pressures = [(); 3].map(|()| Reading::default());
+        Ok(Self { pressures, ..Self::open(name, &[directory.to_owned()])? })
+    }
+
+    /// Its counters now; pressure and the limit in rounds where they are due.
+    pub(crate) fn sample(&self, due: Due, page: &mut Page) -> CgroupSample {
         let read_ns = record::monotonic_ns();
         let stat = self.stat(page);
         let from_stat = |pick: fn(&CpuStat) -> Option<u64>, missing: &str| match &stat {
@@ -71,16 +92,28 @@ impl Cgroup {
             Err(reason) => Reading::absent(reason),
         };
         let no_bandwidth = "no throttling counters here: the cpu controller is not enabled for this cgroup";
+        let usage_ns = match &self.usage {
+            Some(kept) => kept.number(page),
+            None => from_stat(|s| s.usage_ns, "no CPU time here: give its cpuacct directory as well"),
+        };
+        let took_ns = record::monotonic_ns().saturating_sub(read_ns);
+        let [cpu, io, memory] = &self.pressures;
         CgroupSample {
             read_ns,
-            usage_ns: match &self.usage {
-                Some(kept) => kept.number(page),
-                None => from_stat(|s| s.usage_ns, "no CPU time here: give its cpuacct directory as well"),
-            },
+            usage_ns,
             periods: from_stat(|s| s.periods, no_bandwidth),
             throttled_periods: from_stat(|s| s.throttled_periods, no_bandwidth),
             throttled_ns: from_stat(|s| s.throttled_ns, no_bandwidth),
-            psi_cpu_some_us: self.pressure(may_read_pressure, page),
+            psi_cpu_some_us: if due.medium { some_us(pressure_of(cpu, page)) } else { Reading::default() },
+            took_ns,
+            parent: self.parent.clone(),
+            limit: match &self.limit {
+                Some(limit) if due.slow => limit.read(page),
+                None if due.slow => Reading::absent("no bandwidth limit here: the cpu controller is not enabled"),
+                _ => Reading::default(),
+            },
+            psi_io: if due.slow { pressure_of(io, page) } else { Reading::default() },
+            psi_memory: if due.slow { pressure_of(memory, page) } else { Reading::default() },
         }
     }
 
@@ -96,22 +129,26 @@ impl Cgroup {
         }
         Ok(merged)
     }
+}
 
-    fn pressure(&self, may_read: bool, page: &mut Page) -> Reading<u64> {
-        let kept = match &self.pressure {
-            Reading::Absent { absent } => return Reading::absent(absent),
-            Reading::Seen(kept) => kept,
-        };
-        if !may_read {
-            return Reading::absent(pressure::BETWEEN);
-        }
-        match kept.source.read(page) {
-            Err(Errno::NODEV) => Reading::absent(gone(&kept.path, Errno::NODEV)),
-            Err(errno) => Reading::absent(absence::no_pressure(&kept.path, errno)),
-            Ok(text) => pressure::parse(text).and_then(|sample| sample.some).map_or_else(
-                || Reading::absent(format!("{} is not as it should be", kept.path.display())),
-                |line| Reading::Seen(line.total_us),
-            ),
+fn pressure_of(kept: &Reading<Kept>, page: &mut Page) -> Reading<PressureSample> {
+    let kept = match kept {
+        Reading::Absent { absent } => return Reading::absent(absent),
+        Reading::Seen(kept) => kept,
+    };
+    match kept.source.read(page) {
+        Err(Errno::NODEV) => Reading::absent(gone(&kept.path, Errno::NODEV)),
+        Err(errno) => Reading::absent(absence::no_pressure(&kept.path, errno)),
+        Ok(text) => pressure::parse(text)
+            .map_or_else(|| Reading::absent(format!("{} is not as it should be", kept.path.display())), Reading::Seen),
+    }
+}
+
+fn some_us(pressure: Reading<PressureSample>) -> Reading<u64> {
+    match pressure {
+        Reading::Absent { absent } => Reading::absent(absent),
+        Reading::Seen(sample) => {
+            sample.some.map_or_else(|| Reading::absent("no 'some' line here"), |line| Reading::Seen(line.total_us))
         }
     }
 }
@@ -143,8 +180,8 @@ fn gone(path: &Path, errno: Errno) -> String {
     }
 }
 
-fn absence_of_pressure(directory: &Path) -> String {
-    format!("no pressure of its own: {} has no cpu.pressure (cgroup version 1, or PSI is off)", directory.display())
+fn absence_of_pressure(directory: &Path, kind: &str) -> String {
+    format!("no pressure of its own: {} has no {kind}.pressure (cgroup version 1, or PSI is off)", directory.display())
 }
 
 /// The lines of cpu.stat that are kept, in nanoseconds.
@@ -185,8 +222,12 @@ mod tests {
 
     fn sample(directories: &[&str]) -> CgroupSample {
         let directories: Vec<PathBuf> = directories.iter().map(|d| fixture(d)).collect();
-        Cgroup::open("s1", &directories).unwrap().sample(true, &mut Page::new())
+        let mut sample = Cgroup::open("s1", &directories).unwrap().sample(ALL, &mut Page::new());
+        (sample.read_ns, sample.took_ns) = (0, 0);
+        sample
     }
+
+    const ALL: Due = Due { medium: true, slow: true };
 
     #[test]
     fn version_2_has_microseconds() {
@@ -215,7 +256,9 @@ mod tests {
         assert_eq!(s.psi_cpu_some_us, Reading::Seen(77_001));
         let reversed: Vec<&str> = all.iter().rev().copied().collect();
         let r = sample(&reversed);
-        assert_eq!(CgroupSample { read_ns: 0, ..r }, CgroupSample { read_ns: 0, ..s }, "their order does not matter");
+        // Only which directory lacks a file depends on it.
+        let r = CgroupSample { psi_io: s.psi_io.clone(), psi_memory: s.psi_memory.clone(), ..r };
+        assert_eq!(r, s, "their order does not matter");
     }
 
     #[test]
@@ -228,10 +271,10 @@ mod tests {
     }
 
     #[test]
-    fn between_reads_pressure_is_absent() {
+    fn what_is_not_due_is_not_read() {
         let cgroup = Cgroup::open("s1", &[fixture("cgroup/v2/s1")]).unwrap();
-        let s = cgroup.sample(false, &mut Page::new());
-        assert_eq!(s.psi_cpu_some_us.reason(), Some(pressure::BETWEEN));
+        let s = cgroup.sample(Due { medium: false, slow: false }, &mut Page::new());
+        assert!(s.psi_cpu_some_us.is_unread() && s.psi_io.is_unread() && s.limit.is_unread());
         assert_eq!(s.periods, Reading::Seen(51));
     }
 
