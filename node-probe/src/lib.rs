@@ -7,6 +7,7 @@ mod absence;
 mod cgroup;
 mod disk;
 mod error;
+mod exits;
 mod feed;
 mod host;
 mod networks;

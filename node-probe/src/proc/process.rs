@@ -1,4 +1,4 @@
-//! A watched process: /proc/PID/{stat,statm} and its threads, on descriptors that no other process inherits.
+//! A watched process: /proc/PID/stat and its threads, on descriptors that no other process inherits.
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,6 @@ pub(crate) struct Process {
     pid: u32,
     path: PathBuf,
     stat: Source,
-    statm: Source,
     threads: Threads,
     last: RunTimes,
 }
@@ -34,8 +33,8 @@ pub(crate) struct Process {
 pub(crate) struct Found {
     pub(crate) read_ns: u64,
     pub(crate) took_ns: u64,
-    /// Threads now.
-    pub(crate) count: u64,
+    /// Threads now, where that was looked at.
+    pub(crate) count: Option<u64>,
     pub(crate) times: std::result::Result<RunTimes, String>,
     /// The kernel's own sum, where that was asked for.
     pub(crate) totals: Option<Totals>,
@@ -63,7 +62,6 @@ impl Process {
             pid,
             path: path.to_owned(),
             stat: Source::open_at(directory.as_fd(), Path::new("stat"))?,
-            statm: Source::open_at(directory.as_fd(), Path::new("statm"))?,
             threads: Threads::new(task, &path.join("task"))?,
             last: RunTimes::default(),
         };
@@ -105,7 +103,7 @@ impl Process {
         let read_ns = record::monotonic_ns();
         let times = self.threads.sum(count, page).map_err(|unread| unread.to_string());
         let took_ns = record::monotonic_ns().saturating_sub(read_ns);
-        Found { read_ns, took_ns, count, times, totals: None }
+        Found { read_ns, took_ns, count: Some(count), times, totals: None }
     }
 
     /// Puts what was found into a sample, and what is due besides.
@@ -117,32 +115,34 @@ impl Process {
         page: &mut Page,
     ) -> ProcessSample {
         let Found { read_ns, took_ns, count, times, totals } = found;
+        let sample = ProcessSample {
+            pid: self.pid,
+            read_ns,
+            took_ns,
+            threads: count.map_or_else(Reading::default, Reading::Seen),
+            ..ProcessSample::default()
+        };
         let times = match times {
             Ok(times) => times,
             Err(reason) if reason == EXITED => return self.exited(read_ns),
             Err(reason) => {
-                let mut sample = self.exited(read_ns);
-                [sample.run_ns, sample.run_delay_ns, sample.timeslices] = [(); 3].map(|()| Reading::absent(&reason));
-                sample.threads = Reading::Seen(count);
+                let [run_ns, run_delay_ns, timeslices] = [(); 3].map(|()| Reading::absent(&reason));
+                let sample = ProcessSample { run_ns, run_delay_ns, timeslices, ..sample };
                 return self.with_slow(sample, slow, None, delay_accounting, page);
             }
         };
         // A zombie still has its files, and the kernel's sum forgets the time of a main thread that ended.
-        let still = count <= 1 && times.timeslices <= self.last.timeslices;
+        let still = count.is_some_and(|count| count <= 1) && times.timeslices <= self.last.timeslices;
         if still && matches!(self.stat(page), Err(Absence::Exited)) {
             return self.exited(read_ns);
         }
         self.last = times;
         let RunTimes { run_ns, run_delay_ns, timeslices } = times;
         let sample = ProcessSample {
-            pid: self.pid,
-            read_ns,
             run_ns: Reading::Seen(run_ns),
             run_delay_ns: Reading::Seen(run_delay_ns),
-            threads: Reading::Seen(count),
-            took_ns,
             timeslices: Reading::Seen(timeslices),
-            ..ProcessSample::default()
+            ..sample
         };
         self.with_slow(sample, slow, totals, delay_accounting, page)
     }
@@ -159,11 +159,12 @@ impl Process {
         if !slow {
             return sample;
         }
-        (sample.user_ticks, sample.system_ticks) = match self.stat(page) {
-            Ok(stat) => (Reading::Seen(stat.utime), Reading::Seen(stat.stime)),
-            Err(absence) => (Reading::absent(absence.to_string()), Reading::absent(absence.to_string())),
-        };
-        sample.rss_bytes = self.rss(page);
+        let stat = self.stat(page).map_err(|absence| absence.to_string());
+        let of_stat = |pick: fn(&Stat) -> u64| Reading::from_result(stat.as_ref().map(pick));
+        sample.user_ticks = of_stat(|stat| stat.utime);
+        sample.system_ticks = of_stat(|stat| stat.stime);
+        sample.threads = of_stat(count);
+        sample.rss_bytes = of_stat(|stat| stat.rss * rustix::param::page_size() as u64);
         sample.accounts = Some(if totals.is_some() { Accounts::Taskstats } else { Accounts::Threads });
         match totals {
             Some(totals) => {
@@ -218,14 +219,6 @@ impl Process {
             return Err(Absence::Exited);
         }
         Ok(stat)
-    }
-
-    fn rss(&self, page: &mut Page) -> Reading<u64> {
-        match self.statm.read_bytes(page) {
-            Err(Errno::SRCH) => Reading::absent(EXITED),
-            Err(errno) => Reading::absent(absence::reason(&self.path.join("statm"), errno)),
-            Ok(text) => Reading::from_result(resident_bytes(text)),
-        }
     }
 }
 

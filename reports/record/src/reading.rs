@@ -37,15 +37,16 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Reading<T> {
 const UNREAD: &str = "not read";
 
 impl<T> Default for Reading<T> {
+    // Kept without its words: a sample has hundreds of these, and an empty text costs nothing to make.
     fn default() -> Self {
-        Self::absent(UNREAD)
+        Self::Absent { absent: String::new() }
     }
 }
 
 impl<T> Reading<T> {
     /// Whether it was not tried: its source is read less often than others. Such readings are left out of files.
     pub fn is_unread(&self) -> bool {
-        self.reason() == Some(UNREAD)
+        matches!(self, Self::Absent { absent } if absent.is_empty() || absent == UNREAD)
     }
 
     /// An absent reading with its reason.
@@ -65,6 +66,7 @@ impl<T> Reading<T> {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Seen(_) => None,
+            Self::Absent { absent } if absent.is_empty() => Some(UNREAD),
             Self::Absent { absent } => Some(absent),
         }
     }
@@ -100,6 +102,13 @@ mod tests {
             let text = serde_json::to_string(&r).unwrap();
             assert_eq!(serde_json::from_str::<Reading<u64>>(&text).unwrap(), r);
         }
+    }
+
+    #[test]
+    fn what_was_not_tried_says_so() {
+        let unread = Reading::<u64>::default();
+        assert!(unread.is_unread() && !Reading::<u64>::absent("no PSI").is_unread());
+        assert_eq!(unread.reason(), Some("not read"));
     }
 
     #[test]

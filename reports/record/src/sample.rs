@@ -268,12 +268,13 @@ pub struct ProcessSample {
     /// quota's throttling is in it.
     pub run_delay_ns: Reading<u64>,
     /// Threads now.
+    #[serde(default, skip_serializing_if = "Reading::is_unread")]
     pub threads: Reading<u64>,
     /// How long reading its run times took, from `read_ns` on; ticks and memory come after that.
     #[serde(default)]
     pub took_ns: u64,
     /// Times one of its threads was put on a CPU.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Reading::is_unread")]
     pub timeslices: Reading<u64>,
     /// Where its run times come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
