@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
 mod busy;
+mod disk;
+mod groups;
+mod pressure;
 mod processes;
 mod quota;
 mod rounds;

@@ -118,6 +118,38 @@ fn all_absent(sample: &ProcessSample) {
     }
 }
 
+#[test]
+fn another_process_under_the_same_number_is_not_taken_for_the_one_that_ended() {
+    let mut first = Shell::spin();
+    let pid = first.0.id();
+    let mut samplers = WAYS.map(|taskstats| watch(pid, taskstats));
+    samplers.iter_mut().for_each(|sampler| assert!(sample(sampler).run_ns.seen().is_some()));
+    first.0.kill().unwrap();
+    first.0.wait().unwrap();
+    let second = match shell_with_number(pid) {
+        Ok(shell) => shell,
+        Err(why) => return crate::groups::skip(&why),
+    };
+    // It gets further than the first ever did.
+    std::thread::sleep(Duration::from_millis(300));
+    samplers.iter_mut().for_each(|sampler| all_absent(&sample(sampler)));
+    drop(second);
+}
+
+/// A process with that number: the kernel gives out the one after the last, which root may set. Others start processes
+/// too, so that it can take some attempts to come first.
+fn shell_with_number(pid: u32) -> Result<Shell, String> {
+    for _ in 0..200 {
+        std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string())
+            .map_err(|e| format!("the next process number cannot be set: {e}"))?;
+        let shell = Shell::spin();
+        if shell.0.id() == pid {
+            return Ok(shell);
+        }
+    }
+    Err(format!("others took number {pid} again and again"))
+}
+
 /// Set in the environment of this test binary when it is started with few descriptors.
 const FEW: &str = "PROBE_TEST_FEW_DESCRIPTORS";
 
