@@ -10,3 +10,4 @@ mod pages;
 mod program;
 mod proxies;
 mod run;
+mod watch;

@@ -133,6 +133,11 @@ fn throttled(before: &CgroupSample, after: &CgroupSample) -> Reading<Doubted> {
 pub(super) fn cgroup_lines(out: &mut String, before: &Sample, after: &Sample) {
     let pairs = after.cgroups.iter().filter_map(|(name, new)| Some((name, before.cgroups.get(name)?, new)));
     for (name, old, new) in pairs {
+        // A group around others that limits nothing has nothing to say.
+        let around = after.cgroups.values().any(|group| group.parent.as_ref() == Some(name));
+        if around && longest_ns(new) == 0 {
+            continue;
+        }
         let windows = [old, new].map(|s| (s.read_ns, s.read_ns + s.took_ns));
         let cpu = pair(&old.usage_ns, &new.usage_ns, windows, |a, b| {
             rate(a, b, SCHEDULER_QUANTUM_NS).map(|per_second| per_second.of(1e9))
