@@ -6,6 +6,7 @@
 mod absence;
 mod cgroup;
 mod disk;
+mod edges;
 mod error;
 mod exits;
 mod feed;
@@ -20,6 +21,7 @@ mod schedule;
 mod source;
 mod tiers;
 
+pub use edges::edges;
 pub use error::{Error, Result};
 pub use host::host;
 pub use sampler::{Sampler, Watch};

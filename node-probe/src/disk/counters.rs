@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use record::{DiskCounters, Reading};
 
+use super::device::nvme_paths;
 use super::place;
 use crate::source::{Page, Source};
 use crate::{Result, absence};
@@ -28,7 +29,7 @@ impl Disk {
             Ok(place) => place,
             Err(reason) => return Ok(Reading::absent(reason)),
         };
-        let path = place.directory.join("stat");
+        let path = counted(&place.directory).join("stat");
         let source = Source::open_or_absent(&path, absence::reason)?;
         Ok(source.map(|source| Self { name: place.name, path, source }))
     }
@@ -42,6 +43,23 @@ impl Disk {
                 Reading::Seen,
             ),
         }
+    }
+}
+
+/// Where a disk is counted. Older kernels count nothing for an NVMe disk that has several ways to it, but only
+/// for each way; where one way alone has carried anything, its counters are the disk's.
+fn counted(directory: &Path) -> PathBuf {
+    let moved = |directory: &Path| {
+        let text = std::fs::read_to_string(directory.join("stat")).unwrap_or_default();
+        text.split_ascii_whitespace().any(|field| field != "0")
+    };
+    if moved(directory) {
+        return directory.to_owned();
+    }
+    let mut used = nvme_paths(directory).into_iter().filter(|path| moved(path));
+    match (used.next(), used.next()) {
+        (Some(only), None) => only,
+        _ => directory.to_owned(),
     }
 }
 

@@ -75,6 +75,34 @@ fn only_slave(directory: &Path) -> Option<PathBuf> {
     fs::canonicalize(only.path()).ok()
 }
 
+/// The ways to an NVMe disk that has several: the disk itself is shown below its subsystem, and each way, which
+/// no program may open, below its controller ("nvme0n1" by "nvme0c1n1").
+pub(crate) fn nvme_paths(directory: &Path) -> Vec<PathBuf> {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    let (Some((subsystem, space)), Some(parent)) = (name.rsplit_once('n'), directory.parent()) else {
+        return Vec::new();
+    };
+    if !name.starts_with("nvme")
+        || !parent.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"nvme-subsys"))
+    {
+        return Vec::new();
+    }
+    let is_path = |entry: &Path| {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix(subsystem)
+            .and_then(|rest| rest.strip_prefix('c')?.split_once('n'))
+            .is_some_and(|(controller, of)| of == space && controller.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let entries = |directory: &Path| fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = entries(parent)
+        .filter_map(|controller| fs::canonicalize(controller).ok())
+        .flat_map(|controller| entries(&controller).collect::<Vec<_>>())
+        .filter(|entry| is_path(entry))
+        .collect();
+    paths.sort();
+    paths
+}
+
 /// The text of a file of one line.
 pub(crate) fn line(path: &Path) -> Option<String> {
     let text = fs::read(path).ok()?;

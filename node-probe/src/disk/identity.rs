@@ -6,7 +6,7 @@ use std::path::Path;
 use record::{BlockDevice, Reading};
 
 use super::device::line;
-use super::place;
+use super::{place, queue};
 
 /// The disk under a path, or why there is none.
 pub(crate) fn of(root: &Path, path: &Path) -> Reading<BlockDevice> {
@@ -15,15 +15,10 @@ pub(crate) fn of(root: &Path, path: &Path) -> Reading<BlockDevice> {
         Err(reason) => return Reading::absent(reason),
     };
     let said = |name: &str| line(&place.directory.join(name));
-    let rotational = match said("queue/rotational").as_deref() {
-        Some("1") => Reading::Seen(true),
-        Some("0") => Reading::Seen(false),
-        _ => Reading::absent("it does not say"),
-    };
     Reading::Seen(BlockDevice {
         driver: driver(&place.directory, &place.name),
         model: said("device/model").map_or_else(|| Reading::absent("it does not say"), Reading::Seen),
-        rotational,
+        rotational: queue::rotational(&place.directory),
         filesystem: place.filesystem,
         name: place.name,
         number: place.number,
@@ -32,16 +27,22 @@ pub(crate) fn of(root: &Path, path: &Path) -> Reading<BlockDevice> {
 
 /// The driver of the nearest device above the disk that has one.
 fn driver(directory: &Path, name: &str) -> Reading<String> {
-    let link = directory
-        .ancestors()
-        .take_while(|above| above.file_name().is_some_and(|name| name != "devices"))
-        .find_map(|above| fs::read_link(above.join("driver")).ok());
-    match link.as_deref().and_then(Path::file_name) {
-        Some(driver) => Reading::Seen(driver.to_string_lossy().into_owned()),
+    match drivers(directory).into_iter().next() {
+        Some(driver) => Reading::Seen(driver),
         // With several paths to one NVMe disk, the kernel shows the disk apart from its controllers.
         None if name.starts_with("nvme") => Reading::Seen("nvme".to_owned()),
         None => Reading::absent("no device in /sys drives it"),
     }
+}
+
+/// The drivers of the devices above a disk, the nearest first.
+pub(super) fn drivers(directory: &Path) -> Vec<String> {
+    directory
+        .ancestors()
+        .take_while(|above| above.file_name().is_some_and(|name| name != "devices"))
+        .filter_map(|above| fs::read_link(above.join("driver")).ok())
+        .filter_map(|link| Some(link.file_name()?.to_string_lossy().into_owned()))
+        .collect()
 }
 
 #[cfg(test)]

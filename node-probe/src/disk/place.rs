@@ -45,7 +45,7 @@ pub(crate) fn of(root: &Path, path: &Path) -> Result<Place, String> {
 }
 
 /// The nearest part of a path that exists, without symbolic links.
-fn existing(root: &Path, path: &Path) -> PathBuf {
+pub(super) fn existing(root: &Path, path: &Path) -> PathBuf {
     if root != Path::new("/") {
         return path.to_owned();
     }
@@ -80,7 +80,7 @@ fn find(root: &Path, mounts: &[Mount], path: &Path, depth: u32) -> Result<device
 }
 
 /// The device number of a path's files.
-fn number_of(root: &Path, path: &Path, mount: &Mount) -> (u32, u32) {
+pub(super) fn number_of(root: &Path, path: &Path, mount: &Mount) -> (u32, u32) {
     if root == Path::new("/")
         && let Ok(data) = fs::metadata(path)
     {
@@ -89,13 +89,13 @@ fn number_of(root: &Path, path: &Path, mount: &Mount) -> (u32, u32) {
     mount.number
 }
 
-enum Next {
+pub(super) enum Next {
     Device((u32, u32)),
     Path(PathBuf),
 }
 
 /// Where a file system without a device of its own keeps its files.
-fn without_device(root: &Path, mount: &Mount) -> Result<Next, String> {
+pub(super) fn without_device(root: &Path, mount: &Mount) -> Result<Next, String> {
     let kind = mount.filesystem.as_str();
     match kind {
         "tmpfs" | "ramfs" | "devtmpfs" | "rootfs" | "hugetlbfs" => {
@@ -132,17 +132,34 @@ fn without_device(root: &Path, mount: &Mount) -> Result<Next, String> {
 }
 
 /// The kernel's name of what a mount was made of: /dev/mapper/x is a link to dm-0.
-fn device_name(root: &Path, source: &str) -> Option<String> {
+pub(super) fn device_name(root: &Path, source: &str) -> Option<String> {
     if !source.starts_with("/dev/") {
         return None;
     }
     let path = mountinfo::inside(root, Path::new(source));
     let path = fs::canonicalize(&path).unwrap_or(path);
-    Some(path.file_name()?.to_string_lossy().into_owned())
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    // A container has no /dev/mapper of its own; the mapping's name is in /sys as well.
+    if source.starts_with("/dev/mapper/")
+        && !root.join("sys/class/block").join(&name).exists()
+        && let Some(mapping) = mapping_named(root, &name)
+    {
+        return Some(mapping);
+    }
+    Some(name)
+}
+
+/// The kernel's name of the mapping that has this name: "vg-root" is dm-0.
+fn mapping_named(root: &Path, name: &str) -> Option<String> {
+    fs::read_dir(root.join("sys/class/block"))
+        .ok()?
+        .flatten()
+        .find(|entry| device::line(&entry.path().join("dm/name")).as_deref() == Some(name))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
 }
 
 /// The devices of the btrfs that has this one among them.
-fn btrfs_devices(root: &Path, name: &str) -> Vec<String> {
+pub(super) fn btrfs_devices(root: &Path, name: &str) -> Vec<String> {
     let names = |directory: PathBuf| -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(directory.join("devices"))
             .into_iter()

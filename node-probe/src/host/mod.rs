@@ -1,10 +1,16 @@
 //! What machine this is: the facts that decide whether two runs may be compared, and which figures to trust.
 
+mod cgroup_limits;
 mod cgroups;
 mod container;
 mod cpu;
+mod kernel;
 mod limits;
+pub(crate) mod memory;
+pub(crate) mod proc_view;
 mod steal;
+mod time_sync;
+mod topology;
 mod virtual_machine;
 
 use std::fs;
@@ -15,7 +21,7 @@ use rustix::system::uname;
 
 use crate::absence;
 use crate::disk::device::line;
-use crate::disk::identity;
+use crate::disk::{chain, identity};
 use crate::proc::mountinfo;
 use crate::source::{Page, Source};
 
@@ -30,8 +36,10 @@ pub fn host(root: &Path, path: &Path) -> Host {
     let kernel = line(&root.join("proc/sys/kernel/osrelease"));
     let container = container::of(root, &mounts);
     let virtual_machine = virtual_machine::of(root, &cpu);
+    let kernel = kernel.unwrap_or_else(|| system.release().to_string_lossy().into_owned());
     Host {
-        kernel: kernel.unwrap_or_else(|| system.release().to_string_lossy().into_owned()),
+        kernel_traits: kernel::of(root, &kernel),
+        kernel,
         arch: system.machine().to_string_lossy().into_owned(),
         distribution: distribution(root),
         cpu_model: cpu.model(root),
@@ -51,6 +59,13 @@ pub fn host(root: &Path, path: &Path) -> Host {
         psi: psi(root),
         disk: identity::of(root, path),
         limits: limits::all(),
+        topology: topology::of(root),
+        caches: topology::caches(root),
+        memory_traits: memory::of(root),
+        cgroup_limits: cgroup_limits::of(root, &mounts),
+        time_sync: time_sync::of(root),
+        proc_view: proc_view::of(&mounts),
+        disk_chain: chain::of(root, path),
     }
 }
 

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::mountinfo;
 use super::taskstats::Totals;
 use super::threads::{RunTimes, Threads, Unread};
+use crate::host::proc_view::hidepid;
 use crate::source::{Page, Source};
 use crate::{Error, Result, absence};
 
@@ -257,12 +258,6 @@ fn why_not(root: &Path, path: &Path, pid: u32, errno: Errno) -> String {
         }
         _ => absence::reason(path, errno),
     }
-}
-
-fn hidepid(mounts: &[mountinfo::Mount]) -> Option<String> {
-    let proc = mounts.iter().rev().find(|m| m.filesystem == "proc" && m.point == Path::new("/proc"))?;
-    let value = proc.option("hidepid")?;
-    (!matches!(value, "0" | "off")).then(|| value.to_owned())
 }
 
 #[cfg(test)]

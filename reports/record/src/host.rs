@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Reading;
+use crate::{BlockLayer, CgroupLimits, CpuCache, CpuTopology, KernelTraits, MemoryTraits, ProcView, Reading, TimeSync};
 
 /// What a machine is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -43,6 +43,30 @@ pub struct Host {
     pub disk: Reading<BlockDevice>,
     /// Limits of this process: "nofile" -> "1024/1048576".
     pub limits: BTreeMap<String, String>,
+    /// How the CPUs are arranged.
+    #[serde(default)]
+    pub topology: Reading<CpuTopology>,
+    /// The caches of the first CPU.
+    #[serde(default)]
+    pub caches: Reading<Vec<CpuCache>>,
+    /// What the kernel was built and booted with.
+    #[serde(default)]
+    pub kernel_traits: KernelTraits,
+    /// Memory, besides how much there is.
+    #[serde(default)]
+    pub memory_traits: MemoryTraits,
+    /// What the cgroups around this program allow it.
+    #[serde(default)]
+    pub cgroup_limits: CgroupLimits,
+    /// Who keeps the time of day right.
+    #[serde(default)]
+    pub time_sync: TimeSync,
+    /// How true the /proc is that this program sees.
+    #[serde(default)]
+    pub proc_view: ProcView,
+    /// Everything between the run directory and the disks under it, down to where the kernel shows no more.
+    #[serde(default)]
+    pub disk_chain: Reading<Vec<BlockLayer>>,
 }
 
 /// A block device behind a path.

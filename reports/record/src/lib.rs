@@ -2,13 +2,16 @@
 
 mod cell;
 mod directory;
+mod edges;
 mod error;
 mod histogram;
 mod host;
 mod interrupts;
 mod interval;
+mod layer;
 mod load;
 mod network;
+mod machine;
 mod outcome;
 mod reading;
 mod run;
@@ -23,16 +26,21 @@ mod window;
 
 pub use cell::{Arrival, Cell, Dataplane, Factors, Mtls, Pace, Platform, Process};
 pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
+pub use edges::{DriveHealth, EdgeReadings, Edges, ProcessMemory, SmartLog};
 pub use error::{Error, Result};
 pub use histogram::Histogram;
 pub use host::{BlockDevice, Host};
 pub use interrupts::{SoftirqCounters, SoftnetCounters};
 pub use interval::{INTERVAL_NS, Interval};
+pub use layer::{BlockLayer, BlockQueue, LayerKind};
 pub use load::{
     Balance, Gaps, Lag, LoadSummary, NoiseFloor, Observed, Pacing, Quantiles, Setup, Share, Stationarity, ThreadUse,
     Verdict,
 };
 pub use network::{InterfaceCounters, NetworkSample, TcpCounters};
+pub use machine::{
+    CgroupLimits, CpuCache, CpuQuota, CpuTopology, KernelTraits, MemoryLimit, MemoryTraits, ProcView, TimeSync,
+};
 pub use outcome::{Outcome, Outcomes};
 pub use reading::Reading;
 pub use run::{PlannedTrial, Run, Timing};

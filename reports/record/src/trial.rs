@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LoadSummary, Reading, Warning};
+use crate::{Edges, LoadSummary, Reading, Warning};
 
 /// A part of a trial's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -132,6 +132,9 @@ pub struct Trial {
     pub proofs: Vec<Proof>,
     /// What is doubted.
     pub warnings: Vec<Warning>,
+    /// What was read before and after the load only; none in files of before there was such a reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edges: Option<Edges>,
 }
 
 impl Trial {

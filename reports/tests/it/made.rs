@@ -143,6 +143,14 @@ fn host(steal_known: bool, psi: bool) -> Host {
         psi: if psi { Reading::Seen(true) } else { Reading::absent("PSI is off in this kernel") },
         disk: Reading::absent("tmpfs has no disk"),
         limits: BTreeMap::new(),
+        topology: Reading::default(),
+        caches: Reading::default(),
+        kernel_traits: Default::default(),
+        memory_traits: Default::default(),
+        cgroup_limits: Default::default(),
+        time_sync: Default::default(),
+        proc_view: Default::default(),
+        disk_chain: Reading::default(),
     }
 }
 
@@ -254,6 +262,7 @@ impl MadeRun {
             parts,
             proofs: vec![],
             warnings: vec![],
+            edges: None,
         };
         trial_dir.seal(&trial).unwrap();
     }

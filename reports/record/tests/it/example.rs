@@ -45,6 +45,14 @@ pub(crate) fn host() -> Host {
         psi: Reading::Seen(true),
         disk: Reading::absent("the run directory is on tmpfs"),
         limits: BTreeMap::from([("nofile".into(), "1024/4096".into())]),
+        topology: Reading::default(),
+        caches: Reading::default(),
+        kernel_traits: Default::default(),
+        memory_traits: Default::default(),
+        cgroup_limits: Default::default(),
+        time_sync: Default::default(),
+        proc_view: Default::default(),
+        disk_chain: Reading::default(),
     }
 }
 
@@ -244,6 +252,7 @@ pub(crate) fn trial(id: &str, cell: &str) -> Trial {
             source: "/proc/4712/task".into(),
         }],
         warnings: vec![Warning::new(WarningKind::Steal, "3 % steal", "another host")],
+        edges: None,
     }
 }
 
