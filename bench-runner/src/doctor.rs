@@ -1,5 +1,6 @@
 //! `meshtax doctor`: what this machine permits and what bends figures here, each finding with its remedy.
 
+mod card;
 mod checks;
 
 use std::fmt;
@@ -22,13 +23,16 @@ pub(crate) struct Args {
     /// The form of the answer.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Tell everything about this host as well: what a run keeps of it in run.json.
+    #[arg(long)]
+    card: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// For a person.
     Text,
-    /// A list of findings.
+    /// A list of findings; with --card an object with "host" and "findings".
     Json,
 }
 
@@ -83,9 +87,13 @@ impl Finding {
 pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let host = node_probe::host(Path::new("/"), &args.out);
     let findings = checks::all(&host, args.envoy.as_deref(), &args.out);
-    match args.format {
-        Format::Text => print(&text(&findings))?,
-        Format::Json => print(&serde_json::to_string_pretty(&findings)?)?,
+    match (args.format, args.card) {
+        (Format::Text, false) => print(&text(&findings))?,
+        (Format::Text, true) => print(&format!("{}\nfindings\n{}", card::text(&host), text(&findings)))?,
+        (Format::Json, false) => print(&serde_json::to_string_pretty(&findings)?)?,
+        (Format::Json, true) => {
+            print(&serde_json::to_string_pretty(&serde_json::json!({ "host": host, "findings": findings }))?)?;
+        }
     }
     let worst = findings.iter().map(|f| f.weight).max().unwrap_or(Weight::Good);
     Ok(if worst == Weight::Problem { Exit::CouldNotRun } else { Exit::Done }.into())

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use record::{
-    Cell, ClockAnchor, LoadSummary, METHOD, Part, Phase, PhaseSpan, PlannedTrial, Reading, Role, Run, SCHEMA, Timing,
-    Trial, TrialDirectory, monotonic_ns,
+    Cell, ClockAnchor, Edges, LoadSummary, METHOD, Part, Phase, PhaseSpan, PlannedTrial, Reading, Role, Run, SCHEMA,
+    Timing, Trial, TrialDirectory, monotonic_ns,
 };
 use scenarios::launch::{Launch, Launched};
 use scenarios::{Deployment, DeploymentSpec};
@@ -62,6 +62,10 @@ pub(crate) fn make(
     let seed = arrival_seed(run.seed, planned.block);
     let load = start_load(lab, &deployment.entry_url(), cell, &timing, seed, &directory, &mut parts)?;
     let probe = start_probe(lab, run_path, &directory, &deployment, &mut parts)?;
+    let processes: Vec<(String, u32)> = parts.iter().map(|part| (part.name.clone(), part.pid)).collect();
+    // Dear to read, and it holds up what is read: hence here, and again when the load has ended.
+    let edges = || node_probe::edges(Path::new("/"), &processes, Some(run_path));
+    let before = edges();
     let mut watched = Watched { deployment: &mut deployment, load, probe };
 
     let settled = monotonic_ns();
@@ -76,6 +80,7 @@ pub(crate) fn make(
     let cooling = monotonic_ns();
     interrupt.sleep(Duration::from_nanos(timing.cool_down_ns), || watched.check_servers())?;
     let cooled = monotonic_ns();
+    let edges = Some(Edges { before, after: edges() });
 
     let Watched { load, probe, .. } = watched;
     drop(load);
@@ -108,6 +113,7 @@ pub(crate) fn make(
         parts,
         proofs,
         warnings,
+        edges,
     };
     directory.seal(&trial)?;
     Ok(())

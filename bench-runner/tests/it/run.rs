@@ -137,3 +137,17 @@ fn the_doctor_answers_in_text_and_json() {
     let findings: Value = serde_json::from_str(&call(&["doctor", "--format", "json"]).stdout).unwrap();
     assert!(findings.as_array().unwrap().len() >= 10);
 }
+
+#[test]
+fn the_doctors_card_tells_the_host_in_text_and_json() {
+    let text = call(&["doctor", "--card"]).stdout;
+    for what in ["processor", "ticks a second", "limits around this program", "from the path down", "findings"] {
+        assert!(text.contains(what), "{what}: {text}");
+    }
+    let answer: Value = serde_json::from_str(&call(&["doctor", "--card", "--format", "json"]).stdout).unwrap();
+    assert!(answer["findings"].as_array().unwrap().len() >= 10);
+    let host: record::Host = serde_json::from_value(answer["host"].clone()).unwrap();
+    assert_eq!(host.kernel, std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap().trim());
+    let layers = host.disk_chain.seen().unwrap();
+    assert_eq!((layers[0].depth, layers[0].kind), (0, record::LayerKind::FileSystem));
+}
