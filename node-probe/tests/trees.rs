@@ -1,21 +1,22 @@
 //! The sampler on trees of /proc and /sys text, where every answer is known.
 
-use std::path::{Path, PathBuf};
+#[path = "hosts/laid.rs"]
+mod laid;
 
+use std::path::Path;
+
+use laid::Laid;
 use node_probe::{Error, Sampler, Watch};
 use record::{DiskCounters, LoadAverage, PressureLine, PressureSample, Reading};
 
-fn tree(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
 #[test]
 fn a_machine_with_offline_cpus_nvme_under_a_mapping_and_an_old_pressure_file() {
-    let cgroup = tree("cgroup/v2/s1");
+    let tree = Laid::tree("offline");
+    let cgroup = Laid::tree("cgroup/v2/s1");
     let watch = Watch {
-        root: tree("offline"),
+        root: tree.root(),
         processes: vec![("s1-sidecar".into(), 4711)],
-        cgroups: vec![("s1-sidecar".into(), vec![cgroup])],
+        cgroups: vec![("s1-sidecar".into(), vec![cgroup.root()])],
         disk_path: Some("/runs".into()),
         ..Watch::default()
     };
@@ -56,7 +57,8 @@ fn a_machine_with_offline_cpus_nvme_under_a_mapping_and_an_old_pressure_file() {
 
 #[test]
 fn a_kernel_without_pressure_and_a_tree_without_a_disk_say_so() {
-    let mut sampler = Sampler::new(Watch { root: tree("no-psi"), ..Watch::default() }).unwrap();
+    let tree = Laid::tree("no-psi");
+    let mut sampler = Sampler::new(Watch { root: tree.root(), ..Watch::default() }).unwrap();
     let node = sampler.sample(record::monotonic_ns()).node;
     for psi in [&node.psi_cpu, &node.psi_io, &node.psi_memory, &node.psi_irq] {
         let reason = psi.reason().unwrap();
@@ -69,7 +71,8 @@ fn a_kernel_without_pressure_and_a_tree_without_a_disk_say_so() {
 
 #[test]
 fn what_is_not_due_in_a_round_is_left_out_of_it() {
-    let mut sampler = Sampler::new(Watch { root: tree("offline"), ..Watch::default() }).unwrap();
+    let tree = Laid::tree("offline");
+    let mut sampler = Sampler::new(Watch { root: tree.root(), ..Watch::default() }).unwrap();
     let now = record::monotonic_ns();
     let first = sampler.sample(now);
     assert!(first.node.psi_cpu.seen().is_some() && first.slow.is_some() && !first.networks.is_empty());
@@ -83,7 +86,8 @@ fn what_is_not_due_in_a_round_is_left_out_of_it() {
 
 #[test]
 fn the_machine_of_a_tree_has_its_disk() {
-    let host = node_probe::host(&tree("offline"), Path::new("/runs"));
+    let tree = Laid::tree("offline");
+    let host = node_probe::host(tree.path(), Path::new("/runs"));
     let disk = host.disk.seen().unwrap();
     assert_eq!((disk.name.as_str(), disk.number.as_str()), ("nvme0n1", "259:0"));
     assert_eq!((&disk.driver, &disk.filesystem), (&Reading::Seen("nvme".into()), &Reading::Seen("ext4".into())));
@@ -91,19 +95,20 @@ fn the_machine_of_a_tree_has_its_disk() {
     assert_eq!(disk.rotational, Reading::Seen(false));
     assert_eq!((host.cgroups, host.cpus_online), (Reading::Seen("v2".into()), vec![0, 1, 8]));
     assert_eq!(host.steal_known, Reading::Seen(true), "the counter has moved");
-    let memory = node_probe::host(&tree("offline"), Path::new("/tmp/runs")).disk;
+    let memory = node_probe::host(tree.path(), Path::new("/tmp/runs")).disk;
     assert_eq!(memory.reason(), Some("no block device: tmpfs keeps its files in memory"));
 }
 
 #[test]
 fn what_cannot_be_watched_is_an_error_at_the_start() {
-    let watch = Watch { root: tree("offline"), ..Watch::default() };
+    let tree = Laid::tree("offline");
+    let watch = Watch { root: tree.root(), ..Watch::default() };
     let twice = vec![("s1".to_owned(), 4711), ("s1".to_owned(), 4711)];
     let error = Sampler::new(Watch { processes: twice, ..watch.clone() }).unwrap_err();
     assert!(matches!(&error, Error::SameName { kind: "processes", name } if name == "s1"), "{error}");
     let error = Sampler::new(Watch { processes: vec![("s2".into(), 4712)], ..watch.clone() }).unwrap_err();
     assert!(matches!(error, Error::Process { pid: 4712, .. }), "{error}");
-    let none = vec![("s1".to_owned(), vec![tree("none")])];
+    let none = vec![("s1".to_owned(), vec![tree.path().join("none")])];
     let error = Sampler::new(Watch { cgroups: none, ..watch }).unwrap_err();
     assert!(matches!(error, Error::Cgroup { .. }), "{error}");
 }

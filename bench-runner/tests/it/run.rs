@@ -62,6 +62,11 @@ fn a_run_seals_its_trials_proves_them_and_reports() {
         } else {
             assert_eq!(names, ["s1", "s2", "s3", "load", "probe"]);
         }
+        for (edge, loading) in [("before", true), ("after", false)] {
+            let processes = &trial["edges"][edge]["processes"];
+            assert!(processes["s1"]["pss_bytes"].as_u64() > Some(0), "{edge}: {processes:#}");
+            assert_eq!(processes["load"]["rss_bytes"].is_u64(), loading, "{edge}: {processes:#}");
+        }
         let at = record::RunDirectory::open(&directory).unwrap();
         let due: u64 = at
             .intervals(id)
