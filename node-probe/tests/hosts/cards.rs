@@ -63,7 +63,7 @@ fn ubuntu_on_xen() {
     assert_eq!((seen(&host.cgroups), seen(&host.psi)), ("hybrid".to_owned(), true));
     let kernel = &host.kernel_traits;
     assert_eq!((seen(&kernel.tick_hz), seen(&kernel.irq_time_accounting)), (250, false));
-    assert_eq!(seen(&kernel.schedstats), true);
+    assert!(seen(&kernel.schedstats));
     assert_eq!(seen(&host.cgroup_limits.cpu), [], "no quota on either group");
     assert_eq!(seen(&host.cgroup_limits.memory), []);
     assert_eq!((seen(&host.time_sync.reached), seen(&host.time_sync.daemons)), (true, vec!["systemd-timesyn".into()]));

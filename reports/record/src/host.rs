@@ -85,3 +85,29 @@ pub struct BlockDevice {
     /// The file system the path is on: "ext4".
     pub filesystem: Reading<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_before_the_card_is_read_with_everything_new_absent() {
+        let old = r#"{"kernel":"6.1.0","arch":"x86_64","distribution":{"absent":"x"},"cpu_model":"AMD EPYC",
+            "cpus_online":[0,1],"cpus_allowed":2,"memory_bytes":1024,"virtual_machine":"KVM","container":"none",
+            "steal_known":true,"clock_source":"tsc","clock_ticks_per_second":100,"governor":{"absent":"x"},
+            "cgroups":"v2","psi":true,"disk":{"absent":"x"},"limits":{}}"#;
+        let host: Host = serde_json::from_str(old).unwrap();
+        assert_eq!(host.cpus_online, [0, 1]);
+        for reason in [
+            host.topology.reason(),
+            host.kernel_traits.tick_hz.reason(),
+            host.cgroup_limits.cpu.reason(),
+            host.proc_view.hidepid.reason(),
+            host.disk_chain.reason(),
+        ] {
+            assert_eq!(reason, Some("not read"));
+        }
+        let again: Host = serde_json::from_str(&serde_json::to_string(&host).unwrap()).unwrap();
+        assert_eq!(again, host);
+    }
+}
