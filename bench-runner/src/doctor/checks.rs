@@ -14,6 +14,7 @@ pub(super) fn all(host: &Host, envoy: Option<&Path>, out: &Path) -> Vec<Finding>
         cpus(host),
         memory(host),
         machine(host),
+        proc_view(host),
         steal(host),
         clock(host),
         governor(host),
@@ -67,6 +68,28 @@ fn machine(host: &Host) -> Finding {
             say(&host.container)
         ),
     )
+}
+
+/// What is hidden in /proc, or made by something else than the kernel.
+fn proc_view(host: &Host) -> Finding {
+    let view = &host.proc_view;
+    if let Some(replaced) = view.replaced.seen().filter(|files| !files.is_empty()) {
+        let files = replaced.keys().cloned().collect::<Vec<_>>().join(", ");
+        return Finding::note(
+            "proc",
+            format!("not the kernel's own, but made for this container: {files}"),
+            "run on the machine itself; in here steal, I/O wait and load are not the machine's",
+        );
+    }
+    match (&view.hidepid, view.hidepid.reason()) {
+        (Reading::Seen(Some(value)), _) => Finding::note(
+            "proc",
+            format!("processes of other users are hidden (hidepid={value})"),
+            "run as root, or with the group that `gid=` of the mount names, to watch processes of others",
+        ),
+        (_, Some(reason)) => Finding::note("proc", reason.to_owned(), "check that /proc is mounted"),
+        _ => Finding::good("proc", "the kernel's own, and nothing is hidden"),
+    }
 }
 
 fn steal(host: &Host) -> Finding {
@@ -217,5 +240,26 @@ fn proxies(envoy: Option<&Path>) -> Finding {
             let found: Vec<&str> = found.lines().map(str::trim).collect();
             Finding::note("envoy", found.join("; "), remedy.to_owned())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::doctor::Weight;
+
+    use super::*;
+
+    #[test]
+    fn a_proc_that_is_hidden_or_made_by_others_is_a_note() {
+        let mut host = node_probe::host(Path::new("/"), Path::new("."));
+        host.proc_view.replaced = Reading::Seen([].into());
+        host.proc_view.hidepid = Reading::Seen(None);
+        assert_eq!(proc_view(&host).weight, Weight::Good);
+        host.proc_view.hidepid = Reading::Seen(Some("invisible".into()));
+        let hidden = proc_view(&host);
+        assert!(hidden.weight == Weight::Note && hidden.found.contains("hidepid=invisible"), "{hidden:?}");
+        host.proc_view.replaced = Reading::Seen([("/proc/stat".to_owned(), "fuse.lxcfs".to_owned())].into());
+        let replaced = proc_view(&host);
+        assert!(replaced.weight == Weight::Note && replaced.found.contains("/proc/stat"), "{replaced:?}");
     }
 }

@@ -84,9 +84,15 @@ fn smart_log(root: &Path, disk: &BlockLayer) -> Reading<SmartLog> {
     if root != Path::new("/") {
         return Reading::absent("a tree of text has no drive to ask");
     }
-    if let Some(driver @ ("virtio_blk" | "vbd" | "nbd" | "rbd" | "zram")) = disk.says.get("driver").map(String::as_str)
-    {
-        return Reading::absent(format!("{driver} is a virtual disk, which keeps no such log"));
+    let says = |word: &str| disk.says.get(word).map(String::as_str);
+    match (says("driver"), says("transport")) {
+        (Some(driver @ ("virtio_blk" | "vbd")), _) => {
+            return Reading::absent(format!("{driver} drives a virtual disk, which keeps no such log"));
+        }
+        (_, Some(transport @ ("network" | "memory" | "iscsi"))) => {
+            return Reading::absent(format!("{} is no drive of this machine ({transport})", disk.name));
+        }
+        _ => {}
     }
     smart::of(Command::new("smartctl"), &Path::new("/dev").join(&disk.name))
 }
@@ -106,5 +112,21 @@ mod tests {
             assert_eq!(temperature(None, Some(&controller)), Reading::Seen(38_850), "{place}");
         }
         assert!(temperature(None, None).reason().is_some());
+    }
+
+    #[test]
+    fn a_virtual_disk_is_not_asked() {
+        let disk = |word: &str, value: &str| BlockLayer {
+            depth: 1,
+            kind: LayerKind::Disk,
+            name: "vda".into(),
+            number: None,
+            says: [(word.to_owned(), value.to_owned())].into(),
+            queue: None,
+        };
+        for (word, value) in [("driver", "virtio_blk"), ("driver", "vbd"), ("transport", "network")] {
+            let said = smart_log(Path::new("/"), &disk(word, value));
+            assert!(said.reason().unwrap().contains(value), "{said:?}");
+        }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn bytes(text: &str, name: &str) -> Option<u64> {
     value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// "always [madvise] never": the one in brackets is in force.
+/// When huge pages are used unasked: the file has all the words, and the one in force in square brackets.
 fn huge_pages(root: &Path) -> Reading<String> {
     let path = root.join("sys/kernel/mm/transparent_hugepage/enabled");
     line(&path).as_deref().and_then(chosen).map_or_else(

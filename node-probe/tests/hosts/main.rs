@@ -8,3 +8,4 @@ mod chains;
 mod edges;
 mod laid;
 mod samples;
+mod texts;
