@@ -2,6 +2,9 @@
 //!
 //! What is one line in /sys, and all symbolic links, stand in the tree's `sys.txt`: `PATH = LINE` and
 //! `PATH -> TARGET`. A checkout that writes links as files would break a tree that had them in it.
+//!
+//! `micro-vm` is the text of a machine that ran; the others are written in the form that their kernels print, with
+//! numbers that are easy to check.
 
 // In a test a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
