@@ -81,11 +81,15 @@ impl Groups {
             let known = self.keys.get(&real(&directory)).cloned();
             let outer = match known {
                 Some(known) => known,
-                None => {
-                    let group = Cgroup::open_around(&outer, &directory)?;
-                    self.put(&outer, &[directory], group);
-                    outer
-                }
+                None => match Cgroup::open_around(&outer, &directory) {
+                    Ok(group) => {
+                        self.put(&outer, &[directory], group);
+                        outer
+                    }
+                    Err(error @ crate::Error::Descriptors { .. }) => return Err(error),
+                    // It was not asked for: what is around it may still be read.
+                    Err(_) => continue,
+                },
             };
             if let Some(group) = self.groups.get_mut(&inner) {
                 group.parent = Some(outer.clone());

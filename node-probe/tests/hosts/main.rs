@@ -9,3 +9,4 @@ mod edges;
 mod laid;
 mod samples;
 mod texts;
+mod tiers;

@@ -15,6 +15,7 @@ fn sample(tree: &Laid, process: Option<u32>, cgroups: &[&str]) -> Sample {
         processes: process.map(|pid| ("p".to_owned(), pid)).into_iter().collect(),
         cgroups: if directories.is_empty() { Vec::new() } else { vec![("g".to_owned(), directories)] },
         disk_path: Some("/runs".into()),
+        ..Watch::default()
     };
     Sampler::new(watch).unwrap().sample(record::monotonic_ns())
 }

@@ -10,8 +10,8 @@ mod interrupts;
 mod interval;
 mod layer;
 mod load;
-mod network;
 mod machine;
+mod network;
 mod outcome;
 mod reading;
 mod run;
@@ -37,10 +37,10 @@ pub use load::{
     Balance, Gaps, Lag, LoadSummary, NoiseFloor, Observed, Pacing, Quantiles, Setup, Share, Stationarity, ThreadUse,
     Verdict,
 };
-pub use network::{InterfaceCounters, NetworkSample, TcpCounters};
 pub use machine::{
     CgroupLimits, CpuCache, CpuQuota, CpuTopology, KernelTraits, MemoryLimit, MemoryTraits, ProcView, TimeSync,
 };
+pub use network::{InterfaceCounters, NetworkSample, TcpCounters};
 pub use outcome::{Outcome, Outcomes};
 pub use reading::Reading;
 pub use run::{PlannedTrial, Run, Timing};
