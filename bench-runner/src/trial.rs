@@ -24,7 +24,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(20);
 const LOAD_GRACE: Duration = Duration::from_secs(30);
 
 /// Samples a second; PSI must not be read faster.
-const PROBE_EVERY: &str = "100ms";
+const PROBE_EVERY: &str = "50ms";
 
 /// Everything a trial needs.
 pub(crate) struct Conditions<'a> {

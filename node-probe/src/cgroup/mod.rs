@@ -174,7 +174,11 @@ fn keep(path: &Path) -> Result<Option<Kept>> {
 }
 
 fn gone(path: &Path, errno: Errno) -> String {
+    // A group whose pressure is switched off (cgroup.pressure) answers as one that is gone.
     match errno {
+        Errno::NODEV if path.parent().is_some_and(Path::is_dir) => {
+            format!("{} was switched off in this cgroup", path.display())
+        }
         Errno::NODEV => "the cgroup was removed".to_owned(),
         other => absence::reason(path, other),
     }
