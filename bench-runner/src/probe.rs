@@ -1,6 +1,7 @@
 //! `meshtax probe`: watches this machine, and writes what it reads, line by line.
 
 mod csv;
+mod gaps;
 mod table;
 
 use std::fs;
@@ -49,6 +50,8 @@ pub(crate) struct Args {
     /// the first is there.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    gaps: gaps::Args,
 }
 
 /// How samples are written.
@@ -57,10 +60,21 @@ enum Format {
     Jsonl,
     Csv,
     Table,
+    /// With --gaps: for people.
+    Text,
+    /// With --gaps: for programs.
+    Json,
 }
 
 /// Runs `meshtax probe`.
 pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(length) = args.gaps.asked() {
+        return gaps::execute(&args.gaps, length, args.gap_form()?, &Signals::listen()?.stop);
+    }
+    if matches!(args.format, Some(Format::Text | Format::Json)) {
+        let problem = "--format text and json are those of --gaps\n  try: jsonl, csv or table";
+        return Err(Usage(problem.to_owned()).into());
+    }
     if args.every < Duration::from_millis(1) {
         let given = args.every.as_secs_f64() * 1e3;
         return Err(Usage(format!("--every {given} ms is too often\n  try: 1ms or more; 100ms is the default")).into());
@@ -93,6 +107,19 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     // Into a file, an interrupted watch is as whole as any: its length was never promised.
     let cut = signals.interrupted.load(Ordering::Relaxed) && args.output.is_none();
     Ok(if cut { Exit::Cut } else { Exit::Done }.into())
+}
+
+impl Args {
+    /// How the answer of --gaps is written.
+    fn gap_form(&self) -> anyhow::Result<gaps::Form> {
+        match self.format {
+            None | Some(Format::Text) => Ok(gaps::Form::Text),
+            Some(Format::Json) => Ok(gaps::Form::Json),
+            Some(Format::Jsonl | Format::Csv | Format::Table) => {
+                Err(Usage("--gaps makes one report and no samples\n  try: --format text or json".to_owned()).into())
+            }
+        }
+    }
 }
 
 /// Flags that signals set.
@@ -132,7 +159,8 @@ impl Sink {
         Ok(match format.unwrap_or(if terminal { Format::Table } else { Format::Jsonl }) {
             Format::Jsonl => Self::Json,
             Format::Csv => Self::Csv(None),
-            Format::Table => {
+            // The last two are refused above.
+            Format::Table | Format::Text | Format::Json => {
                 let host = node_probe::host(Path::new("/"), Path::new("."));
                 let facts = table::Facts {
                     ticks_per_second: host.clock_ticks_per_second,

@@ -59,4 +59,23 @@ pub enum Error {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// A thread cannot be kept on the CPU asked for.
+    #[error("cannot watch CPU {cpu}: {reason}\n  try: one of {allowed}, or none to have one chosen")]
+    Pin {
+        /// The CPU's number.
+        cpu: u32,
+        /// What is in the way.
+        reason: String,
+        /// The CPUs that are allowed.
+        allowed: String,
+    },
+    /// Gaps cannot be watched here.
+    #[error(
+        "cannot watch for gaps: {reason}\n  try: a kernel that counts the run delay of threads (CONFIG_SCHED_INFO, on \
+         in all distributions), and /proc mounted"
+    )]
+    Gaps {
+        /// What is in the way.
+        reason: String,
+    },
 }

@@ -1,7 +1,8 @@
 //! Watches the node: raw counters of the kernel, read on kept descriptors and stamped, nothing interpreted.
 //!
 //! [`Sampler`] opens every source once and fills [`record::Sample`]s; [`watch_until`] does so on an absolute
-//! schedule; [`host()`] says what machine it is. Rates, shares and causes are made by readers of the samples.
+//! schedule; [`host()`] says what machine it is. [`watch_gaps`] and [`GapSensor`] see stolen time without being told of
+//! it, and [`measure_speed`] times a fixed piece of work. Rates, shares and causes are made by readers of the samples.
 
 mod absence;
 mod cgroup;
@@ -10,6 +11,7 @@ mod edges;
 mod error;
 mod exits;
 mod feed;
+mod gaps;
 mod host;
 mod networks;
 mod node;
@@ -19,10 +21,13 @@ mod processes;
 mod sampler;
 mod schedule;
 mod source;
+mod speed;
 mod tiers;
 
 pub use edges::edges;
 pub use error::{Error, Result};
+pub use gaps::{GapSensor, GapWatch, SENSOR_BIAS, SensorConfig, watch_gaps};
 pub use host::host;
 pub use sampler::{Sampler, Watch};
 pub use schedule::watch_until;
+pub use speed::{Effort, measure_speed};

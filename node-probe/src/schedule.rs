@@ -52,7 +52,7 @@ fn next_round(round: u64, start_ns: u64, every_ns: u64, now_ns: u64) -> u64 {
 }
 
 /// Sleeps until then; false as soon as `stop` is set.
-fn sleep_until(due_ns: u64, stop: &AtomicBool) -> bool {
+pub(crate) fn sleep_until(due_ns: u64, stop: &AtomicBool) -> bool {
     while !stop.load(Ordering::Relaxed) {
         let now = record::monotonic_ns();
         if now >= due_ns {

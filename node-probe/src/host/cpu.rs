@@ -77,7 +77,7 @@ pub(super) fn online(root: &Path) -> Vec<u32> {
 }
 
 /// "0-1,8" is 0, 1 and 8.
-pub(super) fn parse_list(text: &str) -> Option<Vec<u32>> {
+pub(crate) fn parse_list(text: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for range in text.split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));

@@ -4,14 +4,18 @@ mod cgroup_limits;
 mod cgroups;
 mod container;
 mod cpu;
+mod cpuid;
 mod kernel;
+pub(crate) mod kernel_config;
 mod limits;
 pub(crate) mod memory;
 pub(crate) mod proc_view;
-mod steal;
+pub(crate) mod steal;
 mod time_sync;
 mod topology;
 mod virtual_machine;
+
+pub(crate) use cpu::parse_list as parse_cpu_list;
 
 use std::fs;
 use std::path::Path;
@@ -35,8 +39,10 @@ pub fn host(root: &Path, path: &Path) -> Host {
     let system = uname();
     let kernel = line(&root.join("proc/sys/kernel/osrelease"));
     let container = container::of(root, &mounts);
-    let virtual_machine = virtual_machine::of(root, &cpu);
     let kernel = kernel.unwrap_or_else(|| system.release().to_string_lossy().into_owned());
+    let hypervisor = cpuid::hypervisor(root);
+    let virtual_machine = virtual_machine::of(root, &cpu, hypervisor.as_ref());
+    let steal = steal::of(root, &mounts, &virtual_machine, hypervisor.as_ref());
     Host {
         kernel_traits: kernel::of(root, &kernel),
         kernel,
@@ -46,7 +52,8 @@ pub fn host(root: &Path, path: &Path) -> Host {
         cpus_online: cpu::online(root),
         cpus_allowed: cpu::allowed(),
         memory_bytes: memory(root),
-        steal_known: steal::known(root, &mounts, &virtual_machine),
+        steal_known: steal.known,
+        steal_evidence: steal.evidence,
         virtual_machine,
         container,
         clock_source: said(root, "sys/devices/system/clocksource/clocksource0/current_clocksource"),
@@ -66,6 +73,8 @@ pub fn host(root: &Path, path: &Path) -> Host {
         time_sync: time_sync::of(root),
         proc_view: proc_view::of(&mounts),
         disk_chain: chain::of(root, path),
+        speed: Reading::absent(crate::speed::NOT_MEASURED),
+        smt_siblings: Reading::absent(crate::speed::NOT_MEASURED),
     }
 }
 
@@ -154,6 +163,9 @@ mod tests {
             host.memory_bytes.reason(),
             host.virtual_machine.reason(),
             host.steal_known.reason(),
+            host.steal_evidence.reason(),
+            host.speed.reason(),
+            host.smt_siblings.reason(),
             host.clock_source.reason(),
             host.governor.reason(),
             host.cgroups.reason(),

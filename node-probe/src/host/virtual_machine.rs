@@ -1,18 +1,19 @@
-//! Which hypervisor is under this kernel, from what it shows in text.
+//! Which hypervisor is under this kernel, from what the processor says and the kernel shows in text.
 //!
-//! The processor itself would say it best (CPUID leaf 0x40000000), which needs an instruction that no file
-//! gives without root. So the evidence is: Xen's own directory, the firmware's names, the device tree, the
-//! clocks on offer, and at last the flag that says only that there is one.
+//! The evidence, in this order: Xen's own directory, the processor (CPUID leaf 0x40000000, on x86), the firmware's
+//! names, the device tree, the clocks on offer, and at last the flag that says only that there is one. An interface
+//! is named, and not the program that speaks it: KVM's is spoken by others too.
 
 use std::path::Path;
 
 use record::Reading;
 
 use super::cpu::Cpu;
+use super::cpuid::Hypervisor;
 use crate::disk::device::line;
 
 /// "none" only where it is known that there is none.
-pub(super) fn of(root: &Path, cpu: &Cpu) -> Reading<String> {
+pub(super) fn of(root: &Path, cpu: &Cpu, hypervisor: Option<&Hypervisor>) -> Reading<String> {
     let flag = cpu.hypervisor_flag();
     if cpu.field("vendor_id") == Some("User Mode Linux") {
         return seen("User Mode Linux");
@@ -21,6 +22,9 @@ pub(super) fn of(root: &Path, cpu: &Cpu) -> Reading<String> {
         let first_domain = line(&root.join("proc/xen/capabilities")).is_some_and(|text| text.contains("control_d"));
         let role = if first_domain { " (its first domain)" } else { "" };
         return Reading::Seen(format!("{}{role}", if kind == "xen" { "Xen" } else { &kind }));
+    }
+    if let Some(hypervisor) = hypervisor {
+        return seen(hypervisor.name);
     }
     // Firmware keeps the maker's name on its bare-metal machines too; the flag tells those apart.
     if flag != Some(false)
@@ -118,7 +122,18 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        of(tree.path(), &Cpu::read(tree.path()))
+        of(tree.path(), &Cpu::read(tree.path()), None)
+    }
+
+    #[test]
+    fn the_processor_is_believed_before_the_firmware() {
+        let tree = tempfile::tempdir().unwrap();
+        let firmware = tree.path().join("sys/class/dmi/id");
+        fs::create_dir_all(&firmware).unwrap();
+        fs::write(firmware.join("sys_vendor"), "QEMU\n").unwrap();
+        let hypervisor = Hypervisor { name: "KVM ABI", signature: *b"KVMKVMKVM\0\0\0", kvm_steal: Some(true) };
+        let told = of(tree.path(), &Cpu::default(), Some(&hypervisor));
+        assert_eq!(told, Reading::Seen("KVM ABI".into()));
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockLayer, CgroupLimits, CpuCache, CpuTopology, KernelTraits, MemoryTraits, ProcView, Reading, TimeSync};
+use crate::{
+    BlockLayer, CgroupLimits, CpuCache, CpuTopology, KernelTraits, MemoryTraits, ProcView, Reading, SiblingCheck,
+    SpeedCard, TimeSync,
+};
 
 /// What a machine is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -29,6 +32,9 @@ pub struct Host {
     pub container: Reading<String>,
     /// Whether this guest's kernel can know about steal, and how we know.
     pub steal_known: Reading<bool>,
+    /// How we know, in words.
+    #[serde(default)]
+    pub steal_evidence: Reading<String>,
     /// The clock source: "tsc", "kvm-clock".
     pub clock_source: Reading<String>,
     /// USER_HZ: ticks per second of the counters in /proc/stat.
@@ -67,6 +73,12 @@ pub struct Host {
     /// Everything between the run directory and the disks under it, down to where the kernel shows no more.
     #[serde(default)]
     pub disk_chain: Reading<Vec<BlockLayer>>,
+    /// How fast it does a fixed piece of work.
+    #[serde(default)]
+    pub speed: Reading<SpeedCard>,
+    /// Whether its CPUs slow one another down as siblings of one core do, a few pairs of them.
+    #[serde(default)]
+    pub smt_siblings: Reading<Vec<SiblingCheck>>,
 }
 
 /// A block device behind a path.

@@ -136,6 +136,7 @@ fn host(steal_known: bool, psi: bool) -> Host {
         virtual_machine: Reading::Seen("KVM".into()),
         container: Reading::Seen("none".into()),
         steal_known: if steal_known { Reading::Seen(true) } else { Reading::absent("gVisor shows no steal") },
+        steal_evidence: Reading::Seen("CPUID says so".into()),
         clock_source: Reading::Seen("kvm-clock".into()),
         clock_ticks_per_second: 100,
         governor: Reading::absent("no cpufreq in this guest"),
@@ -151,6 +152,8 @@ fn host(steal_known: bool, psi: bool) -> Host {
         time_sync: Default::default(),
         proc_view: Default::default(),
         disk_chain: Reading::default(),
+        speed: Reading::absent("not measured"),
+        smt_siblings: Reading::absent("not measured"),
     }
 }
 

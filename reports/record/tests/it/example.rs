@@ -38,6 +38,7 @@ pub(crate) fn host() -> Host {
         virtual_machine: Reading::Seen("KVM".into()),
         container: Reading::Seen("none".into()),
         steal_known: Reading::Seen(true),
+        steal_evidence: Reading::Seen("CPUID says so".into()),
         clock_source: Reading::Seen("kvm-clock".into()),
         clock_ticks_per_second: 100,
         governor: Reading::absent("no cpufreq in this guest"),
@@ -53,6 +54,8 @@ pub(crate) fn host() -> Host {
         time_sync: Default::default(),
         proc_view: Default::default(),
         disk_chain: Reading::default(),
+        speed: Reading::absent("not measured"),
+        smt_siblings: Reading::absent("not measured"),
     }
 }
 

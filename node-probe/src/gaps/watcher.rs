@@ -1,0 +1,200 @@
+//! What both forms of the detector share: the clock's cost, the thread's counters, and what to do at a gap.
+
+use record::{GapLosses, Reading, monotonic_ns};
+
+use super::account::{Account, Accounts};
+use super::attribute::{Growth, Rules, attribute};
+use crate::Result;
+use crate::host::steal::LeftOut;
+
+/// A gap is seen when it is longer than this, or than many looks at a slow clock.
+const SEEN_FROM_NS: u64 = 2_000;
+/// Shorter gaps are interrupts by their length: reading the counters would cost as much.
+const ATTRIBUTED_FROM_NS: u64 = 20_000;
+/// The interrupts of one machine lie this near to their median.
+const BOUND_OVER_MEDIAN: u64 = 4;
+/// Where the bound may lie.
+const BOUND_NS: std::ops::RangeInclusive<u64> = ATTRIBUTED_FROM_NS..=200_000;
+/// Fewer gaps have no median worth the name.
+const ENOUGH_GAPS: usize = 8;
+/// How long the counters stand without a gap before they are read again: the clocks drift apart slowly.
+pub(super) const REFRESH_NS: u64 = 10_000_000;
+
+/// Takes gaps in, for the thread that opened it.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    accounts: Accounts,
+    base: Account,
+    rules: Rules,
+    /// Time from one look at the clock to the next.
+    pub(super) look_ns: u64,
+    /// Gaps longer than this are seen.
+    pub(super) seen_from_ns: u64,
+    /// Gaps longer than this are asked about.
+    pub(super) attributed_from_ns: u64,
+    /// Time that was spent reading counters.
+    pub(super) reading_ns: u64,
+    /// What one reading takes, interrupted ones left out.
+    reading_cost_ns: u64,
+}
+
+impl Watcher {
+    /// For the calling thread.
+    ///
+    /// # Errors
+    /// When this kernel does not count run delay.
+    pub(super) fn open(left_out: LeftOut) -> Result<Self> {
+        let mut accounts = Accounts::open()?;
+        let look_ns = median(&mut times(2_000, || {}));
+        let reading_cost_ns = median(&mut times(50, || {
+            accounts.read();
+        }));
+        let seen_from_ns = SEEN_FROM_NS.max(20 * look_ns);
+        let attributed_from_ns = ATTRIBUTED_FROM_NS.max(2 * seen_from_ns);
+        Ok(Self {
+            base: accounts.read(),
+            accounts,
+            rules: Rules { left_out, interrupt_bound_ns: attributed_from_ns },
+            look_ns,
+            seen_from_ns,
+            attributed_from_ns,
+            reading_ns: 0,
+            reading_cost_ns,
+        })
+    }
+
+    /// The longest that an interrupt is taken to be.
+    pub(super) fn interrupt_bound_ns(&self) -> u64 {
+        self.rules.interrupt_bound_ns
+    }
+
+    /// The cgroups whose throttled time is read.
+    pub(super) fn quota_watched(&self) -> &Reading<Vec<String>> {
+        self.accounts.quota_watched()
+    }
+
+    /// CPU time of the thread, as it was read last.
+    pub(super) fn cpu_ns(&self) -> u64 {
+        self.base.cpu_ns
+    }
+
+    /// Spins for so long to see how long the interrupts of this CPU are, and says how many gaps that was made from.
+    pub(super) fn fit_interrupts(&mut self, length_ns: u64) -> usize {
+        let nothing = Rules { interrupt_bound_ns: 0, ..self.rules };
+        let mut unexplained = Vec::new();
+        let mut last = self.start();
+        let end = last.saturating_add(length_ns);
+        while last < end {
+            let now = monotonic_ns();
+            if now - last <= self.seen_from_ns {
+                last = now;
+                continue;
+            }
+            let growth = self.read();
+            let part = attribute(now - last, &growth, &nothing);
+            // What the CPU clock leaves out may be an interrupt; only waiting is surely none.
+            let rest = part.unexplained_ns + part.interrupt_ns;
+            if rest > self.seen_from_ns {
+                unexplained.push(rest);
+            }
+            last = monotonic_ns();
+        }
+        if unexplained.len() >= ENOUGH_GAPS {
+            let lowest = self.attributed_from_ns.max(*BOUND_NS.start());
+            let highest = lowest.max(*BOUND_NS.end());
+            self.rules.interrupt_bound_ns = (BOUND_OVER_MEDIAN * median(&mut unexplained)).clamp(lowest, highest);
+        }
+        unexplained.len()
+    }
+
+    /// Reads the counters and begins to look: what came before is nobody's gap.
+    pub(super) fn start(&mut self) -> u64 {
+        self.base = self.accounts.read();
+        monotonic_ns()
+    }
+
+    /// Takes in a gap that began at `start_ns` and is over now, and hands it to `each` with its parts; the time that
+    /// looking goes on from. With no length it brings the counters up to date only.
+    ///
+    /// Reading the counters can be interrupted as well; that is a gap of its own.
+    pub(super) fn take(&mut self, start_ns: u64, length_ns: u64, each: &mut impl FnMut(u64, u64, GapLosses)) -> u64 {
+        if length_ns > 0 && length_ns <= self.attributed_from_ns {
+            each(start_ns, length_ns, GapLosses { interrupt_ns: length_ns, ..GapLosses::default() });
+            return monotonic_ns();
+        }
+        let (mut start_ns, mut length_ns) = (start_ns, length_ns);
+        loop {
+            let begun_ns = monotonic_ns();
+            let growth = self.read();
+            if length_ns > 0 {
+                each(start_ns, length_ns, attribute(length_ns, &growth, &self.rules));
+            }
+            let ended_ns = monotonic_ns();
+            let beyond = (ended_ns - begun_ns).saturating_sub(self.reading_cost_ns);
+            self.reading_ns += ended_ns - begun_ns;
+            // With cold caches a reading takes a few times as long.
+            if beyond <= 3 * self.reading_cost_ns + self.attributed_from_ns {
+                return ended_ns;
+            }
+            self.reading_ns -= beyond;
+            (start_ns, length_ns) = (begun_ns, beyond);
+        }
+    }
+
+    fn read(&mut self) -> Growth {
+        let now = self.accounts.read();
+        let growth = now.since(&self.base);
+        self.base = now;
+        growth
+    }
+}
+
+/// How long something takes, so many times; each with one look at the clock.
+fn times(count: usize, mut what: impl FnMut()) -> Vec<u64> {
+    let mut last = monotonic_ns();
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        what();
+        let now = monotonic_ns();
+        times.push(now - last);
+        last = now;
+    }
+    times
+}
+
+/// The value in the middle; zero of none.
+pub(crate) fn median(values: &mut [u64]) -> u64 {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_none_is_zero_and_of_some_the_one_in_the_middle() {
+        assert_eq!(median(&mut []), 0);
+        assert_eq!(median(&mut [9, 1, 5]), 5);
+    }
+
+    #[test]
+    fn the_thresholds_follow_the_clock_and_short_gaps_are_not_asked_about() {
+        let mut watcher = Watcher::open(LeftOut::Nothing).unwrap();
+        assert!(watcher.look_ns > 0 && watcher.seen_from_ns >= SEEN_FROM_NS.max(20 * watcher.look_ns), "{watcher:?}");
+        assert!(watcher.attributed_from_ns >= 2 * watcher.seen_from_ns);
+        let mut seen = Vec::new();
+        let start = watcher.start();
+        let after = watcher.take(start, 5_000, &mut |at, length, parts| seen.push((at, length, parts)));
+        assert!(after >= start);
+        assert_eq!(seen, [(start, 5_000, GapLosses { interrupt_ns: 5_000, ..GapLosses::default() })]);
+    }
+
+    #[test]
+    fn the_bound_of_interrupts_stays_where_it_may_lie() {
+        let mut watcher = Watcher::open(LeftOut::Nothing).unwrap();
+        watcher.fit_interrupts(20_000_000);
+        let bound = watcher.interrupt_bound_ns();
+        assert!(bound >= watcher.attributed_from_ns && bound <= (*BOUND_NS.end()).max(watcher.attributed_from_ns));
+    }
+}
