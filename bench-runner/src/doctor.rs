@@ -85,7 +85,8 @@ impl Finding {
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
-    let host = node_probe::host(Path::new("/"), &args.out);
+    let mut host = node_probe::host(Path::new("/"), &args.out);
+    node_probe::measure_speed(&mut host, node_probe::Effort::Full);
     let findings = checks::all(&host, args.envoy.as_deref(), &args.out);
     match (args.format, args.card) {
         (Format::Text, false) => print(&text(&findings))?,
@@ -125,5 +126,36 @@ mod tests {
         let envoy = findings.iter().find(|f| f.what == "envoy").unwrap();
         assert!(envoy.weight == Weight::Note && envoy.found.contains("/nonexistent/envoy"), "{envoy:?}");
         assert!(text(&findings).lines().count() > findings.len());
+    }
+
+    #[test]
+    fn cpus_that_share_a_core_are_named_and_a_speed_that_varies_is_noted() {
+        use record::{Reading, SiblingCheck, SiblingVerdict, SpeedCard};
+        let mut host = node_probe::host(Path::new("/"), Path::new("."));
+        let check = SiblingCheck {
+            cpu: 0,
+            other: 1,
+            ratio: 1.72,
+            ratio_low: 1.6,
+            ratio_high: 1.8,
+            pairs: 16,
+            verdict: SiblingVerdict::ShareACore,
+            topology_says: Reading::Seen(false),
+        };
+        let card = SpeedCard { best_ns: 1000, median_ns: 1100, p95_ns: 1500, variation: 0.12, windows: 40, chunks: 9 };
+        let found = |host: &record::Host, what: &str| {
+            let findings = checks::all(host, None, Path::new("."));
+            findings.into_iter().find(|f| f.what == what).unwrap()
+        };
+        host.smt_siblings = Reading::Seen(vec![check.clone()]);
+        host.speed = Reading::Seen(card);
+        let siblings = found(&host, "siblings");
+        assert_eq!(siblings.weight, Weight::Note);
+        assert!(siblings.found.contains("CPUs 0 and 1 share a core, which the topology does not say"), "{siblings:?}");
+        let speed = found(&host, "speed");
+        assert!(speed.weight == Weight::Note && speed.found.contains("1.10 us (best 1.00, p95 1.50)"), "{speed:?}");
+        host.smt_siblings = Reading::Seen(vec![SiblingCheck { verdict: SiblingVerdict::DoNot, ..check }]);
+        host.speed = Reading::Seen(SpeedCard { variation: 0.01, ..card });
+        assert_eq!((found(&host, "siblings").weight, found(&host, "speed").weight), (Weight::Good, Weight::Good));
     }
 }

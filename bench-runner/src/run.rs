@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use node_probe::Effort;
 use record::{Arrival, CpuQuantity, Dataplane, METHOD, Mtls, Pace, Platform, Run, RunDirectory, SCHEMA};
 use scenarios::Scenario;
 
@@ -118,7 +119,8 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     }
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create {}; choose another place with --out DIR", args.out.display()))?;
-    let host = node_probe::host(Path::new("/"), &args.out);
+    let mut host = node_probe::host(Path::new("/"), &args.out);
+    node_probe::measure_speed(&mut host, if args.quick { Effort::Quick } else { Effort::Full });
     let lab = Lab::open(&cells, envoy)?;
     let (id, started) = name_of_now();
     let run = Run {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 
-use record::{Host, Reading};
+use record::{Host, Reading, SiblingCheck, SiblingVerdict, SpeedCard};
 use scenarios::limits::CgroupTree;
 
 use super::Finding;
@@ -16,6 +16,8 @@ pub(super) fn all(host: &Host, envoy: Option<&Path>, out: &Path) -> Vec<Finding>
         machine(host),
         proc_view(host),
         steal(host),
+        speed(host),
+        siblings(host),
         clock(host),
         governor(host),
         load(host),
@@ -93,15 +95,78 @@ fn proc_view(host: &Host) -> Finding {
 }
 
 fn steal(host: &Host) -> Finding {
+    let evidence = host.steal_evidence.seen().map(|why| format!(" ({why})")).unwrap_or_default();
     match &host.steal_known {
-        Reading::Seen(true) => Finding::good("steal", "this kernel is told of CPU time that the hypervisor takes away"),
+        Reading::Seen(true) => {
+            Finding::good("steal", format!("this kernel is told of CPU time that the hypervisor takes away{evidence}"))
+        }
         Reading::Seen(false) => Finding::note(
             "steal",
-            "this kernel is not told of CPU time that a hypervisor takes away",
-            "read a long tail with no named cause as possibly the hypervisor's; compare hosts by their baselines",
+            format!("this kernel is not told of CPU time that a hypervisor takes away{evidence}"),
+            "meshtax probe --gaps 20s, which sees it without being told; in reports steal is n/a",
         ),
-        Reading::Absent { absent } => Finding::note("steal", absent.clone(), "steal is printed as n/a in reports"),
+        Reading::Absent { absent } => Finding::note(
+            "steal",
+            absent.clone(),
+            "meshtax probe --gaps 20s, which sees it without being told; in reports steal is n/a",
+        ),
     }
+}
+
+/// A speed that changes by itself bends every comparison of two moments.
+fn speed(host: &Host) -> Finding {
+    match &host.speed {
+        Reading::Seen(SpeedCard { best_ns, median_ns, p95_ns, variation, .. }) => {
+            let us = |ns: &u64| *ns as f64 / 1e3;
+            let found = format!(
+                "a fixed piece of work takes {:.2} us (best {:.2}, p95 {:.2}), which varies by {:.1} %",
+                us(median_ns),
+                us(best_ns),
+                us(p95_ns),
+                variation * 100.0
+            );
+            if *variation > 0.05 {
+                return Finding::note(
+                    "speed",
+                    found,
+                    "more and shorter trials: the frequency, a sibling or a neighbour changes the speed, and no counter tells",
+                );
+            }
+            Finding::good("speed", found)
+        }
+        Reading::Absent { absent } => {
+            Finding::note("speed", absent.clone(), "meshtax doctor on this machine, by itself")
+        }
+    }
+}
+
+fn siblings(host: &Host) -> Finding {
+    let checks = match &host.smt_siblings {
+        Reading::Seen(checks) => checks,
+        Reading::Absent { absent } => return Finding::good("siblings", format!("n/a ({absent})")),
+    };
+    let of = |verdict| checks.iter().filter(move |check| check.verdict == verdict);
+    let say = |check: &SiblingCheck| {
+        let SiblingCheck { cpu, other, ratio, ratio_low, ratio_high, .. } = check;
+        format!("CPU {cpu} beside {other}: {ratio:.2} times as long [{ratio_low:.2}, {ratio_high:.2}]")
+    };
+    let all = checks.iter().map(say).collect::<Vec<_>>().join("; ");
+    if let Some(check) = of(SiblingVerdict::ShareACore).next() {
+        let told = match check.topology_says.seen() {
+            Some(true) => "",
+            _ => ", which the topology does not say",
+        };
+        return Finding::note(
+            "siblings",
+            format!("CPUs {} and {} share a core{told} ({all})", check.cpu, check.other),
+            "count such a pair as one core, and compare only with machines that have them too",
+        );
+    }
+    if of(SiblingVerdict::CannotTell).next().is_some() {
+        let found = format!("whether CPUs share a core cannot be told ({all})");
+        return Finding::note("siblings", found, "the same on a quiet machine");
+    }
+    Finding::good("siblings", format!("no CPUs that were compared share a core ({all})"))
 }
 
 fn clock(host: &Host) -> Finding {

@@ -95,7 +95,8 @@ fn directories(root: &Path) -> Result<Vec<PathBuf>, String> {
     // Inside a container the mount may begin at its own group, and the path is told from the host's root.
     let below = Path::new(group).strip_prefix(&mount.root).unwrap_or(Path::new(""));
     let top = mountinfo::inside(root, &mount.point);
-    Ok(below.ancestors().map(|part| top.join(part)).collect())
+    // Joined with nothing, a path gets a slash at its end; collecting its components takes that away.
+    Ok(below.ancestors().map(|part| top.join(part).components().collect()).collect())
 }
 
 #[cfg(test)]

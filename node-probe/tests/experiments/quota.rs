@@ -11,15 +11,15 @@ use crate::busy::Shell;
 
 /// A group of 20 ms in each 100 ms, in every tree that this machine has; removed when dropped. It goes before
 /// all others with the largest weight, so that it hardly ever waits for another reason than its quota.
-struct Group {
+pub(crate) struct Group {
     directories: Vec<PathBuf>,
 }
 
 impl Group {
     /// None, and why, where such a group cannot be made.
-    fn make() -> Result<Self, String> {
+    pub(crate) fn make(purpose: &str) -> Result<Self, String> {
         let base = Path::new("/sys/fs/cgroup");
-        let name = format!("node-probe-test-{}", std::process::id());
+        let name = format!("node-probe-test-{purpose}-{}", std::process::id());
         let mut group = Self { directories: Vec::new() };
         let mut add = |tree: &Path| {
             let directory = tree.join(&name);
@@ -51,6 +51,13 @@ impl Group {
         }
         Ok(group)
     }
+
+    /// Puts a process into it.
+    pub(crate) fn take_in(&self, pid: u32) {
+        for directory in &self.directories {
+            fs::write(directory.join("cgroup.procs"), pid.to_string()).unwrap();
+        }
+    }
 }
 
 impl Drop for Group {
@@ -65,7 +72,7 @@ impl Drop for Group {
 
 #[test]
 fn throttled_time_is_what_the_quota_took() {
-    let group = match Group::make() {
+    let group = match Group::make("quota") {
         Ok(group) => group,
         Err(why) => {
             eprintln!("skipped: no cgroup with a quota ({why}) (set REQUIRE_ROOT=1 to fail)");
@@ -75,9 +82,7 @@ fn throttled_time_is_what_the_quota_took() {
     };
     // Declared after the group, so that it is gone when the group is removed.
     let shell = Shell::spin();
-    for directory in &group.directories {
-        fs::write(directory.join("cgroup.procs"), shell.0.id().to_string()).unwrap();
-    }
+    group.take_in(shell.0.id());
     let mut sampler = Sampler::new(Watch {
         cgroups: vec![("it".into(), group.directories.clone())],
         processes: vec![("it".into(), shell.0.id())],
