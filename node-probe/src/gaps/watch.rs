@@ -101,6 +101,7 @@ fn spin(watch: &GapWatch, cpu: u32, cpu_chosen: String, stop: &AtomicBool) -> Re
         seen_from_ns: watcher.seen_from_ns,
         attributed_from_ns: watcher.attributed_from_ns,
         interrupt_bound_ns: watcher.interrupt_bound_ns(),
+        interrupt_usual_ns: watcher.interrupt_usual_ns(),
         interrupt_bound_from: format!("four times the median of {fitted} gaps before the watch, within limits"),
         gaps: tally.gaps(),
         lost_ns: tally.lost().total_ns(),
@@ -111,20 +112,20 @@ fn spin(watch: &GapWatch, cpu: u32, cpu_chosen: String, stop: &AtomicBool) -> Re
         steal_from_counter_ns,
         quota_watched: watcher.quota_watched().clone(),
         clock_leaves_out: left_out.words().to_owned(),
-        bias: bias(told, watcher.interrupt_bound_ns()),
+        bias: bias(told, &watcher),
     })
 }
 
 /// What the figures bend, for this machine.
-fn bias(told: bool, interrupt_bound_ns: u64) -> Vec<String> {
-    let us = interrupt_bound_ns / 1000;
+fn bias(told: bool, watcher: &Watcher) -> Vec<String> {
+    let [bound, usual] = [watcher.interrupt_bound_ns(), watcher.interrupt_usual_ns()].map(|ns| ns as f64 / 1e3);
     let mut bias = vec![
         "it keeps one CPU busy: what competes for a CPU competes with it, and a hypervisor that takes from the busy \
          takes more from it than from a CPU that is mostly idle"
             .to_owned(),
         format!(
-            "an interrupt is known by its length: one longer than {us} us leaves a rest that is unexplained, and of a \
-             gap that a hypervisor made up to {us} us are taken for an interrupt"
+            "an interrupt is known by its length: one longer than {bound:.0} us counts as unexplained but for {usual:.0} us, \
+             and a hypervisor's gap shorter than that counts as an interrupt"
         ),
     ];
     if !told {

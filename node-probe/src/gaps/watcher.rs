@@ -54,7 +54,11 @@ impl Watcher {
         Ok(Self {
             base: accounts.read(),
             accounts,
-            rules: Rules { left_out, interrupt_bound_ns: attributed_from_ns },
+            rules: Rules {
+                left_out,
+                interrupt_usual_ns: attributed_from_ns / BOUND_OVER_MEDIAN,
+                interrupt_bound_ns: attributed_from_ns,
+            },
             look_ns,
             seen_from_ns,
             attributed_from_ns,
@@ -66,6 +70,11 @@ impl Watcher {
     /// The longest that an interrupt is taken to be.
     pub(super) fn interrupt_bound_ns(&self) -> u64 {
         self.rules.interrupt_bound_ns
+    }
+
+    /// What an interrupt takes as a rule.
+    pub(super) fn interrupt_usual_ns(&self) -> u64 {
+        self.rules.interrupt_usual_ns
     }
 
     /// The cgroups whose throttled time is read.
@@ -80,7 +89,7 @@ impl Watcher {
 
     /// Spins for so long to see how long the interrupts of this CPU are, and says how many gaps that was made from.
     pub(super) fn fit_interrupts(&mut self, length_ns: u64) -> usize {
-        let nothing = Rules { interrupt_bound_ns: 0, ..self.rules };
+        let nothing = Rules { interrupt_usual_ns: 0, interrupt_bound_ns: 0, ..self.rules };
         let mut unexplained = Vec::new();
         let mut last = self.start();
         let end = last.saturating_add(length_ns);
@@ -102,7 +111,9 @@ impl Watcher {
         if unexplained.len() >= ENOUGH_GAPS {
             let lowest = self.attributed_from_ns.max(*BOUND_NS.start());
             let highest = lowest.max(*BOUND_NS.end());
-            self.rules.interrupt_bound_ns = (BOUND_OVER_MEDIAN * median(&mut unexplained)).clamp(lowest, highest);
+            let usual = median(&mut unexplained);
+            self.rules.interrupt_bound_ns = (BOUND_OVER_MEDIAN * usual).clamp(lowest, highest);
+            self.rules.interrupt_usual_ns = usual.min(self.rules.interrupt_bound_ns);
         }
         unexplained.len()
     }

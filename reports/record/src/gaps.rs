@@ -131,8 +131,10 @@ pub struct GapReport {
     pub seen_from_ns: u64,
     /// Gaps longer than this are attributed by counters, shorter ones by their length.
     pub attributed_from_ns: u64,
-    /// The longest that an interrupt of this machine is taken to be; what is left of a longer gap is unexplained.
+    /// The longest that an interrupt of this machine is taken to be.
     pub interrupt_bound_ns: u64,
+    /// What one takes as a rule; what is left of a gap longer than the bound is unexplained.
+    pub interrupt_usual_ns: u64,
     /// How the bound was found.
     pub interrupt_bound_from: String,
     /// Gaps seen.
