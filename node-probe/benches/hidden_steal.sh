@@ -8,8 +8,9 @@
 # steal counter. Each round boots it three times: beside nothing, beside a spinner of nice 10, beside one of nice 0.
 # It needs qemu-system-x86_64, cpio, python3, and a kernel with a serial console built in: a distribution's cloud
 # kernel has one (Debian: apt-get download linux-image-cloud-amd64's own dependency, and dpkg-deb -x it). The guest's
-# disk is made of the programs and the libraries they are linked to. Ends with 1 when a figure beside a spinner of nice
-# 0 is more than 10 % away from the host's. MESHTAX and SENSOR (node-probe's example gap_sensor) name programs to take;
+# disk is made of the programs and the libraries they are linked to. Ends with 1 when, beside a spinner of nice 0, the
+# guest's figure is more than 10 % away from the run delay of the thread that is its CPU; that of all threads together
+# is printed too, and is larger when QEMU's other threads wait as well. MESHTAX and SENSOR (node-probe's example gap_sensor) name programs to take;
 # without them, what this tree holds is built.
 set -euo pipefail
 

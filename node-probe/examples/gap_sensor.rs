@@ -2,7 +2,8 @@
 //!
 //!     gap_sensor [SECONDS]
 //!
-//! One line of JSON: the share that the full spin lost, the share that the bursts lost, and the sensor's CPU.
+//! One line of JSON: the share that the full spin lost, the share that the bursts lost, and the sensor's CPU; before
+//! it, a line when the bursts begin and one when they end.
 
 // An example prints and gives up; clippy knows that of tests only.
 #![allow(clippy::print_stdout)]
@@ -17,9 +18,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds: u64 = std::env::args().nth(1).map_or(Ok(10), |text| text.parse())?;
     let config = SensorConfig { calibration: Duration::from_secs(3), ..SensorConfig::default() };
     let sensor = GapSensor::start(&config)?;
+    println!("bursts begin");
     let (start_ns, before) = (monotonic_ns(), sensor.read());
     std::thread::sleep(Duration::from_secs(seconds));
     let (end_ns, after) = (monotonic_ns(), sensor.read());
+    println!("bursts end");
     let full_before = sensor.calibration().cloned().ok_or("no calibration")?;
     drop(sensor);
     let watch = GapWatch { length: config.calibration, cpu: config.cpu, longest: 0 };

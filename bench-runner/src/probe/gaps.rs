@@ -126,8 +126,8 @@ fn trust(out: &mut String, report: &GapReport, host: &Host) {
         Reading::Seen(groups) => writeln!(out, "quota     {}", groups.join(", ")),
         Reading::Absent { absent } => writeln!(out, "quota     n/a ({absent})"),
     };
-    let bound = length(report.interrupt_bound_ns);
-    let _ = writeln!(out, "interrupt up to {bound}: {}", report.interrupt_bound_from);
+    let (bound, usual) = (length(report.interrupt_bound_ns), length(report.interrupt_usual_ns));
+    let _ = writeln!(out, "interrupt {usual} as a rule, up to {bound}: {}", report.interrupt_bound_from);
     let _ = writeln!(
         out,
         "clock     a look every {} ns; gaps from {} are seen, from {} asked about; {} went into asking",

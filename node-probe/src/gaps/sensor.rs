@@ -3,6 +3,7 @@
 //! The work stands in the place of the bare clock: a gap is a piece of it that took far too long, and the median
 //! piece of a burst is the speed of the CPU. A burst of 2 ms in every 100 ms takes 2 % of one core.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,8 @@ pub const SENSOR_BIAS: &str = "bursts of 2 ms see less of what a hypervisor take
 
 /// How long interrupts are looked at when the sensor starts.
 const FIT_NS: u64 = 100_000_000;
+/// The wake-ups among which the quickest says how long one takes when nothing is in the way.
+const WAKE_UPS: usize = 32;
 /// 2^64 over the golden ratio: multiples of it, cut to 64 bits, lie evenly wherever one stops.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -133,6 +136,7 @@ fn sense(config: &SensorConfig, board: &Board, stop: &AtomicBool, ready: &Sender
     watcher.fit_interrupts(FIT_NS);
     give_way();
     let mut burst = Burst::new(watcher);
+    board.show(&burst.counters);
     let _ = ready.send(Ok(()));
     let (burst_ns, every_ns) = (nanoseconds(config.burst), nanoseconds(config.every).max(1));
     let room_ns = every_ns.saturating_sub(burst_ns);
@@ -180,17 +184,31 @@ struct Burst {
     times_ns: Vec<u64>,
     /// What a chunk takes as a rule: the median of the burst before.
     usual_ns: u64,
+    /// How late the last bursts were.
+    late_ns: VecDeque<u64>,
+    /// The thread's CPU time before the first burst.
+    cpu_before_ns: u64,
     seed: u64,
 }
 
 impl Burst {
     fn new(watcher: Watcher) -> Self {
-        let mut burst = Self { watcher, counters: GapCounters::default(), times_ns: Vec::new(), usual_ns: 0, seed: 1 };
+        let mut burst = Self {
+            watcher,
+            counters: GapCounters::default(),
+            times_ns: Vec::new(),
+            usual_ns: 0,
+            late_ns: VecDeque::with_capacity(WAKE_UPS + 1),
+            cpu_before_ns: 0,
+            seed: 1,
+        };
         let mut last_ns = monotonic_ns();
         for _ in 0..200 {
             last_ns = burst.chunk(last_ns).1;
         }
         burst.usual_ns = median(&mut burst.times_ns);
+        burst.watcher.start();
+        burst.cpu_before_ns = burst.watcher.cpu_ns();
         burst
     }
 
@@ -205,6 +223,7 @@ impl Burst {
     /// One burst that was due then.
     fn run(&mut self, due_ns: u64, length_ns: u64) {
         self.times_ns.clear();
+        let lost_awake_ns = self.wake(monotonic_ns().saturating_sub(due_ns));
         let reading_before_ns = self.watcher.reading_ns;
         let start_ns = self.watcher.start();
         let end_ns = start_ns + length_ns;
@@ -227,10 +246,33 @@ impl Burst {
         }
         let reading_ns = self.watcher.reading_ns - reading_before_ns;
         self.watcher.start();
-        self.count(start_ns.saturating_sub(due_ns), (last_ns - start_ns).saturating_sub(reading_ns));
+        self.count(lost_awake_ns + (last_ns - start_ns).saturating_sub(reading_ns));
     }
 
-    fn count(&mut self, late_ns: u64, burst_ns: u64) {
+    /// Takes in how late the burst began. A thread that wakes up waits like one that runs, and a hypervisor makes it
+    /// wait before rather than after: of a burst this short that is the larger part. What a wake-up takes when
+    /// nothing is in the way is no loss.
+    fn wake(&mut self, late_ns: u64) -> u64 {
+        self.late_ns.push_back(late_ns);
+        if self.late_ns.len() > WAKE_UPS {
+            self.late_ns.pop_front();
+        }
+        let quickest_ns = self.late_ns.iter().copied().min().unwrap_or(0);
+        let lost_ns = late_ns - quickest_ns;
+        let parts = self.watcher.woken(lost_ns);
+        let counters = &mut self.counters;
+        counters.late_ns += late_ns;
+        counters.latest_ns = counters.latest_ns.max(late_ns);
+        if lost_ns <= self.watcher.attributed_from_ns {
+            return 0;
+        }
+        counters.lost += parts;
+        counters.gaps += 1;
+        counters.longest_gap_ns = counters.longest_gap_ns.max(lost_ns);
+        lost_ns
+    }
+
+    fn count(&mut self, burst_ns: u64) {
         let fastest = self.times_ns.iter().copied().min();
         // A burst that was one gap from its beginning to its end says nothing of the speed: the one before stands.
         if !self.times_ns.is_empty() {
@@ -239,14 +281,12 @@ impl Burst {
         let counters = &mut self.counters;
         counters.bursts += 1;
         counters.burst_ns += burst_ns;
-        counters.late_ns += late_ns;
-        counters.latest_ns = counters.latest_ns.max(late_ns);
         counters.chunk_median_sum_ns += self.usual_ns;
         if let Some(fastest) = fastest {
             let best = counters.chunk_best_ns;
             counters.chunk_best_ns = if best == 0 { fastest } else { best.min(fastest) };
         }
-        counters.cpu_ns = self.watcher.cpu_ns();
+        counters.cpu_ns = self.watcher.cpu_ns() - self.cpu_before_ns;
     }
 }
 

@@ -102,7 +102,9 @@ fn spin(watch: &GapWatch, cpu: u32, cpu_chosen: String, stop: &AtomicBool) -> Re
         attributed_from_ns: watcher.attributed_from_ns,
         interrupt_bound_ns: watcher.interrupt_bound_ns(),
         interrupt_usual_ns: watcher.interrupt_usual_ns(),
-        interrupt_bound_from: format!("four times the median of {fitted} gaps before the watch, within limits"),
+        interrupt_bound_from: format!(
+            "four times the lower quartile of {fitted} gaps before the watch, between 20 and 100 us"
+        ),
         gaps: tally.gaps(),
         lost_ns: tally.lost().total_ns(),
         share: share(tally.lost().total_ns(), wall_ns),

@@ -169,15 +169,15 @@ pub struct GapCounters {
     pub bursts: u64,
     /// Bursts that were due while another was still going on; they are not made up for.
     pub missed_bursts: u64,
-    /// Time from each burst's first look to its last, lost time included: shares are of this.
+    /// Time watched: from each burst's first look to its last, and what it lost when it woke up. Shares are of this.
     pub burst_ns: u64,
-    /// Time lost within bursts, by cause.
+    /// Time lost in it, by cause.
     pub lost: GapLosses,
-    /// Gaps within bursts.
+    /// Gaps in it.
     pub gaps: u64,
     /// The longest gap.
     pub longest_gap_ns: u64,
-    /// How late bursts began, all together: the time to wake up and to get a CPU. Not in the lost time.
+    /// How late bursts began, all together. Lost is what goes beyond the quickest wake-up of the last bursts.
     pub late_ns: u64,
     /// The latest.
     pub latest_ns: u64,
@@ -185,7 +185,7 @@ pub struct GapCounters {
     pub chunk_median_sum_ns: u64,
     /// The fastest chunk.
     pub chunk_best_ns: u64,
-    /// CPU time of the sensor's thread.
+    /// CPU time of the sensor's thread since its first burst.
     pub cpu_ns: u64,
 }
 
