@@ -100,8 +100,9 @@ def one(options, nice):
         "all": grown(marks["begin"][1], marks["end"][1])[1] / wall,
         "cpu": grown(marks["begin"][1], marks["end"][1], VCPU)[1] / wall,
     }
-    run, delay = grown(marks["bursts begin"][1], marks["bursts end"][1], VCPU)
-    # A thread that sleeps between bursts loses of the time that it wants.
+    run, _ = grown(marks["bursts begin"][1], marks["bursts end"][1], VCPU)
+    _, delay = grown(marks["bursts begin"][1], marks["bursts end"][1])
+    # A CPU that sleeps between bursts loses of the time that it wants; another thread of QEMU has to wake it.
     host["bursts"] = delay / (run + delay)
     report = json.loads("".join(said["begin"][said["begin"].index("{"):]))
     light = json.loads(next(line for line in said["end"] if line.startswith("{")))

@@ -2,8 +2,8 @@
 //!
 //!     gap_sensor [SECONDS]
 //!
-//! One line of JSON: the share that the full spin lost, the share that the bursts lost, and the sensor's CPU; before
-//! it, a line when the bursts begin and one when they end.
+//! One line of JSON: the share of the time that a hypervisor may have taken (known steal and unexplained) as the full
+//! spin saw it and as the bursts did, and the sensor's CPU; before it, a line when the bursts begin and one when they end.
 
 // An example prints and gives up; clippy knows that of tests only.
 #![allow(clippy::print_stdout)]
@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use node_probe::{GapSensor, GapWatch, SensorConfig, watch_gaps};
-use record::{GapLosses, monotonic_ns};
+use record::{GapCause, GapLosses, GapReport, monotonic_ns};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds: u64 = std::env::args().nth(1).map_or(Ok(10), |text| text.parse())?;
@@ -29,12 +29,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let full_after = watch_gaps(&watch, &AtomicBool::new(false))?;
 
     let burst_ns = after.burst_ns - before.burst_ns;
-    // Without interrupts, which are the guest's own.
-    let taken = |lost: &GapLosses| lost.total_ns() - lost.interrupt_ns;
-    let full = |report: &record::GapReport| {
-        let interrupts = report.causes[&record::GapCause::Interrupt].lost_ns;
-        (report.lost_ns - interrupts) as f64 / report.wall_ns as f64
-    };
+    // What a hypervisor may have taken.
+    let taken = |lost: &GapLosses| lost.known_steal_ns + lost.unexplained_ns;
+    let full =
+        |report: &GapReport| report.causes[&GapCause::KnownSteal].share + report.causes[&GapCause::Unexplained].share;
     let told = serde_json::json!({
         "full_before": full(&full_before),
         "full_after": full(&full_after),
