@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    gaps: gaps::Args,
+    gaps: gaps::GapArgs,
 }
 
 /// How samples are written.

@@ -95,7 +95,7 @@ fn proc_view(host: &Host) -> Finding {
 }
 
 fn steal(host: &Host) -> Finding {
-    let evidence = host.steal_evidence.seen().map(|why| format!(" ({why})")).unwrap_or_default();
+    let evidence = host.steal_evidence.seen().map(|why| format!(": {why}")).unwrap_or_default();
     match &host.steal_known {
         Reading::Seen(true) => {
             Finding::good("steal", format!("this kernel is told of CPU time that the hypervisor takes away{evidence}"))

@@ -20,10 +20,15 @@ const LONGEST: usize = 10;
 /// Arguments of the gap detector.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Gap detector")]
-pub(crate) struct Args {
+pub(crate) struct GapArgs {
     /// Watch nothing else, but keep one CPU busy for this time and say what took it away: other threads, a quota,
     /// steal, interrupts, or nothing that this kernel knows of.
-    #[arg(long, value_name = "TIME", value_parser = crate::duration::parse)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = crate::duration::parse,
+        conflicts_with_all = ["processes", "cgroups", "duration", "output"]
+    )]
     gaps: Option<Duration>,
     /// The CPU to keep busy (otherwise the least busy one).
     #[arg(long, value_name = "N", requires = "gaps")]
@@ -37,7 +42,7 @@ pub(crate) enum Form {
     Json,
 }
 
-impl Args {
+impl GapArgs {
     /// How long to watch for gaps, if that is what was asked for.
     pub(crate) fn asked(&self) -> Option<Duration> {
         self.gaps
@@ -45,7 +50,7 @@ impl Args {
 }
 
 /// Watches, and prints what was seen; `stop` ends it early, with what was seen until then.
-pub(crate) fn execute(args: &Args, length: Duration, form: Form, stop: &AtomicBool) -> anyhow::Result<ExitCode> {
+pub(crate) fn execute(args: &GapArgs, length: Duration, form: Form, stop: &AtomicBool) -> anyhow::Result<ExitCode> {
     if length < SHORTEST {
         let given = crate::duration::text(length);
         return Err(Usage(format!(
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn too_short_a_watch_is_refused_with_the_way_out() {
-        let args = Args { gaps: Some(Duration::from_millis(10)), cpu: None };
+        let args = GapArgs { gaps: Some(Duration::from_millis(10)), cpu: None };
         let length = args.asked().unwrap();
         let said = execute(&args, length, Form::Text, &AtomicBool::new(false)).unwrap_err().to_string();
         assert!(said.contains("--gaps 10ms") && said.contains("1s or more"), "{said}");
