@@ -5,6 +5,7 @@
 
 mod cut_off;
 mod errors;
+mod gaps;
 mod load;
 mod pages;
 mod program;
