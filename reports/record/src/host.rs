@@ -26,7 +26,7 @@ pub struct Host {
     pub cpus_allowed: u32,
     /// Memory in all.
     pub memory_bytes: Reading<u64>,
-    /// The virtual machine's maker ("KVM"), or "none" on bare metal.
+    /// The hypervisor by its interface or its maker ("KVM ABI", "VMware"), or "none" on bare metal.
     pub virtual_machine: Reading<String>,
     /// The container around us, or "none".
     pub container: Reading<String>,
