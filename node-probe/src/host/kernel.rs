@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 use std::path::Path;
 
-use flate2::read::GzDecoder;
 use record::{KernelTraits, Reading};
 
+use super::kernel_config::KernelConfig;
 use crate::disk::device::line;
 
 /// Options of the command line that are kept. All others are left out: some installations pass secrets there.
@@ -53,24 +52,20 @@ const OPTIONS: &[&str] = &[
     "tsc",
 ];
 
-/// Everything about the kernel with this release.
-pub(super) fn of(root: &Path, release: &str) -> KernelTraits {
-    let build = build(root, release);
-    let built = |option: &str| match &build {
-        Ok(text) => Reading::Seen(value(text, option) == Some("y")),
-        Err(reason) => Reading::absent(reason),
-    };
+/// Everything about the kernel.
+pub(super) fn of(root: &Path) -> KernelTraits {
+    let build = KernelConfig::read(root);
     let boot_options = boot_options(root);
     KernelTraits {
-        tick_hz: match &build {
-            Ok(text) => value(text, "CONFIG_HZ")
+        tick_hz: match build.value("HZ") {
+            Ok(hz) => hz
                 .and_then(|hz| hz.parse().ok())
                 .map_or_else(|| Reading::absent("the kernel's build options have no CONFIG_HZ"), Reading::Seen),
             Err(reason) => Reading::absent(reason),
         },
         preemption: preemption(root, &build, boot_options.seen()),
-        irq_time_accounting: built("CONFIG_IRQ_TIME_ACCOUNTING"),
-        paravirt_time_accounting: built("CONFIG_PARAVIRT_TIME_ACCOUNTING"),
+        irq_time_accounting: build.has("IRQ_TIME_ACCOUNTING"),
+        paravirt_time_accounting: build.has("PARAVIRT_TIME_ACCOUNTING"),
         schedstat_version: schedstat_version(root),
         schedstats: switch(root, "sched_schedstats", "no such switch: built without CONFIG_SCHEDSTATS"),
         delay_accounting: switch(
@@ -89,34 +84,7 @@ pub(super) fn of(root: &Path, release: &str) -> KernelTraits {
     }
 }
 
-/// The text of the kernel's build options, from the first place that has them for this release.
-fn build(root: &Path, release: &str) -> Result<String, String> {
-    for path in [
-        format!("boot/config-{release}"),
-        format!("lib/modules/{release}/config"),
-        format!("usr/lib/modules/{release}/config"),
-    ] {
-        if let Ok(text) = fs::read_to_string(root.join(path)) {
-            return Ok(text);
-        }
-    }
-    let packed = root.join("proc/config.gz");
-    let mut text = String::new();
-    fs::File::open(&packed).and_then(|file| GzDecoder::new(file).read_to_string(&mut text)).map(|_| text).map_err(|e| {
-        format!("the kernel's build options are not shown: no /boot/config-{release}, and {}: {e}", packed.display())
-    })
-}
-
-/// The value of an option that is set.
-fn value<'t>(build: &'t str, option: &str) -> Option<&'t str> {
-    build.lines().find_map(|line| line.strip_prefix(option)?.strip_prefix('=')).map(str::trim)
-}
-
-fn preemption(
-    root: &Path,
-    build: &Result<String, String>,
-    options: Option<&BTreeMap<String, String>>,
-) -> Reading<String> {
+fn preemption(root: &Path, build: &KernelConfig, options: Option<&BTreeMap<String, String>>) -> Reading<String> {
     if line(&root.join("sys/kernel/realtime")).as_deref() == Some("1") {
         return Reading::Seen("rt".to_owned());
     }
@@ -127,22 +95,21 @@ fn preemption(
     {
         return Reading::Seen(now.to_owned());
     }
-    let build = match build {
-        Ok(text) => text,
-        Err(reason) => return Reading::absent(reason),
-    };
-    let set = |option| value(build, option) == Some("y");
-    if set("CONFIG_PREEMPT_DYNAMIC")
+    if let Err(reason) = build.value("PREEMPT") {
+        return Reading::absent(reason);
+    }
+    let set = |option| build.value(option) == Ok(Some("y"));
+    if set("PREEMPT_DYNAMIC")
         && let Some(chosen) = options.and_then(|options| options.get("preempt"))
     {
         return Reading::Seen(chosen.clone());
     }
     [
-        ("CONFIG_PREEMPT_RT", "rt"),
-        ("CONFIG_PREEMPT_LAZY", "lazy"),
-        ("CONFIG_PREEMPT", "full"),
-        ("CONFIG_PREEMPT_VOLUNTARY", "voluntary"),
-        ("CONFIG_PREEMPT_NONE", "none"),
+        ("PREEMPT_RT", "rt"),
+        ("PREEMPT_LAZY", "lazy"),
+        ("PREEMPT", "full"),
+        ("PREEMPT_VOLUNTARY", "voluntary"),
+        ("PREEMPT_NONE", "none"),
     ]
     .into_iter()
     .find(|(option, _)| set(option))
@@ -202,11 +169,6 @@ fn vulnerabilities(root: &Path) -> Reading<BTreeMap<String, String>> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -219,45 +181,39 @@ mod tests {
         tree
     }
 
+    const RELEASE: (&str, &str) = ("proc/sys/kernel/osrelease", "6.1.0\n");
+
     const BUILD: &str = "# CONFIG_HZ_100 is not set\nCONFIG_HZ_250=y\nCONFIG_HZ=250\nCONFIG_PREEMPT_BUILD=y\n\
                          CONFIG_PREEMPT_VOLUNTARY=y\nCONFIG_PREEMPT_DYNAMIC=y\n# CONFIG_IRQ_TIME_ACCOUNTING is not set\n";
 
     #[test]
-    fn the_packed_build_options_are_read_where_boot_has_none() {
-        let tree = tree(&[]);
-        fs::create_dir(tree.path().join("proc")).unwrap();
-        let mut packer =
-            GzEncoder::new(fs::File::create(tree.path().join("proc/config.gz")).unwrap(), Compression::fast());
-        packer.write_all(BUILD.as_bytes()).unwrap();
-        packer.finish().unwrap();
-        let kernel = of(tree.path(), "6.1.0");
-        assert_eq!(kernel.tick_hz, Reading::Seen(250));
-        assert_eq!(kernel.preemption, Reading::Seen("voluntary".into()));
-        assert_eq!(kernel.irq_time_accounting, Reading::Seen(false));
-    }
-
-    #[test]
-    fn build_options_of_another_release_are_not_taken() {
-        let tree = tree(&[("boot/config-6.1.0", BUILD)]);
-        assert_eq!(of(tree.path(), "6.1.0").tick_hz, Reading::Seen(250));
-        let said = of(tree.path(), "6.1.1").tick_hz;
+    fn build_options_are_those_of_the_kernel_that_runs() {
+        let told = of(tree(&[RELEASE, ("boot/config-6.1.0", BUILD)]).path());
+        assert_eq!(told.tick_hz, Reading::Seen(250));
+        assert_eq!(told.preemption, Reading::Seen("voluntary".into()));
+        assert_eq!(told.irq_time_accounting, Reading::Seen(false));
+        let said = of(tree(&[("proc/sys/kernel/osrelease", "6.1.1\n"), ("boot/config-6.1.0", BUILD)]).path()).tick_hz;
         assert!(said.reason().unwrap().contains("no /boot/config-6.1.1"), "{said:?}");
     }
 
     #[test]
     fn what_is_in_force_goes_before_what_was_built() {
-        let chosen = tree(&[("boot/config-6.1.0", BUILD), ("proc/cmdline", "quiet preempt=full\n")]);
-        assert_eq!(of(chosen.path(), "6.1.0").preemption, Reading::Seen("full".into()));
-        let told = tree(&[("boot/config-6.1.0", BUILD), ("sys/kernel/debug/sched/preempt", "none (voluntary) full\n")]);
-        assert_eq!(of(told.path(), "6.1.0").preemption, Reading::Seen("voluntary".into()));
-        let realtime = tree(&[("boot/config-6.1.0", BUILD), ("sys/kernel/realtime", "1\n")]);
-        assert_eq!(of(realtime.path(), "6.1.0").preemption, Reading::Seen("rt".into()));
+        let chosen = tree(&[RELEASE, ("boot/config-6.1.0", BUILD), ("proc/cmdline", "quiet preempt=full\n")]);
+        assert_eq!(of(chosen.path()).preemption, Reading::Seen("full".into()));
+        let told = tree(&[
+            RELEASE,
+            ("boot/config-6.1.0", BUILD),
+            ("sys/kernel/debug/sched/preempt", "none (voluntary) full\n"),
+        ]);
+        assert_eq!(of(told.path()).preemption, Reading::Seen("voluntary".into()));
+        let realtime = tree(&[RELEASE, ("boot/config-6.1.0", BUILD), ("sys/kernel/realtime", "1\n")]);
+        assert_eq!(of(realtime.path()).preemption, Reading::Seen("rt".into()));
     }
 
     #[test]
     fn only_known_options_of_the_command_line_are_kept() {
         let tree = tree(&[("proc/cmdline", "root=/dev/vda1 token=secret mitigations=off threadirqs -- isolcpus=1\n")]);
         let want = [("mitigations", "off"), ("threadirqs", "")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-        assert_eq!(of(tree.path(), "6.1.0").boot_options, Reading::Seen(want.into()));
+        assert_eq!(of(tree.path()).boot_options, Reading::Seen(want.into()));
     }
 }

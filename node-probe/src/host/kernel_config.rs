@@ -15,32 +15,46 @@ use crate::disk::device::line;
 pub(crate) struct KernelConfig(Reading<(String, String)>);
 
 impl KernelConfig {
-    /// Reads it for the kernel that runs under `root`.
+    /// Reads it for the kernel that runs under `root`, and for no other: /boot keeps those of older ones.
     pub(crate) fn read(root: &Path) -> Self {
         let packed = root.join("proc/config.gz");
         let mut text = String::new();
-        if let Ok(file) = File::open(&packed)
-            && GzDecoder::new(file).read_to_string(&mut text).is_ok()
-        {
-            return Self(Reading::Seen((text, "/proc/config.gz".to_owned())));
-        }
+        let e = match File::open(&packed).and_then(|file| GzDecoder::new(file).read_to_string(&mut text)) {
+            Ok(_) => return Self(Reading::Seen((text, "/proc/config.gz".to_owned()))),
+            Err(e) => e,
+        };
         let release = line(&root.join("proc/sys/kernel/osrelease")).unwrap_or_default();
-        let name = format!("boot/config-{release}");
-        match fs::read_to_string(root.join(&name)) {
-            Ok(text) if !release.is_empty() => Self(Reading::Seen((text, format!("/{name}")))),
-            _ => Self(Reading::absent("neither /proc/config.gz nor /boot/config-RELEASE can be read")),
+        let names = [
+            format!("boot/config-{release}"),
+            format!("lib/modules/{release}/config"),
+            format!("usr/lib/modules/{release}/config"),
+        ];
+        let read = |name: &String| fs::read_to_string(root.join(name)).ok().map(|text| (text, format!("/{name}")));
+        match names.iter().find_map(read) {
+            Some(found) if !release.is_empty() => Self(Reading::Seen(found)),
+            _ => Self(Reading::absent(format!(
+                "the kernel's build options are not shown: no /boot/config-{release}, and {}: {e}",
+                packed.display()
+            ))),
+        }
+    }
+
+    /// The value of an option, without "CONFIG_"; none if it is not set.
+    ///
+    /// # Errors
+    /// The reason, where the configuration cannot be read.
+    pub(crate) fn value(&self, option: &str) -> Result<Option<&str>, &str> {
+        match &self.0 {
+            Reading::Absent { absent } => Err(absent),
+            Reading::Seen((text, _)) => Ok(text.lines().find_map(|line| {
+                line.strip_prefix("CONFIG_").and_then(|l| l.strip_prefix(option)?.strip_prefix('=')).map(str::trim)
+            })),
         }
     }
 
     /// Whether an option is built in or a module; absent where the configuration cannot be read.
     pub(crate) fn has(&self, option: &str) -> Reading<bool> {
-        match &self.0 {
-            Reading::Absent { absent } => Reading::absent(absent),
-            Reading::Seen((text, _)) => Reading::Seen(text.lines().any(|line| {
-                let value = line.strip_prefix("CONFIG_").and_then(|l| l.strip_prefix(option)?.strip_prefix('='));
-                matches!(value, Some("y" | "m"))
-            })),
-        }
+        Reading::from_result(self.value(option).map(|value| matches!(value, Some("y" | "m"))))
     }
 
     /// Where it was read.

@@ -44,7 +44,7 @@ pub fn host(root: &Path, path: &Path) -> Host {
     let virtual_machine = virtual_machine::of(root, &cpu, hypervisor.as_ref());
     let steal = steal::of(root, &mounts, &virtual_machine, hypervisor.as_ref());
     Host {
-        kernel_traits: kernel::of(root, &kernel),
+        kernel_traits: kernel::of(root),
         kernel,
         arch: system.machine().to_string_lossy().into_owned(),
         distribution: distribution(root),

@@ -6,9 +6,9 @@
 
 mod busy;
 mod disk;
+mod gaps;
 mod groups;
 mod pressure;
-mod gaps;
 mod processes;
 mod quota;
 mod rounds;
