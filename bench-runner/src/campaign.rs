@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use record::{Run, RunDirectory};
 
+use crate::disk::beside;
 use crate::exit::{self, Exit};
 use crate::interrupt::{Interrupt, Stopped};
 use crate::lab::Lab;
@@ -13,13 +14,22 @@ use crate::progress::{Progress, say};
 use crate::report;
 use crate::trial::{self, Conditions};
 
+/// What follows the last trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// A warning that touches the result fails the run.
+    pub(crate) strict: bool,
+    /// The disk is tested.
+    pub(crate) disk: bool,
+}
+
 /// Makes what is missing, then reports. The run directory's path is the last line on stdout, however it ends.
 pub(crate) fn execute(
     directory: &RunDirectory,
     run: &Run,
     lab: Lab,
     interrupt: &Interrupt,
-    strict: bool,
+    ending: Ending,
 ) -> anyhow::Result<ExitCode> {
     let _lock = directory.lock()?;
     let made = trials(directory, run, &lab, interrupt);
@@ -27,7 +37,12 @@ pub(crate) fn execute(
     drop(lab);
     let sealed = run.trials.iter().filter(|t| directory.is_sealed(&t.id)).count();
     let result = match made {
-        Ok(()) => finish(directory, strict),
+        Ok(()) => {
+            if ending.disk {
+                beside::after(directory, interrupt);
+            }
+            finish(directory, ending.strict)
+        }
         // A part that was hit by the same signal, or given up in its start, fails in its own way.
         Err(_) if interrupt.asked() => {
             // A report of what there is; it says itself that it is of a part.

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{doctor, library, load, probe, report, resume, run, service, sidecar, warden};
+use crate::{disk, doctor, library, load, probe, report, resume, run, service, sidecar, warden};
 
 /// What a service mesh costs on this host, and why.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Load(load::Args),
     /// Watch this machine: CPU, steal, throttling, run-queue delay, pressure, disk.
     Probe(probe::Args),
+    /// Test the disk under a directory, gross and net of waiting for a CPU.
+    Disk(disk::Args),
     /// List the scenarios that ship in the program, or print one to start from.
     Scenarios(library::Args),
     /// Say what this machine permits, and what bends figures here.

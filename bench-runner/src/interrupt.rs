@@ -35,6 +35,11 @@ impl Interrupt {
         self.asked.load(Ordering::Relaxed)
     }
 
+    /// The flag itself, for what looks at it on its own.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.asked
+    }
+
     /// Sleeps in short steps, so that a Ctrl-C is heard within 20 ms, and calls `each` at every step.
     pub(crate) fn sleep(&self, length: Duration, mut each: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
         let end = Instant::now() + length;

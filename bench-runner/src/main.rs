@@ -6,6 +6,7 @@
 mod campaign;
 mod clean;
 mod cli;
+mod disk;
 mod doctor;
 mod duration;
 mod exit;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Warden(args) => warden::execute(args),
         Command::Load(args) => load::execute(args),
         Command::Probe(args) => probe::execute(args),
+        Command::Disk(args) => disk::execute(args),
         Command::Service(args) => service::execute(args),
         Command::Sidecar(args) => sidecar::execute(args),
     };

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use record::{Dataplane, METHOD, Run, RunDirectory, Warning, WarningKind};
 
-use crate::campaign;
-use crate::exit::Usage;
+use crate::campaign::{self, Ending};
+use crate::disk::beside;
+use crate::exit::{Exit, Usage};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
 use crate::run::PROGRAM;
@@ -18,6 +19,10 @@ pub(crate) struct Args {
     /// The Envoy binary, if it isn't on PATH.
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
+    /// Test the disk under the run directory after the last trial, and before the first of this sitting unless it was
+    /// tested when the run began.
+    #[arg(long)]
+    disk: bool,
     /// Exit with 1 if a warning touches the result.
     #[arg(long)]
     strict: bool,
@@ -51,7 +56,16 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         );
         return Err(Usage(said).into());
     }
-    campaign::execute(&directory, &run, lab, &interrupt, args.strict)
+    if args.disk && directory.disk_before()?.is_none() {
+        // Beside another meshtax at work on this run, the test would disturb its trials.
+        drop(directory.lock()?);
+        match beside::before(directory.path(), &interrupt) {
+            Err(_) if interrupt.asked() => return Ok(Exit::Cut.into()),
+            other => directory.write_disk_before(&other?)?,
+        }
+    }
+    let ending = Ending { strict: args.strict, disk: args.disk };
+    campaign::execute(&directory, &run, lab, &interrupt, ending)
 }
 
 /// The trials to come must be made as those before were: by the same method, on the same machine.

@@ -10,8 +10,9 @@ use node_probe::Effort;
 use record::{Arrival, CpuQuantity, Dataplane, METHOD, Mtls, Pace, Platform, Run, RunDirectory, SCHEMA};
 use scenarios::Scenario;
 
-use crate::campaign;
-use crate::exit::Usage;
+use crate::campaign::{self, Ending};
+use crate::disk::beside;
+use crate::exit::{Exit, Usage};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
 use crate::plan;
@@ -88,6 +89,9 @@ pub(crate) struct Args {
     /// Where run directories are made.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
+    /// Test the disk under --out before the first trial and after the last (see `meshtax disk`), 2 s each test.
+    #[arg(long)]
+    disk: bool,
     /// Exit with 1 if a warning touches the result.
     #[arg(long)]
     strict: bool,
@@ -122,6 +126,11 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let mut host = node_probe::host(Path::new("/"), &args.out);
     node_probe::measure_speed(&mut host, if args.quick { Effort::Quick } else { Effort::Full });
     let lab = Lab::open(&cells, envoy)?;
+    // Before there is a run directory: a place that cannot be tested leaves none behind.
+    let disk = match args.disk.then(|| beside::before(&args.out, &interrupt)).transpose() {
+        Err(_) if interrupt.asked() => return Ok(Exit::Cut.into()),
+        other => other?,
+    };
     let (id, started) = name_of_now();
     let run = Run {
         schema: SCHEMA,
@@ -142,8 +151,12 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         warnings: lab.warnings().to_vec(),
     };
     let directory = RunDirectory::create(&args.out.join(&id), &run)?;
+    if let Some(test) = &disk {
+        directory.write_disk_before(test)?;
+    }
     announce(&run);
-    campaign::execute(&directory, &run, lab, &interrupt, args.strict)
+    let ending = Ending { strict: args.strict, disk: args.disk };
+    campaign::execute(&directory, &run, lab, &interrupt, ending)
 }
 
 /// What is about to happen, for a person, on stderr.

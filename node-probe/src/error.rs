@@ -51,6 +51,30 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A disk cannot be tested.
+    #[error("cannot test the disk under {}: {problem}\n  try: {remedy}", path.display())]
+    DiskTest {
+        /// The directory that was given.
+        path: PathBuf,
+        /// What is in the way.
+        problem: String,
+        /// The way out.
+        remedy: String,
+    },
+    /// The io_uring of a disk test failed in the middle.
+    #[error("the io_uring of the disk test failed: {source}\n  try: --engine threads")]
+    Ring {
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// A thread of a disk test could not be started.
+    #[error(
+        "cannot start the threads of the disk test: {source}\n  try: raise the limit (`ulimit -u`), or --only the tests of depth 1"
+    )]
+    Thread {
+        /// What the kernel said.
+        source: std::io::Error,
+    },
     /// The probe cannot read its own memory, so it could not say what it costs.
     #[error("cannot read {}: {source}\n  try: run where /proc is mounted; every figure of the probe comes from it", path.display())]
     OwnCost {

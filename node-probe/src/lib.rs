@@ -8,6 +8,7 @@ mod absence;
 mod cgroup;
 mod disk;
 mod edges;
+pub mod disk_test;
 mod error;
 mod exits;
 mod feed;

@@ -46,7 +46,7 @@ pub fn watch_until<E>(
 }
 
 /// The round after this one that is not past yet: one is past when the one after it is due as well.
-fn next_round(round: u64, start_ns: u64, every_ns: u64, now_ns: u64) -> u64 {
+pub(crate) fn next_round(round: u64, start_ns: u64, every_ns: u64, now_ns: u64) -> u64 {
     let due_by_now = now_ns.saturating_sub(start_ns) / every_ns;
     due_by_now.max(round + 1)
 }
@@ -67,10 +67,10 @@ pub(crate) fn sleep_until(due_ns: u64, stop: &AtomicBool) -> bool {
 }
 
 /// Timer slack of one nanosecond while it lives: by default the kernel adds up to 50 us to every sleep.
-struct SmallSlack(Option<NonZeroU64>);
+pub(crate) struct SmallSlack(Option<NonZeroU64>);
 
 impl SmallSlack {
-    fn set() -> Self {
+    pub(crate) fn set() -> Self {
         let before = current_timer_slack().ok().and_then(NonZeroU64::new);
         let _ = set_current_timer_slack(NonZeroU64::new(1));
         Self(before)

@@ -12,6 +12,9 @@ use record::Reading;
 use super::device::{self, Under};
 use crate::proc::mountinfo::{self, Mount};
 
+/// What is said of file systems that have no disk and need none.
+pub(crate) const IN_MEMORY: &str = "keeps its files in memory";
+
 /// File systems on loop files or overlays stacked deeper than this are a loop.
 const DEEPEST: u32 = 8;
 
@@ -99,7 +102,7 @@ pub(super) fn without_device(root: &Path, mount: &Mount) -> Result<Next, String>
     let kind = mount.filesystem.as_str();
     match kind {
         "tmpfs" | "ramfs" | "devtmpfs" | "rootfs" | "hugetlbfs" => {
-            return Err(format!("no block device: {kind} keeps its files in memory"));
+            return Err(format!("no block device: {kind} {IN_MEMORY}"));
         }
         "nfs" | "nfs4" | "cifs" | "smb3" | "ceph" | "glusterfs" | "lustre" | "afs" => {
             return Err(format!("no block device: {kind} keeps its files on another machine ({})", mount.source));

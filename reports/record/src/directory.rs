@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Interval, Result, Run, SCHEMA, Sample, SlowRequest, Trial};
+use crate::{DiskTest, Error, Interval, Result, Run, SCHEMA, Sample, SlowRequest, Trial};
 
 const RUN: &str = "run.json";
 const SEAL: &str = "trial.json";
 const INTERVALS: &str = "intervals.jsonl";
 const SAMPLES: &str = "samples.jsonl";
 const SLOW: &str = "slow.jsonl";
+const DISK_BEFORE: &str = "disk-before.json";
+const DISK_AFTER: &str = "disk-after.json";
 
 fn file_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::File { action, path: path.to_owned(), source }
@@ -71,6 +73,10 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
         return Err(Error::FutureSchema { path: path.to_owned(), found: schema });
     }
     serde_json::from_slice(&bytes).map_err(|e| json_error(path, &e))
+}
+
+fn read_json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if path.exists() { read_json(path).map(Some) } else { Ok(None) }
 }
 
 /// A run's directory.
@@ -128,6 +134,38 @@ impl RunDirectory {
     /// When it cannot be read, is broken or of a later format.
     pub fn run(&self) -> Result<Run> {
         read_json(&self.path.join(RUN))
+    }
+
+    /// Keeps the disk test made before the first trial.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_disk_before(&self, test: &DiskTest) -> Result<()> {
+        write_json(&self.path.join(DISK_BEFORE), test)
+    }
+
+    /// Keeps the disk test made after the last trial.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_disk_after(&self, test: &DiskTest) -> Result<()> {
+        write_json(&self.path.join(DISK_AFTER), test)
+    }
+
+    /// The disk test made before the first trial; none where none was asked for.
+    ///
+    /// # Errors
+    /// When it cannot be read, is broken or of a later format.
+    pub fn disk_before(&self) -> Result<Option<DiskTest>> {
+        read_json_if_there(&self.path.join(DISK_BEFORE))
+    }
+
+    /// The disk test made after the last trial; none where none was asked for.
+    ///
+    /// # Errors
+    /// As [`Self::disk_before`].
+    pub fn disk_after(&self) -> Result<Option<DiskTest>> {
+        read_json_if_there(&self.path.join(DISK_AFTER))
     }
 
     /// Whether a trial is sealed.

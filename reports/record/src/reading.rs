@@ -79,6 +79,14 @@ impl<T> Reading<T> {
         }
     }
 
+    /// A reading of something that may be absent as well.
+    pub fn and_then<U>(self, make: impl FnOnce(T) -> Reading<U>) -> Reading<U> {
+        match self {
+            Self::Seen(value) => make(value),
+            Self::Absent { absent } => Reading::Absent { absent },
+        }
+    }
+
     /// A reading from a result: the error's text is the reason.
     pub fn from_result<E: std::fmt::Display>(result: Result<T, E>) -> Self {
         match result {

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, schema_for};
 
-use crate::{Interval, LoadSummary, Run, Sample, SlowRequest, Trial};
+use crate::{DiskTest, Interval, LoadSummary, Run, Sample, SlowRequest, Trial};
 
 /// Each file of a run directory by name, with its schema.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -13,5 +13,6 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("interval", schema_for!(Interval)),
         ("sample", schema_for!(Sample)),
         ("slow", schema_for!(SlowRequest)),
+        ("disk-test", schema_for!(DiskTest)),
     ]
 }
