@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use record::{Run, RunDirectory};
 
-use crate::disk::beside;
+use crate::disk::beside::{self, Beside};
 use crate::exit::{self, Exit};
 use crate::interrupt::{Interrupt, Stopped};
 use crate::lab::Lab;
@@ -15,12 +15,12 @@ use crate::report;
 use crate::trial::{self, Conditions};
 
 /// What follows the last trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Ending {
     /// A warning that touches the result fails the run.
     pub(crate) strict: bool,
-    /// The disk is tested.
-    pub(crate) disk: bool,
+    /// Whether the disk is tested.
+    pub(crate) beside: Beside,
 }
 
 /// Makes what is missing, then reports. The run directory's path is the last line on stdout, however it ends.
@@ -38,8 +38,8 @@ pub(crate) fn execute(
     let sealed = run.trials.iter().filter(|t| directory.is_sealed(&t.id)).count();
     let result = match made {
         Ok(()) => {
-            if ending.disk {
-                beside::after(directory, interrupt);
+            if ending.beside.disk {
+                beside::after(directory, ending.beside, interrupt);
             }
             finish(directory, ending.strict)
         }

@@ -19,10 +19,8 @@ pub(crate) struct Args {
     /// The Envoy binary, if it isn't on PATH.
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
-    /// Test the disk under the run directory after the last trial, and before the first of this sitting unless it was
-    /// tested when the run began.
-    #[arg(long)]
-    disk: bool,
+    #[command(flatten)]
+    beside: beside::Beside,
     /// Exit with 1 if a warning touches the result.
     #[arg(long)]
     strict: bool,
@@ -56,15 +54,16 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         );
         return Err(Usage(said).into());
     }
-    if args.disk && directory.disk_before()?.is_none() {
+    // What was found when the run began stays.
+    if args.beside.disk && directory.disk_before()?.is_none() {
         // Beside another meshtax at work on this run, the test would disturb its trials.
         drop(directory.lock()?);
-        match beside::before(directory.path(), &interrupt) {
+        match beside::before(directory.path(), args.beside, &interrupt) {
             Err(_) if interrupt.asked() => return Ok(Exit::Cut.into()),
             other => directory.write_disk_before(&other?)?,
         }
     }
-    let ending = Ending { strict: args.strict, disk: args.disk };
+    let ending = Ending { strict: args.strict, beside: args.beside };
     campaign::execute(&directory, &run, lab, &interrupt, ending)
 }
 

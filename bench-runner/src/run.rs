@@ -89,9 +89,8 @@ pub(crate) struct Args {
     /// Where run directories are made.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
-    /// Test the disk under --out before the first trial and after the last (see `meshtax disk`), 2 s each test.
-    #[arg(long)]
-    disk: bool,
+    #[command(flatten)]
+    beside: beside::Beside,
     /// Exit with 1 if a warning touches the result.
     #[arg(long)]
     strict: bool,
@@ -127,7 +126,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     node_probe::measure_speed(&mut host, if args.quick { Effort::Quick } else { Effort::Full });
     let lab = Lab::open(&cells, envoy)?;
     // Before there is a run directory: a place that cannot be tested leaves none behind.
-    let disk = match args.disk.then(|| beside::before(&args.out, &interrupt)).transpose() {
+    let disk = match args.beside.disk.then(|| beside::before(&args.out, args.beside, &interrupt)).transpose() {
         Err(_) if interrupt.asked() => return Ok(Exit::Cut.into()),
         other => other?,
     };
@@ -155,7 +154,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         directory.write_disk_before(test)?;
     }
     announce(&run);
-    let ending = Ending { strict: args.strict, disk: args.disk };
+    let ending = Ending { strict: args.strict, beside: args.beside };
     campaign::execute(&directory, &run, lab, &interrupt, ending)
 }
 

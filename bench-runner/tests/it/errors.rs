@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::program::{Answer, alone, call, is_root, meshtax, processes_of, skip};
 
 /// What an error must be: its code, its words, a way out, and no longer than a screen.
-fn refused(answer: &Answer, code: i32, words: &[&str]) {
+pub(crate) fn refused(answer: &Answer, code: i32, words: &[&str]) {
     assert_eq!(answer.code, Some(code), "{answer:#?}");
     for word in words {
         assert!(answer.stderr.contains(word), "'{word}' is missing:\n{}", answer.stderr);

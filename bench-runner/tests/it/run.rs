@@ -12,7 +12,7 @@ fn schema(name: &str) -> jsonschema::Validator {
     jsonschema::validator_for(&json(Path::new(&path))).unwrap()
 }
 
-fn keeps_to(name: &str, value: &Value) {
+pub(crate) fn keeps_to(name: &str, value: &Value) {
     let faults: Vec<String> = schema(name).iter_errors(value).map(|e| format!("{}: {e}", e.instance_path)).collect();
     assert_eq!(faults, Vec::<String>::new(), "{name}");
 }

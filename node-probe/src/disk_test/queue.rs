@@ -56,11 +56,13 @@ pub(super) fn drive(
     let mut count = 0;
     let mut over = false;
     loop {
-        let begun_ns = record::monotonic_ns();
-        over |= begun_ns >= frame.end_ns || stop.load(Ordering::Relaxed);
+        over |= record::monotonic_ns() >= frame.end_ns || stop.load(Ordering::Relaxed);
         if over {
             break;
         }
+        // Each is handed over on its own, as by callers that know nothing of one another, and as fio does it. All at
+        // once would be fewer calls, but on a virtio disk a quarter fewer operations: the disk waits for the batch, and
+        // this CPU halts meanwhile.
         for slot in free.drain(..) {
             count += 1;
             if writes {
@@ -68,9 +70,12 @@ pub(super) fn drive(
             }
             let offset = random.random_range(0..blocks) * DISK_BLOCK_BYTES;
             ring.queue(slot, writes, offset).map_err(|source| Error::Ring { source })?;
-            flights[slot] = Flight { begun_ns, delay_ns };
+            flights[slot] = Flight { begun_ns: record::monotonic_ns(), delay_ns };
+            ring.enter(0).map_err(|source| Error::Ring { source })?;
         }
-        ring.enter(usize::from(waiting == Waiting::Asleep)).map_err(|source| Error::Ring { source })?;
+        if ring.nothing_ended() {
+            ring.enter(usize::from(waiting == Waiting::Asleep)).map_err(|source| Error::Ring { source })?;
+        }
         let ended_ns = record::monotonic_ns();
         let waited_ns = delay.since(ended_ns);
         recorder.waited(ended_ns, waited_ns);

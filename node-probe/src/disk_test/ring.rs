@@ -83,6 +83,11 @@ impl Ring {
         }
     }
 
+    /// Whether there is nothing to reap.
+    pub(super) fn nothing_ended(&mut self) -> bool {
+        self.ring.completion().is_empty()
+    }
+
     /// Tells each operation that has ended: its slot, and the bytes it moved or what went wrong.
     pub(super) fn reap(&mut self, mut each: impl FnMut(usize, Result<usize, Errno>)) {
         let Self { ring, lent, .. } = self;

@@ -10,9 +10,9 @@ use crate::{Result, absence};
 
 const PATH: &str = "/proc/thread-self/schedstat";
 
-/// Reading costs about 1 us, so it is not done after operations shorter than this: their wait, which cannot be
-/// longer than they were, is found with a later one.
-const SHORTEST_LOOK_NS: u64 = 25_000;
+/// Reading costs about 1 us, so it is not done more often than this: a wait in an operation that was shorter is found
+/// with one of the next, and a longer one always with the operation it was in.
+const SHORTEST_LOOK_NS: u64 = 50_000;
 
 /// The run delay of the thread that opened it.
 #[derive(Debug)]
@@ -90,8 +90,8 @@ mod tests {
         let mut delay = RunDelay::of_this_thread().unwrap();
         assert_eq!(delay.reason(), None);
         let looked = delay.looked_ns;
-        assert_eq!((delay.since(looked + 24_999), delay.looked_ns), (0, looked));
-        delay.since(looked + 25_000);
-        assert_eq!(delay.looked_ns, looked + 25_000);
+        assert_eq!((delay.since(looked + 49_999), delay.looked_ns), (0, looked));
+        delay.since(looked + 50_000);
+        assert_eq!(delay.looked_ns, looked + 50_000);
     }
 }
