@@ -7,8 +7,8 @@
 mod absence;
 mod cgroup;
 mod disk;
-mod edges;
 pub mod disk_test;
+mod edges;
 mod error;
 mod exits;
 mod feed;

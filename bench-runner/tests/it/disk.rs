@@ -4,13 +4,13 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::errors::refused;
-use crate::program::{alone, call, json, meshtax, skip};
+use crate::program::{Answer, alone, call, json, meshtax, skip};
 use crate::run::keeps_to;
 
 /// A directory on a disk: the temporary one may be in memory.
@@ -209,4 +209,45 @@ fn a_run_keeps_a_test_from_before_and_one_from_after() {
     }
     call(&["report", directory.to_str().unwrap()]).done();
     assert!(directory.join("disk-before.json").is_file() && directory.join("disk-after.json").is_file());
+}
+
+/// Refuses io_uring_setup to itself as a container's filter does, and becomes what it is told.
+const WITHOUT_IO_URING: &str = r#"
+import ctypes, os, struct, sys
+def step(code, yes, no, k): return struct.pack("HBBI", code, yes, no, k)
+program = step(0x20, 0, 0, 0) + step(0x15, 0, 1, 425) + step(0x06, 0, 0, 0x00050001) + step(0x06, 0, 0, 0x7fff0000)
+kept = ctypes.create_string_buffer(program)
+fprog = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", 4, ctypes.addressof(kept)))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, fprog, 0, 0): sys.exit("no seccomp: " + os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])
+"#;
+
+#[test]
+fn where_io_uring_is_blocked_threads_do_it_and_that_is_said() {
+    let _alone = alone();
+    let place = place();
+    let blocked = |engine: &str| -> Option<Answer> {
+        let mut command = Command::new("python3");
+        command.args(["-c", WITHOUT_IO_URING, env!("CARGO_BIN_EXE_meshtax"), "disk"]).arg(place.path());
+        command.args(["--size", "8MiB", "--seconds", "0.3", "--only", "read_qd32,write_qd32"]);
+        command.args(["--format", "json", "--engine", engine]);
+        let answer = Answer::from(command.output().ok()?);
+        (!answer.stderr.contains("no seccomp")).then_some(answer)
+    };
+    let Some(answer) = blocked("auto") else {
+        skip("no python3, or no seccomp, to block io_uring with", "REQUIRE_SECCOMP");
+        return;
+    };
+    let test: Value = serde_json::from_str(&answer.done().stdout).unwrap();
+    assert_eq!(kinds(&test), ["read_qd32", "write_qd32"]);
+    for arm in test["arms"].as_array().unwrap() {
+        adds_up(arm);
+        let why = arm["engine_reason"].as_str().unwrap();
+        assert!(arm["engine"] == "threads" && why.contains("not permitted") && why.contains("seccomp"), "{arm:#}");
+    }
+    let doubts = test["warnings"].as_array().unwrap().iter().filter(|w| w["kind"] == "not_permitted").count();
+    assert_eq!(doubts, 2, "{:#}", test["warnings"]);
+    refused(&blocked("uring").unwrap(), 2, &["io_uring is not permitted", "try: --engine threads"]);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }

@@ -89,7 +89,7 @@ impl TestFile {
             let left = PIECE_BYTES.min(self.bytes - at) as usize;
             let written = retry_on_intr(|| pwrite(&self.file, &piece.bytes()[..left], at));
             match written {
-                Ok(n) if n as u64 % DISK_BLOCK_BYTES == 0 && n > 0 => at += n as u64,
+                Ok(n) if (n as u64).is_multiple_of(DISK_BLOCK_BYTES) && n > 0 => at += n as u64,
                 Ok(_) => return Err(no_room(ground, Errno::NOSPC)),
                 Err(Errno::INVAL) => return Err(not_direct(ground, Errno::INVAL)),
                 Err(errno) => return Err(no_room(ground, errno)),

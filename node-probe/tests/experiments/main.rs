@@ -6,6 +6,7 @@
 
 mod busy;
 mod disk;
+mod disk_test;
 mod gaps;
 mod groups;
 mod pressure;

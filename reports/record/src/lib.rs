@@ -2,8 +2,8 @@
 
 mod cell;
 mod directory;
-mod edges;
 mod disk_test;
+mod edges;
 mod error;
 mod gaps;
 mod histogram;
@@ -29,11 +29,11 @@ mod window;
 
 pub use cell::{Arrival, Cell, Dataplane, Factors, Mtls, Pace, Platform, Process};
 pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
-pub use edges::{DriveHealth, EdgeReadings, Edges, ProcessMemory, SmartLog};
 pub use disk_test::{
     DISK_BLOCK_BYTES, DiskArm, DiskArmDevice, DiskArmKind, DiskEngine, DiskTest, DiskTestFile, DiskWindow,
     DiskWindowQuantiles,
 };
+pub use edges::{DriveHealth, EdgeReadings, Edges, ProcessMemory, SmartLog};
 pub use error::{Error, Result};
 pub use gaps::{CauseGaps, GapCause, GapCounters, GapLosses, GapReport, LongGap};
 pub use histogram::Histogram;
