@@ -112,7 +112,7 @@ fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt)
 fn finish(directory: &RunDirectory, strict: bool) -> anyhow::Result<ExitCode> {
     let findings = reports::findings(directory)?;
     report::write_all(&findings, directory)?;
-    report::print(&report::text(&findings))?;
+    report::print(&(report::text(&findings) + &beside::section(directory)?))?;
     say(&format!("report: {}\n", directory.path().join("report.html").display()));
     Ok(report::judge(&findings, strict).into())
 }

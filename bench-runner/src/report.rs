@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use record::RunDirectory;
 use reports::Findings;
 
+use crate::disk::beside;
 use crate::exit::Exit;
 
 /// A form of the report.
@@ -65,7 +66,7 @@ pub(crate) fn judge(findings: &Findings, strict: bool) -> Exit {
 
 fn render(findings: &Findings, directory: &RunDirectory, format: Format) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Text => text(findings),
+        Format::Text => text(findings) + &beside::section(directory)?,
         Format::Json => reports::json::render(findings)?,
         Format::Csv => {
             let tables = reports::csv::render(findings)?;

@@ -47,6 +47,14 @@ pub(crate) fn after(directory: &RunDirectory, asked: Beside, interrupt: &Interru
     }
 }
 
+/// What both found, for the text of a report; nothing where none was made.
+///
+/// # Errors
+/// When one is there and cannot be read.
+pub(crate) fn section(directory: &RunDirectory) -> anyhow::Result<String> {
+    Ok(text::beside(directory.disk_before()?.as_ref(), directory.disk_after()?.as_ref()))
+}
+
 fn test(place: &Path, asked: Beside, interrupt: &Interrupt) -> anyhow::Result<DiskTest> {
     let config = Config { length: asked.disk_seconds, size_bytes: Some(SIZE_BYTES), ..Config::new(place) };
     let test = watched(&config, interrupt)?;

@@ -119,6 +119,34 @@ fn micros(ns: u64) -> String {
     if us < 100.0 { format!("{us:.1}") } else { format!("{us:.0}") }
 }
 
+/// What the disk did before a run and after it, net of waiting for a CPU where that is known. Nothing where neither
+/// was tested.
+pub(crate) fn beside(before: Option<&DiskTest>, after: Option<&DiskTest>) -> String {
+    let Some(any) = before.or(after) else { return String::new() };
+    let mut text = format!("\nDisk beside the run, without waiting for a CPU: {}\n", disk(any));
+    let _ = writeln!(text, "{:<20}{:>13}{:>9}{:>17}{:>9}", "", "IOPS before", "after", "p99 us before", "after");
+    for kind in DiskArmKind::ALL {
+        let arm =
+            |test: Option<&'_ DiskTest>| test.and_then(|test| test.arms.iter().find(|arm| arm.kind == kind)).cloned();
+        let (first, second) = (arm(before), arm(after));
+        if first.is_none() && second.is_none() {
+            continue;
+        }
+        let iops = |arm: &Option<DiskArm>| arm.as_ref()?.iops_net.seen().map(|iops| format!("{iops:.0}"));
+        let p99 = |arm: &Option<DiskArm>| arm.as_ref()?.net_ns.seen().map(|net| micros(net.p99));
+        let _ = writeln!(
+            text,
+            "  {:<18}{:>13}{:>9}{:>17}{:>9}",
+            label(kind),
+            or_dash(iops(&first)),
+            or_dash(iops(&second)),
+            or_dash(p99(&first)),
+            or_dash(p99(&second)),
+        );
+    }
+    text
+}
+
 /// The test in a line, for a run that it stands beside.
 pub(crate) fn line(test: &DiskTest) -> String {
     let arms: Vec<String> = DiskArmKind::ALL
@@ -130,4 +158,122 @@ pub(crate) fn line(test: &DiskTest) -> String {
         })
         .collect();
     format!("{}: {}", disk(test), arms.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use record::{BlockDevice, DiskTestFile, METHOD, SCHEMA, Warning, WarningKind};
+
+    use super::*;
+
+    fn arm(kind: DiskArmKind, net: bool) -> DiskArm {
+        let gross_ns = Quantiles { p50: 59_600, p90: 80_000, p99: 3_900_000, p999: 5_000_000, max: 6_000_000 };
+        let without = || "no schedstat";
+        DiskArm {
+            kind,
+            engine: if kind.depth() > 1 { DiskEngine::IoUring } else { DiskEngine::Calls },
+            engine_reason: None,
+            block_bytes: 4096,
+            start_ns: 0,
+            measured_ns: 5_000_000_000,
+            operations: 5000,
+            iops: 1000.0,
+            iops_net: if net && !kind.is_paced() { Reading::Seen(2000.0) } else { Reading::absent(without()) },
+            gross_ns,
+            net_ns: if net {
+                Reading::Seen(Quantiles { p99: 140_000, ..gross_ns })
+            } else {
+                Reading::absent(without())
+            },
+            waiting_share: if net { Reading::Seen(0.5) } else { Reading::absent(without()) },
+            flush_ns: None,
+            run_delay_ns: Reading::absent(without()),
+            undisturbed_ns: None,
+            cpu_ns: 1,
+            late_ns: None,
+            missed: 0,
+            errors: 0,
+            first_error: None,
+            unfinished: 0,
+            unfinished_longest_ns: 0,
+            thirds: None,
+            device: Reading::absent("not looked at"),
+            windows: vec![],
+        }
+    }
+
+    fn test(net: bool) -> DiskTest {
+        let disk = BlockDevice {
+            name: "vda".into(),
+            number: "254:0".into(),
+            driver: Reading::Seen("virtio_blk".into()),
+            model: Reading::absent("it does not say"),
+            rotational: Reading::Seen(false),
+            filesystem: Reading::Seen("ext4".into()),
+        };
+        DiskTest {
+            schema: SCHEMA,
+            method: METHOD,
+            path: "/runs".into(),
+            began_realtime_ns: 0,
+            took_ns: 0,
+            seed: 7,
+            disk: Reading::Seen(disk),
+            filesystem: Reading::Seen("ext4".into()),
+            file: DiskTestFile { bytes: 1 << 30, written_in_ns: Some(4_000_000_000), free_bytes: 1 << 40 },
+            length_ns: 5_000_000_000,
+            ramp_ns: 1_000_000_000,
+            // As they were made, not as they are read.
+            arms: [DiskArmKind::PacedReadQd1, DiskArmKind::ReadQd32, DiskArmKind::ReadQd1].map(|k| arm(k, net)).into(),
+            cut_off: false,
+            warnings: vec![Warning::new(WarningKind::BusyMachine, "read_qd1: 50 %", "take net")],
+        }
+    }
+
+    #[test]
+    fn the_table_is_gross_and_net_side_by_side() {
+        let want = "\
+disk      vda (virtio_blk), ext4 on /runs
+file      1024 MiB of random bytes, written in 4.0 s (256 MiB/s); seed 7
+each      5 s, after 1 s that are not counted; 4 KiB past the page cache
+
+                       IOPS           p50 us          p99 us         p99.9 us      waiting
+                    gross     net   gross     net   gross     net   gross     net  for CPU
+read, depth 1        1000    2000    59.6    59.6    3900     140    5000    5000     50 %
+read, depth 32       1000    2000    59.6    59.6    3900     140    5000    5000     50 %
+read every 20 ms                     59.6    59.6    3900     140    5000    5000     50 %
+! read_qd1: 50 % (take net)
+";
+        let text = render(&test(true));
+        assert!(text.starts_with(want), "{text}");
+        assert!(text.contains("net at depth 32"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_a_dash_with_its_reason() {
+        let text = render(&test(false));
+        assert!(text.contains("read, depth 1        1000       -    59.6       -    3900       -"), "{text}");
+        assert_eq!(text.matches("- no net: no schedstat").count(), 1, "{text}");
+        let unnamed = DiskTest { disk: Reading::absent("a zfs pool"), cut_off: true, ..test(true) };
+        let text = render(&unnamed);
+        assert!(
+            text.starts_with("disk      n/a (a zfs pool), ext4 on /runs\n") && text.contains("! cut off"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn before_and_after_stand_side_by_side() {
+        let (before, mut after) = (test(true), test(true));
+        after.arms.remove(2);
+        let text = beside(Some(&before), Some(&after));
+        let line = |label: &str| -> Vec<&str> {
+            text.lines().find_map(|l| l.trim_start().strip_prefix(label)).unwrap().split_whitespace().collect()
+        };
+        assert_eq!(line("read, depth 1 "), ["2000", "-", "140", "-"]);
+        assert_eq!(line("read, depth 32"), ["2000", "2000", "140", "140"]);
+        assert_eq!(line("read every 20 ms"), ["-", "-", "140", "140"]);
+        assert!(text.contains("beside the run, without waiting for a CPU: vda"), "{text}");
+        assert_eq!(beside(None, None), "");
+    }
 }

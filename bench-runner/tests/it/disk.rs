@@ -207,7 +207,13 @@ fn a_run_keeps_a_test_from_before_and_one_from_after() {
         keeps_to("record/schemas/disk-test.schema.json", &test);
         assert_eq!((test["arms"].as_array().unwrap().len(), &test["cut_off"]), (8, &false.into()), "{name}");
     }
-    call(&["report", directory.to_str().unwrap()]).done();
+    let report = call(&["report", directory.to_str().unwrap()]).done();
+    for text in [&answer.stdout, &report.stdout] {
+        let section = text.split("Disk beside the run").nth(1).unwrap_or_else(|| panic!("no section: {text}"));
+        let log = section.lines().find(|line| line.contains("log + fdatasync")).unwrap();
+        let figures = log.split_whitespace().skip(3).filter(|figure| figure.parse::<f64>().is_ok());
+        assert_eq!(figures.count(), 4, "before and after: {log}");
+    }
     assert!(directory.join("disk-before.json").is_file() && directory.join("disk-after.json").is_file());
 }
 
