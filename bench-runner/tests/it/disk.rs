@@ -38,7 +38,8 @@ fn tested(more: &[&str]) -> Value {
 fn adds_up(arm: &Value) {
     let windows = arm["windows"].as_array().unwrap();
     let operations = arm["operations"].as_u64().unwrap();
-    assert!(operations > 0 && arm["errors"] == 0, "{arm:#}");
+    // On a disk that is busy with others an operation may take longer than the arm.
+    assert!(operations + arm["unfinished"].as_u64().unwrap() > 0 && arm["errors"] == 0, "{arm:#}");
     assert_eq!(windows.iter().map(|w| w["operations"].as_u64().unwrap()).sum::<u64>(), operations);
     assert_eq!((windows.len(), arm["measured_ns"].as_u64()), (3, Some(300_000_000)));
     assert!((arm["iops"].as_f64().unwrap() - operations as f64 / 0.3).abs() < 1e-6, "{arm:#}");

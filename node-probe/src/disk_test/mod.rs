@@ -109,7 +109,7 @@ pub enum Progress<'a> {
 /// The ramp is at most so long.
 const LONGEST_RAMP_NS: u64 = 1_000_000_000;
 
-/// Up to this share of waiting, what is left of operations without it is taken for undisturbed.
+/// Up to this share of the time spent waiting for a CPU, a measurement is taken for undisturbed.
 const CALM_SHARE: f64 = 0.05;
 
 /// Tests a disk. Whatever ends it, no file is left.
@@ -299,15 +299,22 @@ fn doubts(ground: &Ground, bytes: u64, arms: &[DiskArm]) -> Vec<Warning> {
         let evidence = format!("the file is of {} MiB only, and caches of disks and hosts are larger", bytes >> 20);
         doubt(WarningKind::Unproven, evidence, "--size 1GiB");
     }
+    let busy: Vec<String> = arms
+        .iter()
+        .filter_map(|arm| arm.waiting_share.seen().filter(|share| **share > BUSY_SHARE).map(|share| (arm.kind, share)))
+        .map(|(kind, share)| format!("{:.0} % of {kind}", share * 100.0))
+        .collect();
+    if !busy.is_empty() {
+        let evidence = format!("waiting for a CPU, and not the disk, was {} (shares of the latency)", busy.join(", "));
+        doubt(WarningKind::BusyMachine, evidence, "take the net figures, or test when the machine is quiet");
+    }
     for arm in arms {
         let kind = arm.kind;
-        if let Some(&share) = arm.waiting_share.seen()
-            && share > BUSY_SHARE
-        {
-            let evidence = format!("{kind}: {:.0} % of the latency was waiting for a CPU, not the disk", share * 100.0);
-            doubt(WarningKind::BusyMachine, evidence, "take the net figures, or test when the machine is quiet");
-        } else if let Some([first, last]) = arm.thirds
+        let threads = if arm.engine == DiskEngine::Threads { kind.depth() } else { 1 };
+        let waited = arm.run_delay_ns.seen().map_or(0.0, |ns| *ns as f64 / arm.measured_ns as f64 / f64::from(threads));
+        if let Some([first, last]) = arm.thirds
             && !kind.is_paced()
+            && waited <= CALM_SHARE
             && (last as f64) < first as f64 * FALLEN
         {
             let evidence =

@@ -134,3 +134,18 @@ fn a_figure_is_read_to_the_last_digit() {
     let read: LoadSummary = serde_json::from_str(&serde_json::to_string(&written).unwrap()).unwrap();
     assert_eq!(read, written);
 }
+
+#[test]
+fn disk_tests_are_kept_beside_the_trials_and_none_is_none() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    assert_eq!((dir.disk_before().unwrap(), dir.disk_after().unwrap()), (None, None));
+    let before = example::disk_test();
+    let after = DiskTest { seed: 7, ..example::disk_test() };
+    dir.write_disk_before(&before).unwrap();
+    dir.write_disk_after(&after).unwrap();
+    assert_eq!((dir.disk_before().unwrap(), dir.disk_after().unwrap()), (Some(before), Some(after)));
+    fs::write(dir.path().join("disk-after.json"), "{\"schema\": 99}").unwrap();
+    let said = dir.disk_after().unwrap_err().to_string();
+    assert!(said.contains("schema 99") && said.contains("disk-after.json"), "{said}");
+}

@@ -259,6 +259,61 @@ pub(crate) fn trial(id: &str, cell: &str) -> Trial {
     }
 }
 
+pub(crate) fn disk_test() -> DiskTest {
+    let quantiles = Quantiles { p50: 1, p90: 2, p99: 3, p999: 4, max: 5 };
+    let arm = DiskArm {
+        kind: DiskArmKind::WriteFdatasync,
+        engine: DiskEngine::Calls,
+        engine_reason: None,
+        block_bytes: DISK_BLOCK_BYTES,
+        start_ns: 1000,
+        measured_ns: 200_000_000,
+        operations: 10,
+        iops: 50.0,
+        iops_net: Reading::absent("no schedstat"),
+        gross_ns: quantiles,
+        net_ns: Reading::Seen(quantiles),
+        waiting_share: Reading::Seen(0.25),
+        flush_ns: Some(quantiles),
+        run_delay_ns: Reading::Seen(7),
+        undisturbed_ns: None,
+        cpu_ns: 3,
+        late_ns: None,
+        missed: 0,
+        errors: 1,
+        first_error: Some("Input/output error".into()),
+        unfinished: 1,
+        unfinished_longest_ns: 9,
+        thirds: None,
+        device: Reading::Seen(DiskArmDevice { writes: 11, write_await_ns: Some(43_000), ..DiskArmDevice::default() }),
+        windows: vec![
+            DiskWindow {
+                offset_ns: 0,
+                operations: 10,
+                gross_ns: Some(DiskWindowQuantiles { p50: 1, p99: 3, p999: 5 }),
+                run_delay_ns: Some(7),
+            },
+            DiskWindow { offset_ns: 100_000_000, ..DiskWindow::default() },
+        ],
+    };
+    DiskTest {
+        schema: SCHEMA,
+        method: METHOD,
+        path: "/runs".into(),
+        began_realtime_ns: 1,
+        took_ns: 2,
+        seed: u64::MAX,
+        disk: Reading::absent("a zfs pool"),
+        filesystem: Reading::Seen("zfs".into()),
+        file: DiskTestFile { bytes: 1 << 28, written_in_ns: None, free_bytes: 1 << 40 },
+        length_ns: 200_000_000,
+        ramp_ns: 40_000_000,
+        arms: vec![arm],
+        cut_off: true,
+        warnings: vec![Warning::new(WarningKind::Unproven, "the disk cannot be named", "none")],
+    }
+}
+
 /// Writes the lines of one trial, as the generator and the probe do.
 pub(crate) fn write_lines(at: &TrialDirectory) {
     let mut intervals = LineWriter::open(&at.intervals_path()).unwrap();
