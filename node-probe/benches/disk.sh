@@ -8,9 +8,9 @@
 #   spinner  everything pinned to one CPU, in turns alone and beside a loop that spins there: net IOPS and net p50
 #            beside it to those alone. Bar: the median within 25 %, while gross shows the damage.
 #
-# write + fdatasync is shown beside the spinner without a bar: threads of the kernel take part in it, and their waiting is
-# not ours. Ends with 1 when a bar is missed. It needs fio (apt-get install fio), python3, taskset and a directory on a disk with
-# O_DIRECT. MESHTAX names the program to measure; without it, what this tree holds is built.
+# write + fdatasync is shown beside the spinner without a bar: threads of the kernel take part in it, and their waiting
+# is not ours. Ends with 1 when a bar is missed. It needs fio (apt-get install fio), python3, taskset and a directory on
+# a disk with O_DIRECT. MESHTAX names the program to measure; without it, what this tree holds is built.
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."

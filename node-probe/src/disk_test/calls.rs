@@ -127,9 +127,7 @@ pub(super) fn drive(hand: &mut Hand<'_>, frame: Frame, every_ns: Option<u64>, st
         match performed {
             Ok(flush_ns) => {
                 let gross_ns = ended_ns - begun_ns;
-                // A wait that is longer than the operation was not in it: it came between two of them.
-                let wait_ns = if waited_ns <= gross_ns { waited_ns } else { 0 };
-                if recorder.operation(ended_ns, gross_ns, wait_ns) {
+                if recorder.operation(ended_ns, gross_ns, waited_ns) {
                     recorder.flush_ns.extend(flush_ns.map(|flush_ns| ended_ns - flush_ns));
                     recorder.late_ns.extend(due_ns.map(|due_ns| begun_ns - due_ns));
                 }
@@ -143,6 +141,9 @@ pub(super) fn drive(hand: &mut Hand<'_>, frame: Frame, every_ns: Option<u64>, st
             round = next;
         }
     }
+    // The last wait may have come after the last operation.
+    let now = record::monotonic_ns();
+    recorder.waited(now, delay.look(now));
     recorder.no_delay = delay.reason().map(str::to_owned);
     Ok(recorder)
 }

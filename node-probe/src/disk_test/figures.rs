@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn threads_are_put_together_window_by_window() {
         let one = recorder(&[(WINDOW_NS + 1, 5, 0), (3 * WINDOW_NS + 1, 7, 2)], &[(3 * WINDOW_NS + 1, 2)]);
-        let two = recorder(&[(WINDOW_NS + 2, 9, 0)], &[(WINDOW_NS, 3)]);
+        let two = recorder(&[(WINDOW_NS + 2, 9, 0)], &[(WINDOW_NS + 4, 3)]);
         let arm = figures(DiskArmKind::WriteQd32, DiskEngine::Threads, nothing(), vec![one, two]);
         let seen: Vec<(u64, u64, Option<u64>)> =
             arm.windows.iter().map(|w| (w.offset_ns, w.operations, w.run_delay_ns)).collect();

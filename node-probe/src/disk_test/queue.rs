@@ -58,6 +58,9 @@ pub(super) fn drive(
     loop {
         over |= record::monotonic_ns() >= frame.end_ns || stop.load(Ordering::Relaxed);
         if over {
+            // The last wait may have come after the last operation.
+            let now = record::monotonic_ns();
+            recorder.waited(now, delay.look(now));
             break;
         }
         // Each is handed over on its own, as by callers that know nothing of one another, and as fio does it. All at

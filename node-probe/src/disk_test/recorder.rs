@@ -51,7 +51,8 @@ impl Recorder {
         }
     }
 
-    /// An operation ended, took so long, and the thread waited so long for a CPU meanwhile. Says whether it counts.
+    /// An operation ended, took so long, and the thread waited so long for a CPU meanwhile; a wait that is longer than
+    /// the operation was not in it, but came between two. Says whether it counts.
     pub(super) fn operation(&mut self, ended_ns: u64, gross_ns: u64, wait_ns: u64) -> bool {
         if ended_ns >= self.frame.end_ns {
             self.unfinished(gross_ns);
@@ -61,7 +62,7 @@ impl Recorder {
         while self.ends.len() < window {
             self.ends.push(self.gross_ns.len());
         }
-        if wait_ns > 0 {
+        if wait_ns > 0 && wait_ns <= gross_ns {
             self.waits.push((self.gross_ns.len(), wait_ns));
         }
         self.gross_ns.push(gross_ns);
@@ -74,12 +75,15 @@ impl Recorder {
         self.unfinished_longest_ns = self.unfinished_longest_ns.max(took_ns);
     }
 
-    /// The thread had waited so long for a CPU, as seen then.
+    /// The thread had waited so long for a CPU, as seen then. Only what lies in the measured time counts: a wait may
+    /// begin before it, or end after it.
     pub(super) fn waited(&mut self, at_ns: u64, wait_ns: u64) {
-        if wait_ns > 0
-            && let Some(window) = self.frame.window(at_ns)
+        let begun_ns = at_ns.saturating_sub(wait_ns).max(self.frame.measure_ns);
+        let ended_ns = at_ns.min(self.frame.end_ns);
+        if let Some(inside_ns) = ended_ns.checked_sub(begun_ns).filter(|ns| *ns > 0)
+            && let Some(window) = self.frame.window(ended_ns - 1)
         {
-            self.delays.push((window, wait_ns));
+            self.delays.push((window, inside_ns));
         }
     }
 
@@ -108,25 +112,32 @@ mod tests {
         let frame = Frame { begin_ns: 0, measure_ns: 1000, end_ns: 1000 + 4 * WINDOW_NS };
         let mut recorder = Recorder::new(frame);
         assert!(!recorder.operation(999, 5, 0), "the ramp does not count");
-        for (ended_ns, gross_ns, wait_ns) in
-            [(1000, 10, 0), (1001, 11, 3), (1000 + WINDOW_NS, 12, 0), (999 + 4 * WINDOW_NS, 13, 4)]
-        {
+        for (ended_ns, gross_ns, wait_ns) in [
+            (1000, 10, 0),
+            (1001, 11, 3),
+            (1000 + WINDOW_NS, 12, 0),
+            (2 + WINDOW_NS, 12, 13),
+            (999 + 4 * WINDOW_NS, 13, 4),
+        ] {
             assert!(recorder.operation(ended_ns, gross_ns, wait_ns));
         }
         assert!(!recorder.operation(1000 + 4 * WINDOW_NS, 99, 0));
         let windows: Vec<&[u64]> = (0..4).map(|window| recorder.in_window(window)).collect();
-        assert_eq!(windows, [&[10, 11][..], &[12], &[], &[13]]);
-        assert_eq!(recorder.waits, [(1, 3), (3, 4)]);
+        assert_eq!(windows, [&[10, 11][..], &[12, 12], &[], &[13]]);
+        assert_eq!(recorder.waits, [(1, 3), (4, 4)]);
         assert_eq!((recorder.unfinished, recorder.unfinished_longest_ns), (1, 99));
     }
 
     #[test]
-    fn waits_outside_of_the_measured_time_are_not_its_own() {
-        let mut recorder = Recorder::new(Frame { begin_ns: 0, measure_ns: 1000, end_ns: 1000 + WINDOW_NS });
-        for (at_ns, wait_ns) in [(999, 1), (1000, 2), (1001, 0), (1000 + WINDOW_NS, 4)] {
+    fn of_a_wait_only_what_lies_in_the_measured_time_counts() {
+        let end_ns = 1000 + WINDOW_NS;
+        let mut recorder = Recorder::new(Frame { begin_ns: 0, measure_ns: 1000, end_ns });
+        for (at_ns, wait_ns) in
+            [(999, 1), (1000, 50), (1001, 0), (1010, 300), (2000, 7), (end_ns + 5, 5), (end_ns + 5, 8)]
+        {
             recorder.waited(at_ns, wait_ns);
         }
-        assert_eq!(recorder.delays, [(0, 2)]);
+        assert_eq!(recorder.delays, [(0, 10), (0, 7), (0, 3)]);
     }
 
     #[test]
