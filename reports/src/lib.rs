@@ -1,5 +1,5 @@
-//! Explains: a run directory becomes estimates and findings, and these become text, tables and a page; and a load on
-//! its own becomes what other tools read.
+//! Explains: a run directory becomes estimates and findings, and these become text, tables and a page; and a load or
+//! a probe on its own becomes what other tools read.
 
 mod attribution;
 pub mod csv;
@@ -11,6 +11,7 @@ pub mod html;
 pub mod json;
 pub mod load;
 pub mod markdown;
+pub mod open_metrics;
 mod plot;
 pub mod rates;
 pub mod schemas;

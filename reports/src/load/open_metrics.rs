@@ -1,10 +1,9 @@
 //! A load as OpenMetrics text, for a Prometheus that scrapes a file or is pushed to.
 
-use std::fmt::{Display, Write as _};
-
 use record::{Histogram, LoadSummary, Quantiles, Verdict};
 
 use super::Measured;
+use crate::open_metrics::{Format, Page, number, seconds};
 
 /// Upper ends of the buckets, in nanoseconds: six a decade from 10 us to 7 s, then 10 s, 30 s and a minute. They are
 /// the same for every load, or the series of two loads could not be summed.
@@ -19,7 +18,7 @@ fn ends_ns() -> impl Iterator<Item = u64> {
 /// The requests by outcome sum to `meshtax_load_due_requests_total`. The histograms count a value at an end of a
 /// bucket to within three significant digits, as it is recorded.
 pub fn render(summary: &LoadSummary, measured: &Measured) -> String {
-    let mut page = Page::default();
+    let mut page = Page::new("meshtax_load_", Format::OpenMetrics);
     about(&mut page, summary);
     requests(&mut page, summary);
     for (name, help, value) in [
@@ -41,10 +40,9 @@ pub fn render(summary: &LoadSummary, measured: &Measured) -> String {
         page.sample("", &[], value);
     }
     quantiles(&mut page, summary);
-    page.histogram("response_seconds", "From when a request was due to its end.", &measured.response);
-    page.histogram("service_seconds", "From when a request was sent to its end.", &measured.service);
-    page.text.push_str("# EOF\n");
-    page.text
+    histogram(&mut page, "response_seconds", "From when a request was due to its end.", &measured.response);
+    histogram(&mut page, "service_seconds", "From when a request was sent to its end.", &measured.service);
+    page.finish()
 }
 
 fn about(page: &mut Page, s: &LoadSummary) {
@@ -103,61 +101,14 @@ fn quantiles(page: &mut Page, s: &LoadSummary) {
     }
 }
 
-/// The text so far, and the family that samples now belong to.
-#[derive(Default)]
-struct Page {
-    text: String,
-    name: String,
-}
-
-// Writing to a String cannot fail; its results are let go.
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, unit: Option<&str>, help: &str) {
-        self.name = format!("meshtax_load_{name}");
-        let (text, name) = (&mut self.text, &self.name);
-        let _ = writeln!(text, "# TYPE {name} {kind}");
-        if let Some(unit) = unit {
-            let _ = writeln!(text, "# UNIT {name} {unit}");
-        }
-        let _ = writeln!(text, "# HELP {name} {}", escaped(help));
+fn histogram(page: &mut Page, name: &'static str, help: &str, h: &Histogram) {
+    page.family(name, "histogram", Some("seconds"), help);
+    for end_ns in ends_ns() {
+        page.sample("_bucket", &[("le", &seconds(end_ns))], h.count() - h.count_above(end_ns));
     }
-
-    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
-        let _ = write!(self.text, "{}{suffix}", self.name);
-        for (i, (label, of)) in labels.iter().enumerate() {
-            let _ = write!(self.text, "{}{label}=\"{}\"", if i == 0 { '{' } else { ',' }, escaped(of));
-        }
-        let end = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.text, "{end} {value}");
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, h: &Histogram) {
-        self.family(name, "histogram", Some("seconds"), help);
-        for end_ns in ends_ns() {
-            self.sample("_bucket", &[("le", &seconds(end_ns))], h.count() - h.count_above(end_ns));
-        }
-        self.sample("_bucket", &[("le", "+Inf")], h.count());
-        self.sample("_count", &[], h.count());
-        self.sample("_sum", &[], number(h.mean() * h.count() as f64 / 1e9));
-    }
-}
-
-/// A label's value or a help text: the three characters that would end it or change its meaning.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-fn seconds(ns: u64) -> String {
-    number(ns as f64 / 1e9)
-}
-
-/// A number as Go and Python write it (`1.0`, `0.0001`, `1e-05`): a label's value is compared as text.
-fn number(value: f64) -> String {
-    let text = format!("{value:?}");
-    match text.split_once("e-") {
-        Some((digits, exponent)) if exponent.len() == 1 => format!("{digits}e-0{exponent}"),
-        _ => text,
-    }
+    page.sample("_bucket", &[("le", "+Inf")], h.count());
+    page.sample("_count", &[], h.count());
+    page.sample("_sum", &[], number(h.mean() * h.count() as f64 / 1e9));
 }
 
 #[cfg(test)]
@@ -230,15 +181,5 @@ mod tests {
         assert_eq!(value(&page, r#"meshtax_load_verdict{meshtax_load_verdict="valid"}"#), 0.0);
         let p99 = value(&page, r#"meshtax_load_quantile_seconds{time="response",quantile="0.99"}"#);
         assert_eq!(p99, load().0.response_ns.p99 as f64 / 1e9);
-        assert_eq!(escaped("a\nb\\\"c"), r#"a\nb\\\"c"#);
-    }
-
-    #[test]
-    fn numbers_are_written_as_go_writes_them() {
-        for (value, text) in
-            [(0.0, "0.0"), (1.0, "1.0"), (1e-4, "0.0001"), (1.5e-5, "1.5e-05"), (1e-10, "1e-10"), (60.0, "60.0")]
-        {
-            assert_eq!(number(value), text);
-        }
     }
 }
