@@ -13,6 +13,7 @@ pub mod load;
 pub mod markdown;
 pub mod open_metrics;
 mod plot;
+pub mod probe_metrics;
 pub mod rates;
 pub mod schemas;
 pub mod stats;
