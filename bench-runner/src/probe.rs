@@ -2,10 +2,12 @@
 
 mod csv;
 mod gaps;
+mod serve;
 mod table;
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use node_probe::{Sampler, Watch};
 use record::{LineWriter, Sample};
+use reports::probe_metrics::Facts;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -52,6 +55,10 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
     #[command(flatten)]
     gaps: gaps::GapArgs,
+    /// Answer scrapes of a Prometheus with what was read last, in OpenMetrics at /metrics of PORT or :PORT (on
+    /// 127.0.0.1), or of IP:PORT; port 0 takes a free one. Samples then go to standard output only if --format says so.
+    #[arg(long, value_name = "ADDR", value_parser = serve::address)]
+    serve: Option<SocketAddr>,
 }
 
 /// How samples are written.
@@ -83,6 +90,8 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         let problem = "--output writes JSON lines only\n  try: without --format, or with the shell's > for csv";
         return Err(Usage(problem.to_owned()).into());
     }
+    let quiet = args.serve.is_some() && args.format.is_none();
+    let mut exporter = args.serve.map(|address| serve::Exporter::bind(address, facts())).transpose()?;
     let signals = Signals::listen()?;
     raise_descriptor_limit();
     let watch = Watch {
@@ -93,19 +102,22 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         ..Watch::default()
     };
     let mut sampler = Sampler::new(watch)?;
-    let mut sink = Sink::open(args.output.as_deref(), args.format)?;
+    let mut sink = Sink::open(args.output.as_deref(), args.format, quiet)?;
     let every = if matches!(sink, Sink::Table { .. }) { args.every.max(TABLE_WINDOW) } else { args.every };
     // Half a round more, so that the sample at the very end is one of them.
     let end_ns = |d: Duration| record::monotonic_ns().saturating_add(nanoseconds(d + every / 2));
     let deadline_ns = args.duration.map(end_ns);
-    let watched = node_probe::watch_until(&mut sampler, every, &signals.stop, deadline_ns, |s| sink.take(s));
+    let watched = node_probe::watch_until(&mut sampler, every, &signals.stop, deadline_ns, |sample| {
+        exporter.as_mut().map_or(Ok(()), |exporter| exporter.take(sample))?;
+        sink.take(sample)
+    });
     match watched {
         // Whoever read our output has gone, as `head` does: nothing is left to do.
         Err(error) if reader_left(&error) => return Ok(Exit::Done.into()),
         other => other?,
     }
-    // Into a file, an interrupted watch is as whole as any: its length was never promised.
-    let cut = signals.interrupted.load(Ordering::Relaxed) && args.output.is_none();
+    // Into a file or for scrapes, an interrupted watch is as whole as any: its length was never promised.
+    let cut = signals.interrupted.load(Ordering::Relaxed) && args.output.is_none() && !quiet;
     Ok(if cut { Exit::Cut } else { Exit::Done }.into())
 }
 
@@ -144,16 +156,27 @@ impl Signals {
 
 /// Where samples go.
 enum Sink {
-    File { writer: LineWriter<Sample>, ready: bool },
+    File {
+        writer: LineWriter<Sample>,
+        ready: bool,
+    },
     Json,
     Csv(Option<csv::Columns>),
-    Table { table: table::Table, redraw: bool },
+    Table {
+        table: table::Table,
+        redraw: bool,
+    },
+    /// They are only scraped.
+    Nowhere,
 }
 
 impl Sink {
-    fn open(output: Option<&Path>, format: Option<Format>) -> anyhow::Result<Self> {
+    fn open(output: Option<&Path>, format: Option<Format>, quiet: bool) -> anyhow::Result<Self> {
         if let Some(path) = output {
             return Ok(Self::File { writer: LineWriter::open(path)?, ready: false });
+        }
+        if quiet {
+            return Ok(Self::Nowhere);
         }
         let terminal = io::stdout().is_terminal();
         Ok(match format.unwrap_or(if terminal { Format::Table } else { Format::Jsonl }) {
@@ -183,6 +206,7 @@ impl Sink {
                 }
                 Ok(())
             }
+            Self::Nowhere => Ok(()),
             Self::Json => print(&(serde_json::to_string(sample)? + "\n")),
             Self::Csv(columns) => {
                 let mut text = String::new();
@@ -204,6 +228,12 @@ impl Sink {
             }
         }
     }
+}
+
+/// What the exported counters mean on this machine.
+fn facts() -> Facts {
+    let host = node_probe::host(Path::new("/"), Path::new("."));
+    Facts { ticks_per_second: host.clock_ticks_per_second, steal_known: host.steal_known }
 }
 
 /// Prints and flushes: what reads a pipe wants each line when it is made.

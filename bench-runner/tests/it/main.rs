@@ -13,3 +13,4 @@ mod program;
 mod proxies;
 mod run;
 mod watch;
+mod serve;
