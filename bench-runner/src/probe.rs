@@ -156,18 +156,11 @@ impl Signals {
 
 /// Where samples go.
 enum Sink {
-    File {
-        writer: LineWriter<Sample>,
-        ready: bool,
-    },
+    File { writer: LineWriter<Sample>, ready: bool },
     Json,
     Csv(Option<csv::Columns>),
-    Table {
-        table: table::Table,
-        redraw: bool,
-    },
-    /// They are only scraped.
-    Nowhere,
+    Table { table: table::Table, redraw: bool },
+    OnlyScraped,
 }
 
 impl Sink {
@@ -176,7 +169,7 @@ impl Sink {
             return Ok(Self::File { writer: LineWriter::open(path)?, ready: false });
         }
         if quiet {
-            return Ok(Self::Nowhere);
+            return Ok(Self::OnlyScraped);
         }
         let terminal = io::stdout().is_terminal();
         Ok(match format.unwrap_or(if terminal { Format::Table } else { Format::Jsonl }) {
@@ -206,7 +199,7 @@ impl Sink {
                 }
                 Ok(())
             }
-            Self::Nowhere => Ok(()),
+            Self::OnlyScraped => Ok(()),
             Self::Json => print(&(serde_json::to_string(sample)? + "\n")),
             Self::Csv(columns) => {
                 let mut text = String::new();

@@ -52,8 +52,14 @@ pub(super) struct Part<'e> {
     name: &'static str,
     labels: Labels<'e>,
     seen: bool,
-    /// Names, labels and reasons.
-    missing: Vec<(&'static str, Vec<(String, String)>, String)>,
+    missing: Vec<Missing>,
+}
+
+/// A reading that is not here.
+struct Missing {
+    name: &'static str,
+    labels: Vec<(String, String)>,
+    reason: String,
 }
 
 impl Part<'_> {
@@ -114,8 +120,8 @@ impl Part<'_> {
 
     /// A reading that is not here, and why.
     pub(super) fn miss(&mut self, name: &'static str, more: Labels<'_>, reason: &str) {
-        let more = more.iter().map(|(label, of)| ((*label).to_owned(), (*of).to_owned())).collect();
-        self.missing.push((name, more, reason.to_owned()));
+        let labels = more.iter().map(|(label, of)| ((*label).to_owned(), (*of).to_owned())).collect();
+        self.missing.push(Missing { name, labels, reason: reason.to_owned() });
     }
 
     /// The value, or nothing and a note of why.
@@ -159,12 +165,12 @@ impl Part<'_> {
     /// Notes what is absent: once, where nothing of the thing was seen for one reason.
     pub(super) fn end(self) {
         let Self { out, name, labels, seen, missing } = self;
-        let one_reason = missing.first().filter(|(_, _, first)| missing.iter().all(|(_, _, reason)| reason == first));
-        if let (false, Some((_, _, reason)), true) = (seen, one_reason, missing.len() > 1) {
-            out.absent(name, labels, &[], reason);
+        let one_reason = missing.first().filter(|first| missing.iter().all(|other| other.reason == first.reason));
+        if let (false, Some(first), true) = (seen, one_reason, missing.len() > 1) {
+            out.absent(name, labels, &[], &first.reason);
             return;
         }
-        for (name, more, reason) in &missing {
+        for Missing { name, labels: more, reason } in &missing {
             let more: Vec<(&str, &str)> = more.iter().map(|(label, of)| (label.as_str(), of.as_str())).collect();
             out.absent(name, labels, &more, reason);
         }
