@@ -162,12 +162,11 @@ impl Part<'_> {
         self.out.page.sample(suffix, &labels, value);
     }
 
-    /// Notes what is absent: once, where nothing of the thing was seen for one reason.
+    /// Notes what is absent: the thing as a whole, once for each reason, where nothing of it was seen.
     pub(super) fn end(self) {
         let Self { out, name, labels, seen, missing } = self;
-        let one_reason = missing.first().filter(|first| missing.iter().all(|other| other.reason == first.reason));
-        if let (false, Some(first), true) = (seen, one_reason, missing.len() > 1) {
-            out.absent(name, labels, &[], &first.reason);
+        if !seen && missing.len() > 1 {
+            missing.iter().for_each(|Missing { reason, .. }| out.absent(name, labels, &[], reason));
             return;
         }
         for Missing { name, labels: more, reason } in &missing {

@@ -287,6 +287,8 @@ fn what_has_ended_is_said_once_and_nothing_older_of_it_is_told() {
             periods: removed(),
             throttled_periods: removed(),
             throttled_ns: removed(),
+            // This file was never there, and says so still.
+            psi_cpu_some_us: Reading::absent("no cpu.pressure here"),
             ..CgroupSample::default()
         },
     );
@@ -305,7 +307,10 @@ fn what_has_ended_is_said_once_and_nothing_older_of_it_is_told() {
     );
     assert_eq!(
         of("s1"),
-        [r#"meshtax_node_absent_info{reading="cgroup",cgroup="s1",reason="the cgroup was removed"} 1"#],
+        [
+            r#"meshtax_node_absent_info{reading="cgroup",cgroup="s1",reason="no cpu.pressure here"} 1"#,
+            r#"meshtax_node_absent_info{reading="cgroup",cgroup="s1",reason="the cgroup was removed"} 1"#,
+        ],
         "{page}"
     );
     assert!(value(&page, r#"network_received_bytes_total{namespace="host",interface="lo"}"#).is_some());
