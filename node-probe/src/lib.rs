@@ -2,9 +2,8 @@
 //!
 //! [`Sampler`] opens every source once and fills [`record::Sample`]s; [`watch_until`] does so on an absolute
 //! schedule; [`host()`] says what machine it is. [`watch_gaps`] and [`GapSensor`] see stolen time without being told of
-//! it, and [`measure_speed`] times a fixed piece of work. Rates, shares and causes are made by readers of the samples.
-//! schedule; [`host()`] says what machine it is; [`disk_test`] alone acts instead of watching. Rates, shares and causes
-//! are made by readers of the samples.
+//! it. [`measure_speed`] and [`disk_test`] alone act instead of watching, and never while something is measured. Rates,
+//! shares and causes are made by readers of the samples.
 
 mod absence;
 mod cgroup;

@@ -101,7 +101,7 @@ impl Network {
     }
 }
 
-/// What tells one namespace from another: "net:[4026531840]".
+/// What tells one namespace from another: `net:[4026531840]`.
 fn identity(process: &Path) -> Option<PathBuf> {
     fs::read_link(process.join("ns/net")).ok()
 }

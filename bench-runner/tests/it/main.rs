@@ -12,5 +12,5 @@ mod pages;
 mod program;
 mod proxies;
 mod run;
-mod watch;
 mod serve;
+mod watch;
