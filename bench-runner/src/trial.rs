@@ -179,7 +179,7 @@ fn start_probe(
     deployment: &Deployment,
     parts: &mut Vec<Part>,
 ) -> anyhow::Result<Launched> {
-    let mut args: Vec<String> = vec!["probe".into(), "--every".into(), PROBE_EVERY.into()];
+    let mut args: Vec<String> = vec!["probe".into(), "--sensor".into(), "--every".into(), PROBE_EVERY.into()];
     let mut option = |flag: &str, value: String| {
         args.push(flag.to_owned());
         args.push(value);
@@ -209,10 +209,14 @@ fn start_part(
     directory: &TrialDirectory,
     parts: &mut Vec<Part>,
 ) -> anyhow::Result<Launched> {
-    let leaf = lab.cgroups().map(|tree| tree.leaf(name, None)).transpose()?;
+    // The probe's sensor gives way to every thread of its own group, and its group to none: among the groups of the
+    // parts it would take its turn before a service.
+    let tree = lab.cgroups().filter(|_| role != Role::Probe);
+    let leaf = tree.map(|tree| tree.leaf(name, None)).transpose()?;
     let folders: Vec<PathBuf> = leaf.as_ref().map(|l| l.directories().to_vec()).unwrap_or_default();
     let cgroup = match folders.first() {
         Some(folder) => Reading::Seen(folder.to_string_lossy().into_owned()),
+        None if role == Role::Probe => Reading::absent("it stays outside, where its sensor gives way to all parts"),
         None => Reading::absent("not permitted here"),
     };
     let launch = Launch {

@@ -13,7 +13,7 @@ use crate::own_cost::Own;
 use crate::processes::Processes;
 use crate::source::Page;
 use crate::tiers::Tiers;
-use crate::{Error, Result};
+use crate::{Error, GapSensor, Result, SensorConfig};
 
 /// What to watch, besides the machine itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,21 @@ pub struct Watch {
     /// Ask the kernel for the run times of whole processes where that is permitted (taskstats, CAP_NET_ADMIN);
     /// otherwise, and in a tree of text, they are summed over the threads' own files.
     pub taskstats: bool,
+    /// Count the gaps and time the work of short bursts as well, in a thread that gives way to every other.
+    pub sensor: Option<SensorConfig>,
 }
 
 impl Default for Watch {
     /// The machine alone.
     fn default() -> Self {
-        Self { root: PathBuf::from("/"), processes: Vec::new(), cgroups: Vec::new(), disk_path: None, taskstats: true }
+        Self {
+            root: PathBuf::from("/"),
+            processes: Vec::new(),
+            cgroups: Vec::new(),
+            disk_path: None,
+            taskstats: true,
+            sensor: None,
+        }
     }
 }
 
@@ -49,6 +58,7 @@ pub struct Sampler {
     processes: Processes,
     networks: Networks,
     own: Own,
+    sensor: Option<GapSensor>,
     round: u64,
 }
 
@@ -56,10 +66,11 @@ impl Sampler {
     /// Opens every source.
     ///
     /// # Errors
-    /// When a process or cgroup to watch is not there or hidden, two have one name, or descriptors are used up.
+    /// When a process or cgroup to watch is not there or hidden, two have one name, descriptors are used up, or a
+    /// sensor that was asked for cannot start.
     /// What the kernel lacks is no error: its readings are absent.
     pub fn new(watch: Watch) -> Result<Self> {
-        let Watch { root, processes, cgroups, disk_path, taskstats } = watch;
+        let Watch { root, processes, cgroups, disk_path, taskstats, sensor } = watch;
         one_of_each("processes", processes.iter().map(|(name, _)| name))?;
         one_of_each("cgroups", cgroups.iter().map(|(name, _)| name))?;
         let disk = match disk_path {
@@ -76,6 +87,7 @@ impl Sampler {
             groups,
             networks,
             own: Own::open()?,
+            sensor: sensor.as_ref().map(GapSensor::start).transpose()?,
             round: 0,
         })
     }
@@ -96,8 +108,9 @@ impl Sampler {
         let own = own.sample(before_ns.saturating_sub(due_ns), page);
         let round = self.round;
         self.round += 1;
+        let sensor = self.sensor.as_ref().map(GapSensor::read);
         let after_ns = record::monotonic_ns();
-        Sample { round, due_ns, before_ns, after_ns, node, cgroups, processes, own, networks, slow, reads }
+        Sample { round, due_ns, before_ns, after_ns, node, cgroups, processes, own, networks, slow, reads, sensor }
     }
 
     /// Skips rounds that could not be made in time.

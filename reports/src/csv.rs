@@ -211,6 +211,8 @@ fn node(findings: &Findings) -> Result<(String, String)> {
             ("psi_memory_some_share", &n.psi_memory_some_share),
             ("run_queue_length", &n.run_queue_length),
             ("probe_cpu_share", &n.probe_cpu_share),
+            ("unexplained_loss_share", &n.unexplained_loss_share),
+            ("work_slowdown", &n.work_slowdown),
         ] {
             table.row((&c.id, measure, figure(f)))?;
         }

@@ -242,13 +242,15 @@ pub(crate) fn node(findings: &Findings) -> Table {
         columns: vec![
             column("busy", "% of CPU", PERCENT),
             column("steal", "% of CPU", PERCENT),
-            column("iowait", "% of CPU", PERCENT),
+            column("idle, I/O pending", "% of CPU", PERCENT),
             column("softirq", "% of CPU", PERCENT),
             column("PSI cpu", "% of time", PERCENT),
             column("PSI io", "% of time", PERCENT),
             column("PSI memory", "% of time", PERCENT),
             column("run queue", "tasks", 1.0),
             column("probe", "% of a core", PERCENT),
+            column("lost, unexplained", "% of bursts", PERCENT),
+            column("work", "times its best", 1.0),
         ],
         rows: rows_of_cells(findings, |c| {
             let n = &c.node;
@@ -262,6 +264,8 @@ pub(crate) fn node(findings: &Findings) -> Table {
                 &n.psi_memory_some_share,
                 &n.run_queue_length,
                 &n.probe_cpu_share,
+                &n.unexplained_loss_share,
+                &n.work_slowdown,
             ];
             figures.map(|f| Entry::Figure(f.clone())).to_vec()
         }),

@@ -27,7 +27,7 @@ pub(crate) struct GapArgs {
         long,
         value_name = "TIME",
         value_parser = crate::duration::parse,
-        conflicts_with_all = ["processes", "cgroups", "duration", "output"]
+        conflicts_with_all = ["processes", "cgroups", "duration", "output", "sensor", "serve"]
     )]
     gaps: Option<Duration>,
     /// The CPU to keep busy (otherwise the least busy one).

@@ -25,6 +25,17 @@ pub enum GapCause {
 impl GapCause {
     /// All of them, in the order in which a gap is given to them.
     pub const ALL: [Self; 5] = [Self::OwnRunDelay, Self::Quota, Self::KnownSteal, Self::Interrupt, Self::Unexplained];
+
+    /// Its word in files: "own_run_delay".
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::OwnRunDelay => "own_run_delay",
+            Self::Quota => "quota",
+            Self::KnownSteal => "known_steal",
+            Self::Interrupt => "interrupt",
+            Self::Unexplained => "unexplained",
+        }
+    }
 }
 
 /// Lost time by cause, in nanoseconds.
@@ -197,6 +208,9 @@ mod tests {
     fn the_main_cause_is_the_largest_part_and_sums_hold_all_of_them() {
         let mut losses = GapLosses { quota_ns: 70, interrupt_ns: 5, ..GapLosses::default() };
         assert_eq!((losses.main(), losses.total_ns()), (GapCause::Quota, 75));
+        for cause in GapCause::ALL {
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.word());
+        }
         losses +=
             GapLosses { own_run_delay_ns: 1, quota_ns: 2, known_steal_ns: 3, interrupt_ns: 4, unexplained_ns: 100 };
         assert_eq!((losses.main(), losses.total_ns()), (GapCause::Unexplained, 185));

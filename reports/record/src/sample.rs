@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gaps::GapCounters;
 use crate::network::NetworkSample;
 use crate::slow_sample::SlowSample;
 use crate::window::ReadWindows;
@@ -41,6 +42,9 @@ pub struct Sample {
     /// When each of the node's sources was read.
     #[serde(default)]
     pub reads: ReadWindows,
+    /// Time lost and speed as a sensor of short bursts saw them, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<GapCounters>,
 }
 
 /// The machine's counters.

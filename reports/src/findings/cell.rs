@@ -55,6 +55,8 @@ pub(super) fn of(gathered: &Gathered, cell: &Cell) -> CellFindings {
             psi_memory_some_share: node(|n| &n.psi_memory_some_share),
             run_queue_length: node(|n| &n.run_queue_length),
             probe_cpu_share: node(|n| &n.probe_cores),
+            unexplained_loss_share: node(|n| &n.unexplained_loss_share),
+            work_slowdown: node(|n| &n.work_slowdown),
         },
     }
 }

@@ -193,6 +193,11 @@ pub struct NodeFindings {
     pub run_queue_length: Figure,
     /// What the probe itself used, of one core.
     pub probe_cpu_share: Figure,
+    /// Of the time in which a sensor wanted a CPU, what it lost and no counter of this kernel explains: a hypervisor that
+    /// does not tell, as a rule. Short bursts see less of it than there is.
+    pub unexplained_loss_share: Figure,
+    /// How much longer a fixed piece of work took than at its best: interference that no counter shows.
+    pub work_slowdown: Figure,
 }
 
 /// Why two cells are compared.

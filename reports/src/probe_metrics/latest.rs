@@ -26,9 +26,10 @@ impl Latest {
             self.sample = Some(next.clone());
             return;
         };
-        let Sample { round, due_ns, before_ns, after_ns, node, cgroups, processes, own, networks, slow, reads } = next;
+        let Sample { round, due_ns, before_ns, after_ns, node, cgroups, processes, own, networks, slow, reads, sensor } =
+            next;
         (known.round, known.due_ns, known.before_ns, known.after_ns) = (*round, *due_ns, *before_ns, *after_ns);
-        (known.own, known.reads) = (*own, *reads);
+        (known.own, known.reads, known.sensor) = (*own, *reads, *sensor);
         take_node(&mut known.node, node);
         take_each(&mut known.cgroups, cgroups, take_cgroup);
         take_each(&mut known.processes, processes, take_process);

@@ -17,7 +17,7 @@ mod watched;
 
 pub use latest::Latest;
 
-use record::{OwnCost, Reading, Sample};
+use record::{GapCounters, OwnCost, Reading, Sample};
 
 use crate::open_metrics::{Format, number, seconds};
 use part::{Exposition, count, from_ns};
@@ -42,8 +42,20 @@ pub fn render(latest: &Latest, facts: &Facts, format: Format, now_ns: u64) -> St
     let mut out = Exposition::new(format);
     let Some(sample) = &latest.sample else { return out.finish() };
     // Of the stamps the ages are made; `reads` is in the windows.
-    let Sample { round, due_ns: _, before_ns, after_ns, node, cgroups, processes, own, networks, slow, reads: _ } =
-        sample;
+    let Sample {
+        round,
+        due_ns: _,
+        before_ns,
+        after_ns,
+        node,
+        cgroups,
+        processes,
+        own,
+        networks,
+        slow,
+        reads: _,
+        sensor,
+    } = sample;
     let mut about = out.part("probe", &[]);
     about.info("probe", "The program that says all this.", &[("version", env!("CARGO_PKG_VERSION"))]);
     about.end();
@@ -57,6 +69,9 @@ pub fn render(latest: &Latest, facts: &Facts, format: Format, now_ns: u64) -> St
     }
     for (name, process) in processes {
         watched::process(&mut out, name, process, facts);
+    }
+    if let Some(sensor) = sensor {
+        self::sensor(&mut out, sensor);
     }
     probe(&mut out, own, *round, after_ns.saturating_sub(*before_ns));
     ages(&mut out, latest, now_ns);
@@ -75,6 +90,40 @@ fn probe(out: &mut Exposition, own: &OwnCost, round: u64, took_ns: u64) {
     part.gauged("probe_resident_bytes", "Resident memory of the probe.", &[], count(rss_bytes));
     let help = "The least time between two reads of a pressure file: figures of pressure are comparable at one only.";
     part.gauged("probe_pressure_interval_seconds", help, &[], from_ns(pressure_every_ns));
+    part.end();
+}
+
+fn sensor(out: &mut Exposition, sensor: &GapCounters) {
+    let GapCounters {
+        bursts,
+        missed_bursts,
+        burst_ns,
+        lost,
+        gaps,
+        longest_gap_ns,
+        late_ns,
+        latest_ns,
+        chunk_median_sum_ns,
+        chunk_best_ns,
+        cpu_ns,
+    } = sensor;
+    let mut part = out.part("sensor", &[]);
+    part.counted("sensor_bursts", "Short bursts of work made.", &[], count(bursts));
+    let help = "Bursts that were due while another was still going on.";
+    part.counted("sensor_missed_bursts", help, &[], count(missed_bursts));
+    part.counted("sensor_watched_seconds", "Time in bursts, of which some was lost.", &[], from_ns(burst_ns));
+    for (cause, ns) in lost.parts() {
+        let help = "Time in bursts in which the sensor wanted a CPU and had none, by what took it.";
+        part.counted("sensor_lost_seconds", help, &[("cause", cause.word())], from_ns(&ns));
+    }
+    part.counted("sensor_gaps", "Gaps in bursts.", &[], count(gaps));
+    part.gauged("sensor_longest_gap_seconds", "The longest gap so far.", &[], from_ns(longest_gap_ns));
+    part.counted("sensor_late_seconds", "How late bursts began, all together.", &[], from_ns(late_ns));
+    part.gauged("sensor_latest_seconds", "The latest that a burst began.", &[], from_ns(latest_ns));
+    let help = "The median time of a piece of work in each burst, all bursts together.";
+    part.counted("sensor_work_seconds", help, &[], from_ns(chunk_median_sum_ns));
+    part.gauged("sensor_work_best_seconds", "The fastest piece of work so far.", &[], from_ns(chunk_best_ns));
+    part.counted("sensor_cpu_seconds", "CPU time of the sensor itself.", &[], from_ns(cpu_ns));
     part.end();
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use record::{
-    Accounts, CgroupSample, CpuBandwidth, CpuTimes, DiskCounters, InterfaceCounters, LoadAverage, MemorySample,
-    NetworkSample, NodeSample, OwnCost, PressureLine, PressureSample, ProcessSample, ReadWindow, ReadWindows, Reading,
-    RunQueueCounters, Sample, SlowSample, SoftirqCounters, SoftnetCounters, TcpCounters, VmCounters,
+    Accounts, CgroupSample, CpuBandwidth, CpuTimes, DiskCounters, GapCounters, GapLosses, InterfaceCounters,
+    LoadAverage, MemorySample, NetworkSample, NodeSample, OwnCost, PressureLine, PressureSample, ProcessSample,
+    ReadWindow, ReadWindows, Reading, RunQueueCounters, Sample, SlowSample, SoftirqCounters, SoftnetCounters,
+    TcpCounters, VmCounters,
 };
 
 use super::*;
@@ -128,6 +129,7 @@ fn first() -> Sample {
             memory: Some(ReadWindow(4 * MS, 5 * MS)),
             ..ReadWindows::default()
         },
+        sensor: None,
     }
 }
 
@@ -234,6 +236,23 @@ fn every_line_of_a_whole_round_is_known() {
     if page != known {
         let differing = page.lines().zip(known.lines()).find(|(made, known)| made != known);
         panic!("the first line that differs, made and known: {differing:?}; the page:\n{page}");
+    }
+}
+
+#[test]
+fn a_sensor_is_told_by_what_took_the_time() {
+    let lost = GapLosses { quota_ns: 3 * MS, unexplained_ns: MS, ..GapLosses::default() };
+    let sensor = GapCounters { bursts: 5, burst_ns: 10 * MS, lost, chunk_best_ns: 2 * MS, ..GapCounters::default() };
+    let page = page(&[Sample { sensor: Some(sensor), ..first() }], 1200 * MS);
+    for (series, want) in [
+        ("sensor_bursts_total", "5"),
+        ("sensor_watched_seconds_total", "0.01"),
+        (r#"sensor_lost_seconds_total{cause="quota"}"#, "0.003"),
+        (r#"sensor_lost_seconds_total{cause="unexplained"}"#, "0.001"),
+        (r#"sensor_lost_seconds_total{cause="known_steal"}"#, "0.0"),
+        ("sensor_work_best_seconds", "0.002"),
+    ] {
+        assert_eq!(value(&page, series), Some(want), "{series} in:\n{page}");
     }
 }
 

@@ -4,7 +4,7 @@ mod track;
 
 use std::collections::BTreeMap;
 
-use record::{CpuTimes, Host, Part, PressureSample, Reading, Role, Sample, Trial};
+use record::{CpuTimes, GapCounters, Host, Part, PressureSample, Reading, Role, Sample, Trial};
 
 use track::Track;
 pub(crate) use track::{Span, Step};
@@ -54,6 +54,8 @@ pub(crate) struct NodeUsage {
     pub(crate) psi_memory_some_share: Reading<f64>,
     pub(crate) run_queue_length: Reading<f64>,
     pub(crate) probe_cores: Reading<f64>,
+    pub(crate) unexplained_loss_share: Reading<f64>,
+    pub(crate) work_slowdown: Reading<f64>,
     /// The latest that a round of the probe began, and the rounds it missed.
     pub(crate) probe_late_ns: u64,
     pub(crate) probe_missed: u64,
@@ -82,6 +84,43 @@ struct PartTracks {
     throttled_ns: Track,
 }
 
+#[derive(Debug, Default)]
+struct SensorTracks {
+    bursts: Track,
+    burst_ns: Track,
+    unexplained_ns: Track,
+    chunk_median_sum_ns: Track,
+    chunk_best_ns: Option<u64>,
+}
+
+impl SensorTracks {
+    fn take(&mut self, at: u64, sensor: Option<&GapCounters>) {
+        let note = |track: &mut Track, pick: fn(&GapCounters) -> u64| {
+            let value = sensor.map(pick).map_or_else(|| Reading::absent("no sensor was running"), Reading::Seen);
+            track.note(at, &value);
+        };
+        note(&mut self.bursts, |s| s.bursts);
+        note(&mut self.burst_ns, |s| s.burst_ns);
+        note(&mut self.unexplained_ns, |s| s.lost.unexplained_ns);
+        note(&mut self.chunk_median_sum_ns, |s| s.chunk_median_sum_ns);
+        self.chunk_best_ns = sensor.map(|s| s.chunk_best_ns).or(self.chunk_best_ns);
+    }
+
+    /// How much a counter grew for each one that another grew by.
+    fn ratio(of: &Track, to: &Track, measured: Span) -> Reading<f64> {
+        match (of.rise(measured), to.rise(measured)) {
+            (Reading::Seen(_), Reading::Seen((0, _))) => Reading::absent("no burst was made while measuring"),
+            (Reading::Seen((some, _)), Reading::Seen((all, _))) => Reading::Seen(some as f64 / all as f64),
+            (Reading::Absent { absent }, _) | (_, Reading::Absent { absent }) => Reading::absent(absent),
+        }
+    }
+
+    fn slowdown(&self, measured: Span) -> Reading<f64> {
+        let best = self.chunk_best_ns.unwrap_or_default().max(1) as f64;
+        Self::ratio(&self.chunk_median_sum_ns, &self.bursts, measured).map(|chunk_ns| chunk_ns / best)
+    }
+}
+
 /// The counters of a trial by what they count, filled sample by sample.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
@@ -94,6 +133,7 @@ pub(crate) struct Gathering {
     psi: [Track; 3],
     running: Track,
     probe_cpu_ns: Track,
+    sensor: SensorTracks,
     probe_missed: Track,
     probe_late: Track,
 }
@@ -154,6 +194,7 @@ impl Gathering {
         }
         self.running.note(at, &sample.node.procs_running);
         self.probe_cpu_ns.note(at, &Reading::Seen(sample.own.cpu_ns));
+        self.sensor.take(at, sample.sensor.as_ref());
         self.probe_missed.note(at, &Reading::Seen(sample.own.missed_rounds));
         self.probe_late.note(at, &Reading::Seen(sample.own.late_ns));
         for (name, p) in &sample.processes {
@@ -240,6 +281,8 @@ impl Gathering {
             psi_memory_some_share: stalled(&self.psi[2]),
             run_queue_length: self.running.mean(measured),
             probe_cores: self.probe_cpu_ns.per_ns(measured),
+            unexplained_loss_share: SensorTracks::ratio(&self.sensor.unexplained_ns, &self.sensor.burst_ns, measured),
+            work_slowdown: self.sensor.slowdown(measured),
             probe_late_ns: self.probe_late.inside(measured).map(|(_, late)| late).max().unwrap_or(0),
             probe_missed: self.probe_missed.rise(measured).seen().map_or(0, |(by, _)| *by),
         }

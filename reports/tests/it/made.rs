@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use record::{
-    Arrival, Cell, CgroupSample, ClockAnchor, CpuTimes, Dataplane, Factors, Histogram, Host, INTERVAL_NS, Interval,
-    Lag, LineWriter, LoadAverage, LoadSummary, METHOD, Mtls, NodeSample, Outcome, OwnCost, Pace, Part, Phase,
-    PhaseSpan, PlannedTrial, Platform, PressureLine, PressureSample, ProcessSample, Quantiles, Reading, Role, Run,
-    RunDirectory, SCHEMA, Sample, SlowRequest, Timing, Trial, Verdict,
+    Arrival, Cell, CgroupSample, ClockAnchor, CpuTimes, Dataplane, Factors, GapCounters, GapLosses, Histogram, Host,
+    INTERVAL_NS, Interval, Lag, LineWriter, LoadAverage, LoadSummary, METHOD, Mtls, NodeSample, Outcome, OwnCost, Pace,
+    Part, Phase, PhaseSpan, PlannedTrial, Platform, PressureLine, PressureSample, ProcessSample, Quantiles, Reading,
+    Role, Run, RunDirectory, SCHEMA, Sample, SlowRequest, Timing, Trial, Verdict,
 };
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -424,6 +424,15 @@ impl MadeRun {
             cgroups,
             processes,
             own: OwnCost { cpu_ns: passed / 200, late_ns: 80_000, rss_bytes: 6 << 20, ..OwnCost::default() },
+            // A burst of 2 ms in every 100 ms, of which a hundredth is lost; its work takes 2.1 us and 2 us at best.
+            sensor: Some(GapCounters {
+                bursts: passed / 100_000_000,
+                burst_ns: passed / 50,
+                lost: GapLosses { unexplained_ns: passed / 5_000, ..GapLosses::default() },
+                chunk_median_sum_ns: passed / 100_000_000 * 2_100,
+                chunk_best_ns: 2_000,
+                ..GapCounters::default()
+            }),
             ..Sample::default()
         }
     }

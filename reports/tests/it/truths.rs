@@ -121,6 +121,8 @@ fn costs_and_shares_are_those_put_in() {
         (&envoy.node.psi_io_some_share, 0.01),
         (&envoy.node.run_queue_length, 2.0),
         (&envoy.node.probe_cpu_share, 0.005),
+        (&envoy.node.unexplained_loss_share, 0.01),
+        (&envoy.node.work_slowdown, 1.05),
     ] {
         assert!(near(seen(figure).value, want, 0.02), "{:?} against {want}", seen(figure));
     }

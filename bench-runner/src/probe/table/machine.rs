@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use record::{
-    CpuTimes, DiskCounters, NetworkSample, PressureLine, PressureSample, ReadWindow, ReadWindows, Reading, Sample,
-    SoftnetCounters, TcpCounters, VmCounters,
+    CpuTimes, DiskCounters, GapLosses, NetworkSample, PressureLine, PressureSample, ReadWindow, ReadWindows, Reading,
+    Sample, SoftnetCounters, TcpCounters, VmCounters,
 };
 use reports::rates::{Doubted, rate, share};
 
@@ -51,6 +51,7 @@ pub(super) fn lines(out: &mut String, before: &Sample, after: &Sample, facts: &F
         }
     }
     memory_line(out, &two);
+    sensor_line(out, &two);
     if let Some(load) = after.node.load.seen() {
         let _ = writeln!(out, "load      {:.2} {:.2} {:.2}", load.one, load.five, load.fifteen);
     }
@@ -196,6 +197,31 @@ fn network_line(out: &mut String, name: &str, before: &NetworkSample, after: &Ne
         ),
     };
     let _ = writeln!(out, "tcp       {name}: {text}");
+}
+
+/// What short bursts of work lost, and how much slower than its best the work was.
+fn sensor_line(out: &mut String, two: &Two<'_>) {
+    let (Some(before), Some(after)) = (&two.before.sensor, &two.after.sensor) else { return };
+    let (watched, bursts) = (after.burst_ns - before.burst_ns, after.bursts - before.bursts);
+    if watched == 0 || bursts == 0 {
+        let _ = writeln!(out, "sensor    n/a (no burst was made)");
+        return;
+    }
+    let lost = |pick: fn(&GapLosses) -> u64| {
+        format!("{:.1} %", (pick(&after.lost) - pick(&before.lost)) as f64 / watched as f64 * 100.0)
+    };
+    let chunk_ns = (after.chunk_median_sum_ns - before.chunk_median_sum_ns) as f64 / bursts as f64;
+    let _ = writeln!(
+        out,
+        "sensor    lost to others {}, quota {}, steal {}, interrupts {}, unexplained {}; work took {:.2} of its best",
+        lost(|l| l.own_run_delay_ns),
+        lost(|l| l.quota_ns),
+        lost(|l| l.known_steal_ns),
+        lost(|l| l.interrupt_ns),
+        lost(|l| l.unexplained_ns),
+        chunk_ns / after.chunk_best_ns.max(1) as f64,
+    );
+    let _ = writeln!(out, "          in {:.0} ms of bursts; {}", watched as f64 / 1e6, node_probe::SENSOR_BIAS);
 }
 
 fn memory_line(out: &mut String, two: &Two<'_>) {

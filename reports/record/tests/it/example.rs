@@ -165,6 +165,7 @@ pub(crate) fn sample(round: u64) -> Sample {
             interrupts: Reading::Seen(BTreeMap::from([("LOC".into(), 5)])),
         }),
         reads: ReadWindows { stat: Some(ReadWindow(1, 2)), ..ReadWindows::default() },
+        sensor: Some(GapCounters { bursts: 4, burst_ns: 8_000_000, ..GapCounters::default() }),
     }
 }
 
