@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a round of the probe costs with 20 watched processes, beside a scrape of node_exporter; both from outside.
 
-  node-probe/benches/cost.py [--rounds 5] [--seconds 10] [--every 100ms] [--processes 20]
+  node-probe/benches/cost.py [--rounds 5] [--seconds 10] [--every 100ms] [--processes 20] [--threads 4]
 
 Needs a release build (or MESHTAX=PATH) and node_exporter (Debian: prometheus-node-exporter). Each round measures both,
 in turn, and their CPU time is taken from the scheduler's account of their threads. Bars: at most 0.4 % of one core at
@@ -20,7 +20,12 @@ import tempfile
 import time
 import urllib.request
 
-THREADS = "import threading, time\nfor _ in range(3): threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\ntime.sleep(600)"
+SLEEPER = """
+import threading, time
+for _ in range({}):
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+time.sleep(600)
+"""
 
 
 def cpu_ns(pid):
@@ -77,6 +82,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--every", default="100ms")
     parser.add_argument("--processes", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=4, help="threads of each watched process")
     args = parser.parse_args()
     meshtax = os.environ.get("MESHTAX", "target/release/meshtax")
     exporter_path = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
@@ -86,7 +92,7 @@ def main():
     started = []
     with tempfile.TemporaryDirectory() as directory:
         try:
-            watched = [subprocess.Popen([sys.executable, "-c", THREADS]) for _ in range(args.processes)]
+            watched = [subprocess.Popen([sys.executable, "-c", SLEEPER.format(args.threads - 1)]) for _ in range(args.processes)]
             started += watched
             listen = f"--web.listen-address=127.0.0.1:{port}"
             exporter = subprocess.Popen([exporter_path, listen], stderr=subprocess.DEVNULL)

@@ -38,10 +38,11 @@ impl Own {
         self.missed_rounds += rounds;
     }
 
-    /// The account now, in a round that began so late.
-    pub(crate) fn sample(&mut self, late_ns: u64, page: &mut Page) -> OwnCost {
+    /// The account now, in a round that began so late; its memory is looked at in slow rounds.
+    pub(crate) fn sample(&mut self, late_ns: u64, slow: bool, page: &mut Page) -> OwnCost {
         // It was read at the start, so this can hardly fail; then the last figure stands.
-        if let Ok(text) = self.statm.read_bytes(page)
+        if slow
+            && let Ok(text) = self.statm.read_bytes(page)
             && let Ok(bytes) = resident_bytes(text)
         {
             self.rss_bytes = bytes;

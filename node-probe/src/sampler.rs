@@ -105,7 +105,7 @@ impl Sampler {
         let cgroups = groups.sample(due, page);
         let (node, slow, reads) = node.sample(before_ns, due, page);
         let networks = networks.sample(due, &processes, page);
-        let own = own.sample(before_ns.saturating_sub(due_ns), page);
+        let own = own.sample(before_ns.saturating_sub(due_ns), due.slow, page);
         let round = self.round;
         self.round += 1;
         let sensor = self.sensor.as_ref().map(GapSensor::read);

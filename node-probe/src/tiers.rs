@@ -1,11 +1,12 @@
-//! Which sources are read in which round: every round, at most 10 times a second, once a second.
+//! Which sources are read in which round: every round, five times a second at most, once a second.
 //!
 //! Reading costs, and reading some files often bends them: each read of a pressure file makes the kernel fold what
 //! every CPU stalled since anybody's last read, weighted by whole jiffies of non-idle time. Every few milliseconds that
 //! multiplies by zero, for this reader and for all others (psi.c, collect_percpu_times).
 
-/// The least time between two reads of the middle tier, pressure among it.
-pub(crate) const MEDIUM_NS: u64 = 100_000_000;
+/// The least time between two reads of the middle tier, pressure among it. Nothing in it is finer than a tick of 10 ms
+/// or means much over less than half a second, so that more often would only cost.
+pub(crate) const MEDIUM_NS: u64 = 200_000_000;
 
 /// The least time between two reads of the slow tier.
 pub(crate) const SLOW_NS: u64 = 1_000_000_000;
@@ -68,24 +69,24 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     #[test]
-    fn the_middle_tier_is_read_ten_times_a_second_at_most() {
+    fn the_middle_tier_is_read_five_times_a_second_at_most() {
         let opened = |every: u64, rounds: u64| {
             let mut gate = Gate::every(MEDIUM_NS);
             (0..rounds).filter(|k| gate.opens(k * every, k * every + 30_000)).count()
         };
-        assert_eq!(opened(100 * MS, 10), 10, "10 Hz: every round");
+        assert_eq!(opened(100 * MS, 10), 5, "10 Hz: every second");
         assert_eq!(opened(250 * MS, 8), 8, "slower: every round");
-        assert_eq!(opened(10 * MS, 100), 10, "100 Hz: every tenth");
-        assert_eq!(opened(30 * MS, 34), 9, "33 Hz: every fourth");
-        assert_eq!(opened(MS, 1000), 10, "1 kHz: every hundredth");
+        assert_eq!(opened(10 * MS, 100), 5, "100 Hz: every twentieth");
+        assert_eq!(opened(30 * MS, 34), 5, "33 Hz: every seventh");
+        assert_eq!(opened(MS, 1000), 5, "1 kHz: every two-hundredth");
     }
 
     #[test]
     fn a_late_read_does_not_draw_the_next_one_near() {
         let mut gate = Gate::every(MEDIUM_NS);
-        assert!(gate.opens(0, 90 * MS), "90 ms late");
-        assert!(!gate.opens(100 * MS, 100 * MS), "10 ms after it");
-        assert!(gate.opens(200 * MS, 200 * MS));
+        assert!(gate.opens(0, 190 * MS), "190 ms late");
+        assert!(!gate.opens(200 * MS, 200 * MS), "10 ms after it");
+        assert!(gate.opens(400 * MS, 400 * MS));
     }
 
     #[test]
@@ -94,7 +95,7 @@ mod tests {
         let rounds: Vec<Due> = (0..41).map(|k| tiers.due(k * 50 * MS, k * 50 * MS)).collect();
         assert_eq!(rounds[0], Due { medium: true, slow: true });
         assert_eq!(rounds[1], Due { medium: false, slow: false });
-        assert_eq!(rounds.iter().filter(|d| d.medium).count(), 21);
+        assert_eq!(rounds.iter().filter(|d| d.medium).count(), 11);
         assert_eq!(rounds.iter().filter(|d| d.slow).count(), 3);
     }
 }

@@ -99,16 +99,13 @@ fn each_source_is_read_in_its_tier_and_says_when() {
     assert_eq!(count(|s| &s["node"]["softirqs"]), rounds);
     assert_eq!(count(|s| &s["processes"]["me"]["run_delay_ns"]), rounds);
     let (stat, pressure) = (count(|s| &s["node"]["cpu"]), count(|s| &s["node"]["psi_cpu"]));
-    assert!(
-        (6..=13).contains(&stat) && stat == pressure,
-        "/proc/stat in {stat} and pressure in {pressure} of {rounds}"
-    );
+    assert!((4..=7).contains(&stat) && stat == pressure, "/proc/stat in {stat} and pressure in {pressure} of {rounds}");
     assert_eq!(count(|s| &s["slow"]), 2, "at the start and a second later");
     assert!(samples[0]["slow"]["memory"]["total_bytes"].as_u64().unwrap() > 1 << 20);
     let interfaces = &samples[0]["networks"]["host"]["interfaces"];
     assert!(interfaces["lo"]["received_bytes"].is_u64(), "{interfaces}");
     assert!(samples[0]["networks"]["host"]["tcp"]["sent_segments"].is_u64());
-    assert_eq!(samples[0]["own"]["pressure_every_ns"], 100_000_000);
+    assert_eq!(samples[0]["own"]["pressure_every_ns"], 200_000_000);
     for sample in &samples {
         let took = sample["after_ns"].as_u64().unwrap() - sample["before_ns"].as_u64().unwrap();
         for (source, window) in sample["reads"].as_object().unwrap() {

@@ -3,7 +3,7 @@
 //! `procfs` wants both lines, which fails for cpu before 5.13 (no `full`) and for irq (no `some`), and keeps
 //! averages as f32, so this is read here.
 //!
-//! It is never read more often than 10 times a second: see [`crate::tiers`].
+//! It is never read more often than five times a second: see [`crate::tiers`].
 
 use record::{PressureLine, PressureSample};
 

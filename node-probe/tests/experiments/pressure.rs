@@ -108,7 +108,7 @@ fn a_reader_that_comes_once_a_second_sees_the_same_with_the_probe_and_without() 
     let probe = |group: &Path, stop: &AtomicBool| {
         let cgroups = vec![("it".into(), vec![group.to_owned()])];
         let mut sampler = Sampler::new(Watch { cgroups, ..Watch::default() }).unwrap();
-        // A hundred rounds a second, of which pressure is read in ten.
+        // A hundred rounds a second, of which pressure is read in five.
         watch_until(&mut sampler, Duration::from_millis(10), stop, None, |_| Ok::<_, std::convert::Infallible>(()))
             .unwrap();
     };

@@ -1,4 +1,4 @@
-//! What the sampler reads once a second and at most 10 times a second on each machine, with sums made from its text.
+//! What the sampler reads once a second and at most five times a second on each machine, with sums made from its text.
 
 use node_probe::{Sampler, Watch};
 use record::{Sample, SlowSample};

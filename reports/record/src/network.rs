@@ -14,7 +14,7 @@ pub struct NetworkSample {
     pub read_ns: u64,
     /// How long reading it took, from `read_ns` on.
     pub took_ns: u64,
-    /// Interfaces by name, loopback among them (net/dev); at most 10 times a second.
+    /// Interfaces by name, loopback among them (net/dev); at most five times a second.
     #[serde(default, skip_serializing_if = "Reading::is_unread")]
     pub interfaces: Reading<BTreeMap<String, InterfaceCounters>>,
     /// TCP (net/snmp and net/netstat); once a second.

@@ -12,7 +12,7 @@ use crate::{Reading, SoftirqCounters, SoftnetCounters};
 
 /// One round of the probe; a line of `samples.jsonl`.
 ///
-/// Sources are read in tiers: some in every round, some at most 10 times a second, some once a second. What was not
+/// Sources are read in tiers: some in every round, some at most five times a second, some once a second. What was not
 /// due in a round is left out of its line; the first round holds everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -163,7 +163,7 @@ pub struct DiskCounters {
     pub flush_ms: Option<u64>,
 }
 
-/// A pressure file: microseconds stalled since boot. Never read above 10 times a second.
+/// A pressure file: microseconds stalled since boot. Never read above five times a second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PressureSample {
