@@ -134,6 +134,18 @@ fn of_data(trial: &TrialData, gathered: &Gathered) -> Vec<record::Warning> {
         );
         found.push(W::new(WarningKind::BusyMachine, evidence, "stop other work on this machine while measuring"));
     }
+    if let Some((name, from, to)) = trial.usage.backwards.first() {
+        let others = match trial.usage.backwards.len() - 1 {
+            0 => String::new(),
+            n => format!(", and {n} other counters did as well"),
+        };
+        let evidence = format!("a counter went backwards: {name}, from {from} to {to}{others}");
+        found.push(W::new(
+            WarningKind::CounterBackwards,
+            evidence,
+            "its figures are left out; a kernel fault, or what was counted was replaced",
+        ));
+    }
     if node.probe_missed > 0 || node.probe_late_ns > PROBE_LATE_NS {
         let evidence = format!(
             "the probe missed {} rounds and was late by up to {}",

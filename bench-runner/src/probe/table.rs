@@ -20,7 +20,7 @@ pub(super) struct Facts {
 
 impl Facts {
     fn tick_ns(&self) -> u64 {
-        1_000_000_000 / self.ticks_per_second.max(1)
+        record::quantum::tick_ns(self.ticks_per_second)
     }
 }
 

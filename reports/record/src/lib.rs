@@ -15,6 +15,7 @@ mod load;
 mod machine;
 mod network;
 mod outcome;
+pub mod quantum;
 mod reading;
 mod run;
 mod sample;

@@ -34,6 +34,8 @@ pub enum WarningKind {
     Saturated,
     /// The figures changed while they were taken.
     NotStationary,
+    /// A counter of the kernel went down, which it never should.
+    CounterBackwards,
     /// The configuration could not be proven in every point.
     Unproven,
 }

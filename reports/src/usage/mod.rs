@@ -66,6 +66,8 @@ pub(crate) struct NodeUsage {
 pub(crate) struct Usage {
     pub(crate) parts: BTreeMap<String, PartUsage>,
     pub(crate) node: NodeUsage,
+    /// Counters that went down: which, from what, to what.
+    pub(crate) backwards: Vec<(String, u64, u64)>,
     /// Rises of the throttled time of every sidecar.
     pub(crate) throttling: Reading<Vec<Step>>,
     /// Rises of the stolen time, in nanoseconds over all CPUs.
@@ -232,6 +234,7 @@ impl Gathering {
         Usage {
             parts,
             node,
+            backwards: self.backwards(measured),
             throttling: self.throttling(trial, measured),
             steal: match steal_unknown(host) {
                 Some(reason) => Reading::absent(reason),
@@ -241,6 +244,29 @@ impl Gathering {
                 }),
             },
         }
+    }
+
+    /// Counters that never should go down, and did. Their figures are absent; this says so once.
+    fn backwards(&self, measured: Span) -> Vec<(String, u64, u64)> {
+        let [cpu, io, memory] = &self.psi;
+        let of_node = [
+            ("steal in /proc/stat", &self.steal_ticks),
+            ("iowait in /proc/stat", &self.iowait_ticks),
+            ("softirq in /proc/stat", &self.softirq_ticks),
+            ("CPU pressure", cpu),
+            ("I/O pressure", io),
+            ("memory pressure", memory),
+        ];
+        let of_parts = self.parts.iter().flat_map(|(part, tracks)| {
+            [
+                (format!("run time of {part}"), &tracks.run_ns),
+                (format!("run delay of {part}"), &tracks.run_delay_ns),
+                (format!("CPU time of the cgroup of {part}"), &tracks.usage_ns),
+                (format!("throttled time of {part}"), &tracks.throttled_ns),
+            ]
+        });
+        let all = of_node.into_iter().map(|(name, track)| (name.to_owned(), track)).chain(of_parts);
+        all.filter_map(|(name, track)| track.fall(measured).map(|(from, to)| (name, from, to))).collect()
     }
 
     fn throttling(&self, trial: &Trial, measured: Span) -> Reading<Vec<Step>> {
@@ -261,9 +287,18 @@ impl Gathering {
     }
 
     fn node(&self, host: &Host, measured: Span) -> NodeUsage {
+        /// As many make one tick five points of a hundred.
+        const FEWEST_TICKS: u64 = 20;
+        let cpus = host.cpus_online.len().max(1) as u64;
         let share = |ticks: &Track| match (ticks.rise(measured), self.all_ticks.rise(measured)) {
-            (Reading::Seen((some, _)), Reading::Seen((all, _))) if all > 0 => Reading::Seen(some as f64 / all as f64),
-            (Reading::Seen(_), Reading::Seen(_)) => Reading::absent("no CPU tick passed while measuring"),
+            // Each CPU can be a tick off, so that the share can be off by one tick of those that passed on one.
+            (Reading::Seen((some, _)), Reading::Seen((all, _))) if all >= FEWEST_TICKS * cpus => {
+                Reading::Seen(some as f64 / all as f64)
+            }
+            (Reading::Seen(_), Reading::Seen((all, _))) => Reading::absent(format!(
+                "{} ticks passed while measuring, too few for a share: it could be off by more than five points",
+                all / cpus
+            )),
             (Reading::Absent { absent }, _) | (_, Reading::Absent { absent }) => Reading::absent(absent),
         };
         // Microseconds stalled for each nanosecond that passed.

@@ -80,6 +80,19 @@ impl Track {
         }
     }
 
+    /// The first fall of the counter inside: from what, to what.
+    pub(super) fn fall(&self, span: Span) -> Option<(u64, u64)> {
+        let mut last = None;
+        for (_, value) in self.inside(span) {
+            if let Some(before) = last.replace(value)
+                && value < before
+            {
+                return Some((before, value));
+            }
+        }
+        None
+    }
+
     pub(super) fn total(&self, span: Span) -> Reading<f64> {
         // The samples inside end up to a round short of the phase on either side.
         self.rise(span).map(|(by, over)| match (self.at(span.start_ns), self.at(span.end_ns)) {
@@ -147,6 +160,7 @@ mod tests {
     fn a_counter_that_goes_backwards_is_absent_with_its_values() {
         let t = track(&[(150, 10), (300, 812), (400, 790), (450, 900)]);
         assert_eq!(t.rise(SPAN), Reading::absent("the counter went backwards, from 812 to 790"));
+        assert_eq!((t.fall(SPAN), track(&[(150, 10), (300, 812)]).fall(SPAN)), (Some((812, 790)), None));
         assert_eq!(t.steps(SPAN).iter().map(|s| s.by).collect::<Vec<_>>(), [802, 110]);
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Made {
     pub(crate) harmless: bool,
     /// Requests that fail in each trial.
     pub(crate) failed: u64,
+    /// Whether iowait goes down in mid-trial, as proc(5) says that it may.
+    pub(crate) iowait_falls: bool,
 }
 
 /// What the whole run is like.
@@ -94,6 +96,7 @@ pub(crate) fn made(id: &str, label: &str, factors: Factors, median_ms: f64) -> M
         slow: vec![],
         harmless: false,
         failed: 0,
+        iowait_falls: false,
     }
 }
 
@@ -344,7 +347,7 @@ impl MadeRun {
         let stolen = past(&made.stolen) * 5;
         let all = 4 * passed / TICK_NS;
         let busy = all / 4;
-        let iowait = all / 50;
+        let iowait = if made.iowait_falls && round == 30 { all / 100 } else { all / 50 };
         let cpu = CpuTimes {
             user_ticks: busy / 2,
             nice_ticks: 0,

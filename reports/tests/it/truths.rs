@@ -193,6 +193,16 @@ fn throttling_and_steal_that_coincide_with_nothing_are_not_blamed() {
 }
 
 #[test]
+fn a_counter_that_went_backwards_is_flagged_and_its_figure_left_out() {
+    let f = explained(&disturbed(|c| c.iowait_falls = true));
+    assert_eq!(kinds(&f), [WarningKind::CounterBackwards]);
+    let said = &f.warnings.iter().find(|w| w.kind == WarningKind::CounterBackwards).unwrap().evidence;
+    assert!(said.contains("iowait in /proc/stat, from "), "{said}");
+    let iowait = &f.cell("chain3-envoy").unwrap().node.iowait_share;
+    assert!(iowait.reason().unwrap().contains("went backwards"), "{iowait:?}");
+}
+
+#[test]
 fn steal_is_named_and_doubted_where_it_can_be_known() {
     let mut run = disturbed(|c| c.stolen = sevenths());
     let f = explained(&run);

@@ -4,17 +4,11 @@ use std::fmt::Write as _;
 
 use record::{
     CpuTimes, DiskCounters, GapLosses, NetworkSample, PressureLine, PressureSample, ReadWindow, ReadWindows, Reading,
-    Sample, SoftnetCounters, TcpCounters, VmCounters,
+    Sample, SoftnetCounters, TcpCounters, VmCounters, quantum,
 };
 use reports::rates::{Doubted, rate, share};
 
 use super::{Facts, cell, ms_per_s, pair, per_second, percent};
-
-/// What a pressure counter can be short of: time is added to it when a CPU changes its state, or at a tick.
-const PRESSURE_QUANTUM_NS: u64 = 10_000_000;
-
-/// A wait for a CPU is counted when it has ended; most are shorter than this.
-const RUN_DELAY_QUANTUM_NS: u64 = 10_000_000;
 
 /// Both samples, and the moments that a source was read in them.
 struct Two<'s> {
@@ -92,7 +86,7 @@ fn cpu_line(out: &mut String, two: &Two<'_>, facts: &Facts) {
 fn run_queue_line(out: &mut String, two: &Two<'_>) {
     let delay = |sample: &Sample| sample.node.run_queue.clone().map(|counters| counters.run_delay_ns);
     let waited = pair(&delay(two.before), &delay(two.after), two.windows(|r| r.run_queue), |a, b| {
-        rate(a, b, RUN_DELAY_QUANTUM_NS).map(|per_second| per_second.of(1e9))
+        rate(a, b, quantum::RUN_DELAY_NS).map(|per_second| per_second.of(1e9))
     });
     if !waited.is_unread() {
         let _ = writeln!(out, "run queue all tasks waited {}", ms_per_s(&waited));
@@ -107,7 +101,7 @@ fn pressure_line(out: &mut String, name: &str, two: &Two<'_>, pick: fn(&Sample) 
             Reading::Absent { absent } => Reading::absent(absent),
         };
         pair(&total_ns(two.before), &total_ns(two.after), two.windows(|r| r.pressure), |a, b| {
-            share(a, b, PRESSURE_QUANTUM_NS)
+            share(a, b, quantum::PRESSURE_NS)
         })
     };
     let (some, full) = (line(|p| p.some), line(|p| p.full));
@@ -132,7 +126,7 @@ fn disk_line(out: &mut String, two: &Two<'_>) {
             Reading::Seen(disk) => pick(disk).map_or_else(|| Reading::absent("not in this kernel"), Reading::Seen),
             Reading::Absent { absent } => Reading::absent(absent),
         };
-        pair(&value(two.before), &value(two.after), two.windows(|r| r.disk), |a, b| rate(a, b, 1))
+        pair(&value(two.before), &value(two.after), two.windows(|r| r.disk), |a, b| rate(a, b, quantum::DISK_TIME_MS))
     };
     // The time of one: what all took together over their number, the time being cut to whole milliseconds.
     let side = |count: Reading<Doubted>, ms: Reading<Doubted>| {

@@ -2,17 +2,10 @@
 
 use std::fmt::Write as _;
 
-use record::{CgroupSample, ProcessSample, Reading, Sample};
+use record::{CgroupSample, ProcessSample, Reading, Sample, quantum};
 use reports::rates::{Doubted, contention, rate, share};
 
 use super::{Facts, cell, ms_per_s, pair, percent};
-
-/// Run time is brought up to date at a tick or a switch, and a wait is counted when it has ended; both are shorter
-/// than this as a rule.
-const SCHEDULER_QUANTUM_NS: u64 = 10_000_000;
-
-/// The longest that throttling lasts where no limit is known: a whole period of the kernel's default.
-const PERIOD_NS: u64 = 100_000_000;
 
 pub(super) fn process_lines(out: &mut String, before: &Sample, after: &Sample, facts: &Facts) {
     let pairs = after.processes.iter().filter_map(|(name, new)| Some((name, before.processes.get(name)?, new)));
@@ -54,7 +47,7 @@ fn cpu(before: &ProcessSample, after: &ProcessSample, facts: &Facts) -> Reading<
     let threads = after.threads.seen().map_or(1, |threads| (*threads).max(1));
     let cpus = facts.cpus;
     // As many as can run at once can be behind.
-    let quantum = SCHEDULER_QUANTUM_NS * threads.min(cpus);
+    let quantum = quantum::RUN_TIME_NS * threads.min(cpus);
     let run = pair(&before.run_ns, &after.run_ns, windows(before, after), |a, b| {
         rate(a, b, quantum).map(|per_second| per_second.of(1e9))
     });
@@ -71,7 +64,7 @@ fn cpu(before: &ProcessSample, after: &ProcessSample, facts: &Facts) -> Reading<
 /// Its threads' waits, where one can be as long as throttling lasts.
 fn delay(before: &ProcessSample, after: &ProcessSample, throttled_ns: u64) -> Reading<Doubted> {
     let threads = after.threads.seen().map_or(1, |threads| (*threads).max(1));
-    let wait_ns = SCHEDULER_QUANTUM_NS.max(throttled_ns);
+    let wait_ns = quantum::RUN_DELAY_NS.max(throttled_ns);
     pair(&before.run_delay_ns, &after.run_delay_ns, windows(before, after), |a, b| {
         // How many wait at the two ends is not told: as many as did on average, and one at least.
         let passed = b.before_ns.saturating_sub(a.after_ns).max(1);
@@ -116,10 +109,10 @@ fn throttled_around(cgroup: Option<&str>, before: &Sample, after: &Sample) -> Op
 fn longest_ns(group: &CgroupSample) -> u64 {
     match group.limit.seen() {
         Some(limit) => match limit.quota_ns {
-            Some(quota_ns) => limit.period_ns.saturating_sub(quota_ns).max(SCHEDULER_QUANTUM_NS),
+            Some(quota_ns) => limit.period_ns.saturating_sub(quota_ns).max(quantum::RUN_DELAY_NS),
             None => 0,
         },
-        None => PERIOD_NS,
+        None => quantum::PERIOD_NS,
     }
 }
 
@@ -140,7 +133,7 @@ pub(super) fn cgroup_lines(out: &mut String, before: &Sample, after: &Sample) {
         }
         let windows = [old, new].map(|s| (s.read_ns, s.read_ns + s.took_ns));
         let cpu = pair(&old.usage_ns, &new.usage_ns, windows, |a, b| {
-            rate(a, b, SCHEDULER_QUANTUM_NS).map(|per_second| per_second.of(1e9))
+            rate(a, b, quantum::RUN_TIME_NS).map(|per_second| per_second.of(1e9))
         });
         let limit = match new.limit.seen().map(|limit| (limit.quota_ns, limit.period_ns)) {
             Some((Some(quota_ns), period_ns)) => {
