@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
-use record::{BlockLayer, BlockQueue, CgroupLimits, CpuCache, CpuTopology, Host, Reading};
+use record::{BlockLayer, BlockQueue, CgroupLimits, CpuCache, CpuTopology, Host, Reading, SiblingCheck, SpeedCard};
 
 /// The card as text.
 pub(super) fn text(host: &Host) -> String {
@@ -94,6 +94,12 @@ fn machine(card: &mut Card, host: &Host) {
     });
 }
 
+/// How much longer work takes on a CPU while another spins: 2 times for threads of one core, as a rule.
+pub(super) fn beside(check: &SiblingCheck) -> String {
+    let SiblingCheck { cpu, other, ratio, ratio_low, ratio_high, .. } = check;
+    format!("CPU {cpu} beside {other}: {ratio:.2} times as long [{ratio_low:.2}, {ratio_high:.2}]")
+}
+
 fn processor(card: &mut Card, host: &Host) {
     card.group("processor");
     card.read("model", &host.cpu_model, Clone::clone);
@@ -111,7 +117,16 @@ fn processor(card: &mut Card, host: &Host) {
         caches.iter().map(one).collect::<Vec<_>>().join(", ")
     });
     card.read("governor", &host.governor, Clone::clone);
+    card.read("fixed work", &host.speed, |speed| {
+        let us = |ns: u64| ns as f64 / 1e3;
+        let SpeedCard { best_ns, median_ns, variation, .. } = *speed;
+        format!("{:.2} us, {:.2} at best, varies by {:.1} %", us(median_ns), us(best_ns), variation * 100.0)
+    });
+    card.read("beside one another", &host.smt_siblings, |checks| {
+        checks.iter().map(beside).collect::<Vec<_>>().join("\n")
+    });
     card.read("knows of steal", &host.steal_known, yes);
+    card.read("  which is known", &host.steal_evidence, Clone::clone);
     card.read("vulnerabilities", &host.kernel_traits.vulnerabilities, |all| {
         let affected = all.iter().filter(|(_, says)| *says != "Not affected");
         let lines: Vec<String> = affected.map(|(name, says)| format!("{name}: {says}")).collect();

@@ -3,10 +3,10 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 
-use record::{Host, Reading, SiblingCheck, SiblingVerdict, SpeedCard};
+use record::{Host, Reading, SiblingVerdict, SpeedCard};
 use scenarios::limits::CgroupTree;
 
-use super::Finding;
+use super::{Finding, card};
 
 /// Looks at everything, the most general first.
 pub(super) fn all(host: &Host, envoy: Option<&Path>, out: &Path) -> Vec<Finding> {
@@ -146,11 +146,7 @@ fn siblings(host: &Host) -> Finding {
         Reading::Absent { absent } => return Finding::good("siblings", format!("n/a ({absent})")),
     };
     let of = |verdict| checks.iter().filter(move |check| check.verdict == verdict);
-    let say = |check: &SiblingCheck| {
-        let SiblingCheck { cpu, other, ratio, ratio_low, ratio_high, .. } = check;
-        format!("CPU {cpu} beside {other}: {ratio:.2} times as long [{ratio_low:.2}, {ratio_high:.2}]")
-    };
-    let all = checks.iter().map(say).collect::<Vec<_>>().join("; ");
+    let all = checks.iter().map(card::beside).collect::<Vec<_>>().join("; ");
     if let Some(check) = of(SiblingVerdict::ShareACore).next() {
         let told = match check.topology_says.seen() {
             Some(true) => "",
