@@ -5,6 +5,7 @@
 //! given are read and merged. Units differ: version 1 has nanoseconds, version 2 microseconds.
 
 pub(crate) mod around;
+pub(crate) mod chain;
 pub(crate) mod groups;
 mod limit;
 

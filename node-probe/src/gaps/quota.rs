@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use record::Reading;
 
 use crate::absence;
-use crate::proc::mountinfo::{self, Mount};
+use crate::cgroup::chain::Chain;
+use crate::proc::mountinfo;
 use crate::source::{Page, Source};
 
 /// The levels that can be throttled, this thread's own first.
@@ -79,24 +80,7 @@ fn directories(root: &Path) -> Result<Vec<PathBuf>, String> {
     let text = fs::read_to_string(&path)
         .map_err(|e| absence::reason(&path, rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO)))?;
     let mounts = mountinfo::read(root).map_err(|e| format!("cannot read the mounts: {e}"))?;
-    let lines = || text.lines().filter_map(|line| line.splitn(3, ':').collect::<Vec<_>>().try_into().ok());
-    let version_1 = lines().find(|[_, controllers, _]: &[&str; 3]| controllers.split(',').any(|c| c == "cpu"));
-    let version_2 = lines().find(|[number, controllers, _]| *number == "0" && controllers.is_empty());
-    let is_cpu = |m: &&Mount| m.filesystem == "cgroup" && m.options.split(',').any(|option| option == "cpu");
-    let (group, mount) = match (version_1, version_2) {
-        (Some([_, _, group]), _) => (group, mounts.iter().rfind(is_cpu)),
-        (None, Some([_, _, group])) => (group, mounts.iter().rfind(|m| m.filesystem == "cgroup2")),
-        (None, None) => return Err(format!("{} names no cgroup of the cpu controller", path.display())),
-    };
-    let mount = mount.ok_or("the cgroups of the cpu controller are not mounted here")?;
-    if group.split('/').any(|part| part == "..") {
-        return Err("this thread's cgroup is outside of what this container shows".to_owned());
-    }
-    // Inside a container the mount may begin at its own group, and the path is told from the host's root.
-    let below = Path::new(group).strip_prefix(&mount.root).unwrap_or(Path::new(""));
-    let top = mountinfo::inside(root, &mount.point);
-    // Joined with nothing, a path gets a slash at its end; collecting its components takes that away.
-    Ok(below.ancestors().map(|part| top.join(part).components().collect()).collect())
+    Ok(Chain::of(root, &mounts, &text, "cpu")?.groups)
 }
 
 #[cfg(test)]
@@ -168,7 +152,10 @@ mod tests {
             (vec![], "does not exist"),
             (vec![mounts, ("proc/thread-self/cgroup", "0::/../other\n")], "outside"),
             (vec![mounts, ("proc/thread-self/cgroup", "0::/x\n")], "none has a quota"),
-            (vec![mounts, ("proc/thread-self/cgroup", "3:cpu:/x\n")], "not mounted"),
+            (
+                vec![mounts, ("proc/thread-self/cgroup", "3:cpu:/x\n")],
+                "no cgroup hierarchy here has the cpu controller",
+            ),
         ] {
             let tree = tree(&files);
             let mut quota = Quota::open(tree.path(), &mut page);

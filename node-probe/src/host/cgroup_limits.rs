@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use record::{CgroupLimits, CpuQuota, MemoryLimit, Reading};
 
 use super::cpu::parse_list;
+use crate::cgroup::chain::Chain;
 use crate::disk::device::line;
 use crate::proc::mountinfo::{self, Mount};
 
@@ -31,29 +32,10 @@ fn from<T>(groups: Result<Vec<PathBuf>, String>, read: impl FnOnce(&[PathBuf]) -
     Reading::from_result(groups.map(|groups| read(&groups)))
 }
 
-/// The directories of our own group and its ancestors, as far as the mount shows them, in the hierarchy that
-/// has this controller. Whichever version has it: a hybrid keeps some controllers in each.
+/// The directories of our own group and its ancestors that may limit what this controller gives.
 fn chain(root: &Path, mounts: &[Mount], own: &str, controller: &str, file: &str) -> Result<Vec<PathBuf>, String> {
-    let first = mounts
-        .iter()
-        .find(|m| m.filesystem == "cgroup" && m.options.split(',').any(|option| option == controller))
-        .and_then(|mount| Some((mount, first_version_path(own, controller)?)));
-    let second = || {
-        let mount = mounts.iter().find(|m| m.filesystem == "cgroup2")?;
-        Some((mount, own.lines().find_map(|line| line.strip_prefix("0::"))?))
-    };
-    let (mount, path) = first
-        .or_else(second)
-        .ok_or_else(|| format!("no cgroup hierarchy here has the {controller} controller, or it is not shown"))?;
-    let top = mountinfo::inside(root, &mount.point);
-    // In a container the mount begins inside the hierarchy, and the path may be told from its real root.
-    let below = Path::new(path).strip_prefix(&mount.root).unwrap_or(Path::new("")).to_owned();
-    let inner = if below.as_os_str().is_empty() { top.clone() } else { top.join(below) };
-    let inner = if inner.is_dir() { inner } else { top.clone() };
-    let groups: Vec<PathBuf> =
-        inner.ancestors().take_while(|group| group.starts_with(&top)).map(Path::to_owned).collect();
-    let second_version = mount.filesystem == "cgroup2";
-    if second_version && !groups.iter().any(|group| group.join(file).exists()) {
+    let Chain { groups, mount } = Chain::of(root, mounts, own, controller)?;
+    if mount.filesystem == "cgroup2" && !groups.iter().any(|group| group.join(file).exists()) {
         let seen = mountinfo::inside(root, &mount.point);
         // At the true root there is no limit to be had.
         let at_root = groups.len() == 1 && mount.root == Path::new("/") && !seen.join("cgroup.type").exists();
@@ -62,15 +44,6 @@ fn chain(root: &Path, mounts: &[Mount], own: &str, controller: &str, file: &str)
         }
     }
     Ok(groups)
-}
-
-/// "4:cpu,cpuacct:/path" is the line of either controller.
-fn first_version_path<'t>(own: &'t str, controller: &str) -> Option<&'t str> {
-    own.lines().find_map(|line| {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (parts.next()?, parts.next()?);
-        controllers.split(',').any(|name| name == controller).then_some(path)
-    })
 }
 
 /// A group's directory as it is called on the machine.
