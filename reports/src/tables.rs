@@ -237,7 +237,8 @@ pub(crate) fn parts(findings: &Findings) -> Table {
 pub(crate) fn node(findings: &Findings) -> Table {
     Table {
         id: "node".into(),
-        caption: "The machine while each cell was measured".into(),
+        caption: "The machine while each cell was measured (bursts see less of what a hypervisor takes than there is)"
+            .into(),
         of: "cell",
         columns: vec![
             column("busy", "% of CPU", PERCENT),

@@ -30,9 +30,10 @@ use crate::speed::chunk;
 use crate::{Error, Result};
 
 /// What the counters of a [`GapSensor`] bend, for whoever prints them.
-pub const SENSOR_BIAS: &str = "bursts of 2 ms see less of what a hypervisor takes than a thread that always runs, as a \
-    rule 3 to 25 % less (measured in an emulated guest): one that has slept is favoured when it wakes; the sensor gives \
-    way to every other thread (SCHED_IDLE), so its own run delay is longer than that of others";
+pub const SENSOR_BIAS: &str = "bursts of 2 ms see less of what a hypervisor takes than a thread that always runs, since one \
+    that has slept is favoured when it wakes: nearly all of it on a crowded host and an eighth on one with a single \
+    neighbour (measured in an emulated guest), so that little is no proof of nothing, and `--gaps` tells; the sensor \
+    gives way to every other thread (SCHED_IDLE), so its own run delay is longer than that of others";
 
 /// How long interrupts are looked at when the sensor starts.
 const FIT_NS: u64 = 100_000_000;
