@@ -47,6 +47,7 @@ pub fn render(findings: &Findings) -> String {
         table(&mut page, &t);
     }
     table(&mut page, &tables::node(f));
+    table(&mut page, &tables::waits(f));
     table(&mut page, &tables::requests(f));
     page.push_str("\n## How to read it\n\n");
     for line in tables::how_to_read(f) {

@@ -233,25 +233,19 @@ pub(crate) fn parts(findings: &Findings) -> Table {
     }
 }
 
-/// The machine, by cell.
+/// The machine, by cell: what its CPUs did.
 pub(crate) fn node(findings: &Findings) -> Table {
     Table {
         id: "node".into(),
-        caption: "The machine while each cell was measured (bursts see less of what a hypervisor takes than there is)"
-            .into(),
+        caption: "The machine while each cell was measured".into(),
         of: "cell",
         columns: vec![
             column("busy", "% of CPU", PERCENT),
             column("steal", "% of CPU", PERCENT),
             column("idle, I/O pending", "% of CPU", PERCENT),
             column("softirq", "% of CPU", PERCENT),
-            column("PSI cpu", "% of time", PERCENT),
-            column("PSI io", "% of time", PERCENT),
-            column("PSI memory", "% of time", PERCENT),
             column("run queue", "tasks", 1.0),
             column("probe", "% of a core", PERCENT),
-            column("lost, unexplained", "% of bursts", PERCENT),
-            column("work", "times its best", 1.0),
         ],
         rows: rows_of_cells(findings, |c| {
             let n = &c.node;
@@ -260,11 +254,33 @@ pub(crate) fn node(findings: &Findings) -> Table {
                 &n.steal_share,
                 &n.iowait_share,
                 &n.softirq_share,
+                &n.run_queue_length,
+                &n.probe_cpu_share,
+            ];
+            figures.map(|f| Entry::Figure(f.clone())).to_vec()
+        }),
+    }
+}
+
+/// The machine, by cell: what its tasks waited for, and what no counter tells.
+pub(crate) fn waits(findings: &Findings) -> Table {
+    Table {
+        id: "waits".into(),
+        caption: "What was waited for meanwhile (bursts see less of what a hypervisor takes than there is)".into(),
+        of: "cell",
+        columns: vec![
+            column("PSI cpu", "% of time", PERCENT),
+            column("PSI io", "% of time", PERCENT),
+            column("PSI memory", "% of time", PERCENT),
+            column("lost, unexplained", "% of bursts", PERCENT),
+            column("work", "times its best", 1.0),
+        ],
+        rows: rows_of_cells(findings, |c| {
+            let n = &c.node;
+            let figures = [
                 &n.psi_cpu_some_share,
                 &n.psi_io_some_share,
                 &n.psi_memory_some_share,
-                &n.run_queue_length,
-                &n.probe_cpu_share,
                 &n.unexplained_loss_share,
                 &n.work_slowdown,
             ];

@@ -37,7 +37,8 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
     if let Some(table) = tables::proxies(f) {
         page.table(&table);
     }
-    page.table(&tables::node(f).only(&["busy", "steal", "iowait", "PSI cpu", "PSI io", "probe"]));
+    page.table(&tables::node(f).only(&["busy", "steal", "idle, I/O pending", "run queue", "probe"]));
+    page.table(&tables::waits(f).only(&["PSI cpu", "PSI io", "lost, unexplained", "work"]));
     page.tail(f);
     page.doubts(f);
     page.line("");

@@ -68,7 +68,7 @@ pub fn render(findings: &Findings, dir: &RunDirectory) -> Result<String> {
         taxes => page_tables(&tax_tables),
         costs => page_tables(&costs),
         tail => page_tables(&tables::attribution(f).into_iter().collect::<Vec<_>>()),
-        machine => page_tables(&[tables::node(f), tables::requests(f)]),
+        machine => page_tables(&[tables::node(f), tables::waits(f), tables::requests(f)]),
         legend => f.cells.iter().enumerate().map(|(k, c)| (k % SERIES, person_name(&c.label))).collect::<Vec<_>>(),
         quantiles => quantile_chart(f, &gathered)?,
         tax_chart => tax_chart(f)?,
