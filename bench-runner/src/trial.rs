@@ -23,7 +23,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the load may take beyond its plan: its own drain and start, and some more on a busy machine.
 const LOAD_GRACE: Duration = Duration::from_secs(30);
 
-/// Samples a second; PSI must not be read faster.
+/// Time from one sample to the next. What must be read less often has a pace of its own in the probe.
 const PROBE_EVERY: &str = "50ms";
 
 /// Everything a trial needs.

@@ -24,6 +24,8 @@ mod sampler;
 mod schedule;
 mod source;
 mod speed;
+#[cfg(test)]
+mod text_tree;
 mod tiers;
 
 pub use edges::edges;

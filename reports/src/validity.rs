@@ -16,7 +16,7 @@ const STEAL_SHARE: f64 = 0.01;
 const OTHERS_SHARE: f64 = 0.2;
 /// CPU time in use from which on the machine is the limit.
 const SATURATED_SHARE: f64 = 0.9;
-/// Lateness of a round of the probe that matters: half its period.
+/// Lateness of a round of the probe that matters: a whole period of a trial's probe.
 const PROBE_LATE_NS: u64 = 50_000_000;
 /// CPU of the probe, of one core, from which on it disturbs.
 const PROBE_CORES: f64 = 0.05;

@@ -198,6 +198,11 @@ struct CpuStat {
     throttled_ns: Option<u64>,
 }
 
+/// The throttled time in the text of a cpu.stat of either version; none where the group has no bandwidth control.
+pub(crate) fn throttled_ns(text: &str) -> Option<u64> {
+    parse(text).throttled_ns
+}
+
 /// Reads cpu.stat of version 1 (`throttled_time`, ns) or 2 (`throttled_usec`, `usage_usec`).
 fn parse(text: &str) -> CpuStat {
     let mut stat = CpuStat::default();

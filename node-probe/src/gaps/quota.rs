@@ -7,6 +7,7 @@ use record::Reading;
 
 use crate::absence;
 use crate::cgroup::chain::Chain;
+use crate::cgroup::throttled_ns;
 use crate::proc::mountinfo;
 use crate::source::{Page, Source};
 
@@ -65,15 +66,6 @@ impl Quota {
     }
 }
 
-/// Version 1 has nanoseconds, version 2 microseconds.
-fn throttled_ns(text: &str) -> Option<u64> {
-    text.lines().find_map(|line| match line.split_once(' ')? {
-        ("throttled_time", ns) => ns.parse().ok(),
-        ("throttled_usec", us) => us.parse::<u64>().ok()?.checked_mul(1000),
-        _ => None,
-    })
-}
-
 /// The directories of this thread's cgroup of the cpu controller and of those above it, as far as they are mounted.
 fn directories(root: &Path) -> Result<Vec<PathBuf>, String> {
     let path = root.join("proc/thread-self/cgroup");
@@ -86,16 +78,7 @@ fn directories(root: &Path) -> Result<Vec<PathBuf>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        tree
-    }
+    use crate::text_tree::tree;
 
     const STATS: [(&str, &str); 3] = [
         ("sys/fs/cgroup/cpu/a/b/cpu.stat", "nr_periods 5\nnr_throttled 4\nthrottled_time 1000\n"),

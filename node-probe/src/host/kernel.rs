@@ -170,16 +170,7 @@ fn vulnerabilities(root: &Path) -> Reading<BTreeMap<String, String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        tree
-    }
+    use crate::text_tree::tree;
 
     const RELEASE: (&str, &str) = ("proc/sys/kernel/osrelease", "6.1.0\n");
 

@@ -120,16 +120,7 @@ fn psi(root: &Path) -> Reading<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        tree
-    }
+    use crate::text_tree::tree;
 
     #[test]
     fn a_tree_of_text_is_told_as_it_says() {

@@ -71,15 +71,12 @@ fn cache(index: &Path) -> Option<CpuCache> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text_tree;
 
+    /// These files below the directory of the CPUs.
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let tree = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = tree.path().join(CPUS).join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        tree
+        let below: Vec<(String, &str)> = files.iter().map(|(path, text)| (format!("{CPUS}/{path}"), *text)).collect();
+        text_tree::tree(&below.iter().map(|(path, text)| (path.as_str(), *text)).collect::<Vec<_>>())
     }
 
     #[test]

@@ -8,6 +8,19 @@ use std::sync::mpsc;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+/// The last of the CPUs that this program may run on.
+pub(crate) fn last_cpu() -> u32 {
+    let allowed = sched_getaffinity(None).unwrap();
+    u32::try_from((0..CpuSet::MAX_CPU).rfind(|&cpu| allowed.is_set(cpu)).unwrap()).unwrap()
+}
+
+/// Keeps this thread, and those it starts, on that CPU.
+pub(crate) fn stay_on_last_cpu() {
+    let mut cpus = CpuSet::new();
+    cpus.set(last_cpu() as usize);
+    sched_setaffinity(None, &cpus).unwrap();
+}
+
 /// Set in the environment of this test binary when it is started as the program.
 const PLAY: &str = "PROBE_TEST_SPINNERS";
 
@@ -18,10 +31,7 @@ fn spinners() {
     if std::env::var_os(PLAY).is_none() {
         return;
     }
-    let mut cpus = CpuSet::new();
-    let allowed = sched_getaffinity(None).unwrap();
-    cpus.set((0..CpuSet::MAX_CPU).rfind(|&cpu| allowed.is_set(cpu)).unwrap());
-    sched_setaffinity(None, &cpus).unwrap();
+    stay_on_last_cpu();
     let (stop, mut threads, mut hold) = (Arc::new(AtomicBool::new(false)), Vec::new(), Vec::new());
     let (told, times) = mpsc::channel();
     say("ready");

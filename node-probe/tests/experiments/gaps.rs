@@ -8,15 +8,11 @@ use std::time::{Duration, Instant};
 use node_probe::{GapSensor, GapWatch, SensorConfig, watch_gaps};
 use record::{GapCause, GapReport};
 use rustix::process::Pid;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::busy::Shell;
+use crate::busy::{Shell, last_cpu};
+use crate::groups::skip;
 use crate::quota::Group;
-
-fn last_cpu() -> u32 {
-    let allowed = sched_getaffinity(None).unwrap();
-    u32::try_from((0..CpuSet::MAX_CPU).rfind(|&cpu| allowed.is_set(cpu)).unwrap()).unwrap()
-}
 
 /// A shell that spins on one CPU.
 fn spinner_on(cpu: u32) -> Shell {
@@ -75,11 +71,7 @@ fn watcher() {
 fn what_a_quota_takes_is_the_quotas() {
     let group = match Group::make("gaps") {
         Ok(group) => group,
-        Err(why) => {
-            eprintln!("skipped: no cgroup with a quota ({why}) (set REQUIRE_ROOT=1 to fail)");
-            assert!(std::env::var_os("REQUIRE_ROOT").is_none_or(|v| v != "1"), "REQUIRE_ROOT=1, but {why}");
-            return;
-        }
+        Err(why) => return skip(&format!("no cgroup with a quota ({why})")),
     };
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "gaps::watcher", "--ignored", "--nocapture"])

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use node_probe::{Sampler, Watch, watch_until};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use crate::busy::stay_on_last_cpu;
 use crate::groups::{Group, skip, tree_of_version_2};
 
 /// Set in the environment of this test binary when it is started as the program.
@@ -22,10 +22,7 @@ fn bursts() {
     if std::env::var_os(PLAY).is_none() {
         return;
     }
-    let mut cpus = CpuSet::new();
-    let allowed = sched_getaffinity(None).unwrap();
-    cpus.set((0..CpuSet::MAX_CPU).rfind(|&cpu| allowed.is_set(cpu)).unwrap());
-    sched_setaffinity(None, &cpus).unwrap();
+    stay_on_last_cpu();
     println!("\nready");
     let start = Instant::now();
     let burst = move || {

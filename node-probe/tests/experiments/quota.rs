@@ -8,6 +8,7 @@ use node_probe::{Sampler, Watch};
 use record::Reading;
 
 use crate::busy::Shell;
+use crate::groups::skip;
 
 /// A group of 20 ms in each 100 ms, in every tree that this machine has; removed when dropped. It goes before
 /// all others with the largest weight, so that it hardly ever waits for another reason than its quota.
@@ -74,11 +75,7 @@ impl Drop for Group {
 fn throttled_time_is_what_the_quota_took() {
     let group = match Group::make("quota") {
         Ok(group) => group,
-        Err(why) => {
-            eprintln!("skipped: no cgroup with a quota ({why}) (set REQUIRE_ROOT=1 to fail)");
-            assert!(std::env::var_os("REQUIRE_ROOT").is_none_or(|v| v != "1"), "REQUIRE_ROOT=1, but {why}");
-            return;
-        }
+        Err(why) => return skip(&format!("no cgroup with a quota ({why})")),
     };
     // Declared after the group, so that it is gone when the group is removed.
     let shell = Shell::spin();
