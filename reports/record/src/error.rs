@@ -71,6 +71,22 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
+    /// A memory quantity is not one.
+    #[error("'{text}' is not a memory quantity: {reason}\n  try: '128Mi', '1.5Gi', '64M', or plain bytes")]
+    MemoryQuantity {
+        /// What was given.
+        text: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// What should say how many worker threads a proxy has does not.
+    #[error(
+        "'{text}' is no number of worker threads and no rule for one\n  try: a number from 1 on, or 'istio', 'envoy' or 'linkerd'"
+    )]
+    WorkerRule {
+        /// What was given.
+        text: String,
+    },
     /// Another meshtax is at work in this run directory.
     #[error("another meshtax is writing to {}\n  try: wait until it ends; two writers would mix their trials", path.display())]
     Locked {

@@ -13,6 +13,7 @@ mod interval;
 mod layer;
 mod load;
 mod machine;
+mod memory_quantity;
 mod network;
 mod outcome;
 pub mod quantum;
@@ -27,6 +28,7 @@ mod trial;
 mod units;
 mod warning;
 mod window;
+mod worker_rule;
 
 pub use cell::{Arrival, Cell, Dataplane, Factors, Mtls, Pace, Platform, Process};
 pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
@@ -49,6 +51,7 @@ pub use load::{
 pub use machine::{
     CgroupLimits, CpuCache, CpuQuota, CpuTopology, KernelTraits, MemoryLimit, MemoryTraits, ProcView, TimeSync,
 };
+pub use memory_quantity::MemoryQuantity;
 pub use network::{InterfaceCounters, NetworkSample, TcpCounters};
 pub use outcome::{Outcome, Outcomes};
 pub use reading::Reading;
@@ -64,6 +67,7 @@ pub use trial::{ClockAnchor, Part, Phase, PhaseSpan, Proof, Role, Trial};
 pub use units::{CpuQuantity, monotonic_ns, realtime_ns};
 pub use warning::{Warning, WarningKind};
 pub use window::{ReadWindow, ReadWindows};
+pub use worker_rule::WorkerRule;
 
 /// The number of the file formats in a run directory; a reader refuses a larger one.
 pub const SCHEMA: u32 = 1;
