@@ -79,6 +79,16 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
+    /// What should say who the noisy neighbour is does not.
+    #[error(
+        "'{text}' is no neighbour: {reason}\n  try: 'none', 'cpu:2', 'disk:1', 'memory:1', or several joined by '+'"
+    )]
+    Neighbour {
+        /// What was given.
+        text: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// What should say how many worker threads a proxy has does not.
     #[error(
         "'{text}' is no number of worker threads and no rule for one\n  try: a number from 1 on, or 'istio', 'envoy' or 'linkerd'"

@@ -14,6 +14,7 @@ mod layer;
 mod load;
 mod machine;
 mod memory_quantity;
+mod neighbour;
 mod network;
 mod outcome;
 pub mod quantum;
@@ -52,6 +53,7 @@ pub use machine::{
     CgroupLimits, CpuCache, CpuQuota, CpuTopology, KernelTraits, MemoryLimit, MemoryTraits, ProcView, TimeSync,
 };
 pub use memory_quantity::MemoryQuantity;
+pub use neighbour::Neighbour;
 pub use network::{InterfaceCounters, NetworkSample, TcpCounters};
 pub use outcome::{Outcome, Outcomes};
 pub use reading::Reading;
