@@ -22,4 +22,4 @@ mod workers;
 pub use deployment::{Deployment, DeploymentSpec, deploy};
 pub use error::{Error, Result};
 pub use scenario::{ChainFactors, LoadFactors, MeshFactors, PlanSettings, Scenario, library};
-pub use shape::{Service, Shape};
+pub use shape::{Call, Service, Shape, Step};

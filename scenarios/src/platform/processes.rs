@@ -84,7 +84,8 @@ impl<'a> Builder<'a> {
     /// Starts a service, its sidecar if there are any, and tells the service whom to call.
     fn add(&self, deployment: &mut Deployment, shape: &Shape, at: usize) -> Result<()> {
         let described = shape.services.get(at);
-        let (name, calls) = described.map(|s| (s.name.clone(), s.calls)).unwrap_or_default();
+        let name = described.map(|s| s.name.clone()).unwrap_or_default();
+        let calls = described.and_then(|s| s.callees().first().copied());
         let mut service = self.service(&name, calls.is_some())?;
         let mut next = calls.and_then(|_| deployment.services.first()).map(|s| s.listen);
         let sidecar = match &deployment.proxy {
