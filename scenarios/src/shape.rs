@@ -1,5 +1,7 @@
 //! Shapes as data: which services there are, and what each does when it is called.
 
+mod isotope;
+
 /// A service of a shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
@@ -86,6 +88,16 @@ impl Shape {
         Self::numbered(format!("tree{services}"), services, calls)
     }
 
+    /// Reads a topology as `isotope` of istio/tools has it (`convert/pkg/graph`, its README as of 2026).
+    ///
+    /// `origin` names the file in messages, and the shape: `canonical` for `topologies/canonical.yaml`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Scenario`] with the line and column of whatever isn't of that form, or cannot be done here.
+    pub fn isotope(text: &str, origin: &str) -> crate::Result<Self> {
+        isotope::read(text, origin)
+    }
+
     /// Edges that a request crosses one after another, the one from the load generator into the first service counted:
     /// of calls made at once the deepest counts, steps add up, and calls that are not always made count as made.
     pub fn hops(&self) -> u32 {
@@ -100,9 +112,18 @@ impl Shape {
     /// All edges that a request crosses, the one into the first service counted; calls that are not always made count
     /// by their probability.
     pub fn calls_per_request(&self) -> f64 {
+        self.calls(|call| call.probability)
+    }
+
+    /// The same, if every call is made.
+    fn calls_at_most(&self) -> f64 {
+        self.calls(|_| 1.0)
+    }
+
+    fn calls(&self, weight: impl Fn(&Call) -> f64) -> f64 {
         let calls = self.folded(|service, of| {
             let calls = service.steps.iter().flat_map(|step| &step.calls);
-            calls.map(|call| call.probability * (1.0 + of(call.callee))).sum()
+            calls.map(|call| weight(call) * (1.0 + of(call.callee))).sum()
         });
         calls.first().map_or(0.0, |calls| 1.0 + calls)
     }

@@ -1,0 +1,175 @@
+//! YAML with the place of every value and every key, so that whatever is wrong can be shown where it stands.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Location, Options, Spanned};
+
+use crate::{Error, Result};
+
+/// A value and where it stands.
+pub(super) type Placed = Spanned<Value>;
+
+/// A value of YAML.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// An empty place, or `null`.
+    Nothing,
+    Truth(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Placed>),
+    Table(Vec<(Spanned<String>, Placed)>),
+}
+
+impl Value {
+    /// What it is, for people.
+    pub(super) fn described(&self) -> String {
+        match self {
+            Self::Nothing => "nothing".to_owned(),
+            Self::Truth(truth) => truth.to_string(),
+            Self::Number(number) => format!("the number {number}"),
+            Self::Text(text) => format!("the text '{text}'"),
+            Self::List(_) => "a list".to_owned(),
+            Self::Table(_) => "a table".to_owned(),
+        }
+    }
+}
+
+/// What is wrong at a place, and what would be right.
+#[derive(Debug)]
+pub(super) struct Fault {
+    place: Location,
+    problem: String,
+    remedy: String,
+}
+
+impl Fault {
+    pub(super) fn at<T>(place: &Spanned<T>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { place: place.referenced, problem: problem.into(), remedy: remedy.into() }
+    }
+
+    /// The fault of a value of another kind.
+    pub(super) fn expected(what: &str, found: &Placed) -> Self {
+        Self::at(found, format!("expected {what}, found {}", found.value.described()), what)
+    }
+
+    /// As an error of the document it was found in.
+    pub(super) fn into_error(self, document: &Document<'_>) -> Error {
+        let Self { place, problem, remedy } = self;
+        let (line, column) = (place.line().max(1) as usize, place.column().max(1) as usize);
+        let shown = document.text.lines().nth(line - 1).unwrap_or_default();
+        let excerpt = format!("{line:5} | {shown}\n      | {:space$}^", "", space = column - 1);
+        Error::Scenario { origin: document.origin.to_owned(), line, column, problem, excerpt, remedy }
+    }
+}
+
+/// The text and where it is from.
+pub(super) struct Document<'a> {
+    pub(super) text: &'a str,
+    pub(super) origin: &'a str,
+}
+
+impl Document<'_> {
+    /// Reads it whole.
+    pub(super) fn parse(&self) -> Result<Placed> {
+        let mut options = Options::default();
+        // A service may be called y, or no.
+        options.strict_booleans = true;
+        serde_saphyr::from_str_with_options(self.text, options).map_err(|error| {
+            let error = error.without_snippet();
+            let place = error.location().unwrap_or(Location::UNKNOWN);
+            let said = error.to_string();
+            let problem = said.lines().next().unwrap_or_default().to_owned();
+            let remedy = "YAML with `services:`, a list of tables that have a `name`".to_owned();
+            Fault { place, problem, remedy }.into_error(self)
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("YAML")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Value, E> {
+        Ok(Value::Nothing)
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> std::result::Result<Value, E> {
+        Ok(Value::Truth(truth))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> std::result::Result<Value, E> {
+        Ok(Value::Number(number as f64))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> std::result::Result<Value, E> {
+        Ok(Value::Number(number as f64))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> std::result::Result<Value, E> {
+        Ok(Value::Number(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::List(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> std::result::Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = table.next_key()? {
+            entries.push((key, table.next_value()?));
+        }
+        Ok(Value::Table(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_and_key_has_its_place() {
+        let text = "a: 1\nb:\n- - x: no\n  - 2.5\n- ''\nc:\n";
+        let whole = Document { text, origin: "f" }.parse().unwrap();
+        let Value::Table(top) = &whole.value else { panic!("{whole:?}") };
+        let keys: Vec<_> = top.iter().map(|(k, _)| (k.value.as_str(), k.referenced.line())).collect();
+        assert_eq!(keys, [("a", 1), ("b", 2), ("c", 6)]);
+        assert_eq!((&top[0].1.value, &top[2].1.value), (&Value::Number(1.0), &Value::Nothing));
+        let Value::List(b) = &top[1].1.value else { panic!("{top:?}") };
+        assert_eq!(b[1].value, Value::Text(String::new()));
+        let Value::List(inner) = &b[0].value else { panic!("{b:?}") };
+        assert_eq!((inner[1].referenced.line(), inner[1].referenced.column()), (4, 5));
+        let Value::Table(x) = &inner[0].value else { panic!("{inner:?}") };
+        assert_eq!((x[0].0.referenced.column(), x[0].1.referenced.column()), (5, 8));
+        assert_eq!(x[0].1.value, Value::Text("no".into()));
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_shown_where_it_stands() {
+        for (text, line) in [("a: [1, 2\nb: 3\n", 2), ("a: 1\na: 2\n", 2), ("a: 'x\n", 1)] {
+            let error = Document { text, origin: "t.yaml" }.parse().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("t.yaml line {line}, column ")), "{text:?}: {error}");
+            assert!(error.contains("\n  try: "), "{error}");
+        }
+    }
+}
