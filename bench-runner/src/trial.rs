@@ -224,6 +224,8 @@ fn start_part(
         program: lab.program().to_owned(),
         args: args.into_iter().map(Into::into).collect(),
         cgroups: folders,
+        netns: None,
+        user: None,
         log: directory.path().join("logs").join(format!("{name}.log")),
         pipe_stdin: true,
         pipe_stdout: true,

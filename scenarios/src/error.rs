@@ -74,6 +74,24 @@ pub enum Error {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// Pods cannot be had here.
+    #[error("platform pods needs network namespaces and their firewall: {reason}\n  try: {remedy}")]
+    NetworkNotPermitted {
+        /// What is in the way.
+        reason: String,
+        /// How to get out of the way.
+        remedy: String,
+    },
+    /// A network of pods could not be made, looked at or removed.
+    #[error(
+        "cannot {action}: {said}\n  try: `meshtax doctor`, which tries a network of pods and says what is missing here"
+    )]
+    Network {
+        /// What was tried, and where: "add the pods s1, s2", "enter the namespace /run/netns/x".
+        action: String,
+        /// What the kernel or the tool said.
+        said: String,
+    },
     /// A program could not be started.
     #[error("cannot start {part} ({}): {source}\n  try: check that the file is there and may be executed", program.display())]
     Start {

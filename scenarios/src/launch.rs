@@ -2,7 +2,8 @@
 //!
 //! A child is started by way of ourselves: `meshtax launch --parent PID --cgroup DIR -- PROGRAM ARGS` asks the
 //! kernel for its own death with ours, enters its cgroups, and then becomes the program. So there is no moment in
-//! which a program runs outside its cgroup, and none in which it could be orphaned.
+//! which a program runs outside its cgroup, and none in which it could be orphaned. With `--netns FILE` and `--user N`
+//! it enters a network namespace too, and becomes that user and group.
 //!
 //! The kernel sends the death signal when the *thread* ends that started the child. Everything is therefore
 //! started from a thread that lives as long as the run: the runner's main thread.
@@ -15,7 +16,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Gid, Signal, Uid};
 
 use crate::error::file_error;
 use crate::{Error, Result};
@@ -35,6 +36,11 @@ pub struct Launch {
     pub env: Vec<(OsString, OsString)>,
     /// The cgroup directories it begins in, one a hierarchy; none keeps it in ours.
     pub cgroups: Vec<PathBuf>,
+    /// The file of the network namespace it begins in; none keeps it in ours.
+    pub netns: Option<PathBuf>,
+    /// The user and the group it runs as, without any other group; none keeps ours. That user must be able to read
+    /// what the program is told to read, and the way to it.
+    pub user: Option<u32>,
     /// Where its stderr goes, and its stdout too if that is not piped.
     pub log: PathBuf,
     /// Whether we write to its stdin; otherwise it reads an end of file.
@@ -63,6 +69,12 @@ impl Launch {
         for directory in &self.cgroups {
             command.arg("--cgroup").arg(directory);
         }
+        if let Some(namespace) = &self.netns {
+            command.arg("--netns").arg(namespace);
+        }
+        if let Some(user) = self.user {
+            command.arg("--user").arg(user.to_string());
+        }
         command.arg("--").arg(&self.program).args(&self.args).envs(self.env.iter().map(|(k, v)| (k, v)));
         let stdout = log.try_clone().map_err(file_error("open the log", &self.log))?;
         command
@@ -86,13 +98,15 @@ impl Launch {
 struct Told {
     parent: u32,
     cgroups: Vec<PathBuf>,
+    netns: Option<PathBuf>,
+    user: Option<u32>,
     program: OsString,
     args: Vec<OsString>,
 }
 
 impl Told {
     fn from(args: Vec<OsString>) -> std::result::Result<Self, String> {
-        let (mut parent, mut cgroups) = (None, Vec::new());
+        let (mut parent, mut cgroups, mut netns, mut user) = (None, Vec::new(), None, None);
         let mut args = args.into_iter();
         while let Some(word) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("no value after '{}'", word.to_string_lossy()));
@@ -103,10 +117,16 @@ impl Told {
                     parent = Some(pid.ok_or_else(|| format!("'{}' is no process id", text.to_string_lossy()))?);
                 }
                 Some("--cgroup") => cgroups.push(PathBuf::from(value()?)),
+                Some("--netns") => netns = Some(PathBuf::from(value()?)),
+                Some("--user") => {
+                    let text = value()?;
+                    let id = text.to_str().and_then(|t| t.parse().ok());
+                    user = Some(id.ok_or_else(|| format!("'{}' is no user id", text.to_string_lossy()))?);
+                }
                 Some("--") => {
                     let program = args.next().ok_or("no program after '--'")?;
                     let parent = parent.ok_or("no --parent")?;
-                    return Ok(Self { parent, cgroups, program, args: args.collect() });
+                    return Ok(Self { parent, cgroups, netns, user, program, args: args.collect() });
                 }
                 _ => return Err(format!("unknown argument '{}'", word.to_string_lossy())),
             }
@@ -129,15 +149,8 @@ pub fn become_child(args: Vec<OsString>) -> Error {
 }
 
 fn prepare(args: Vec<OsString>) -> Result<Command> {
-    let refuse = |problem: String| Error::Launch { problem };
     let told = Told::from(args).map_err(refuse)?;
-    // First the signal, then the look at the parent: in the other order its death in between would go unseen.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|e| refuse(format!("the parent-death signal was refused: {e}")))?;
-    let parent = rustix::process::getppid().map(|p| p.as_raw_nonzero().get());
-    if parent.and_then(|p| u32::try_from(p).ok()) != Some(told.parent) {
-        return Err(refuse(format!("the parent {} is gone", told.parent)));
-    }
+    die_with(told.parent)?;
     // Ctrl-C in the terminal is for the runner, which then ends its children in order.
     rustix::process::setsid().map_err(|e| refuse(format!("no session of its own: {e}")))?;
     for directory in &told.cgroups {
@@ -148,9 +161,43 @@ fn prepare(args: Vec<OsString>) -> Result<Command> {
             source,
         })?;
     }
+    if let Some(namespace) = &told.netns {
+        crate::network::enter(namespace)?;
+    }
+    if let Some(user) = told.user {
+        become_user(user)?;
+        // With other credentials the kernel forgets whose death it was to be told of.
+        die_with(told.parent)?;
+    }
     let mut command = Command::new(told.program);
     command.args(told.args);
     Ok(command)
+}
+
+/// Asks for our death with the parent's, and makes sure that the parent is the one we were told of.
+fn die_with(parent: u32) -> Result<()> {
+    // First the signal, then the look at the parent: in the other order its death in between would go unseen.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|e| refuse(format!("the parent-death signal was refused: {e}")))?;
+    let found = rustix::process::getppid().map(|p| p.as_raw_nonzero().get());
+    if found.and_then(|p| u32::try_from(p).ok()) != Some(parent) {
+        return Err(refuse(format!("the parent {parent} is gone")));
+    }
+    Ok(())
+}
+
+/// Becomes a user and the group of the same number, without any other group. The order matters: a user other than
+/// root may change neither its groups nor its group.
+fn become_user(id: u32) -> Result<()> {
+    let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
+    rustix::thread::set_thread_groups(&[])
+        .and_then(|()| rustix::thread::set_thread_res_gid(group, group, group))
+        .and_then(|()| rustix::thread::set_thread_res_uid(user, user, user))
+        .map_err(|e| refuse(format!("it may not become user and group {id}: {e}")))
+}
+
+fn refuse(problem: String) -> Error {
+    Error::Launch { problem }
 }
 
 #[cfg(test)]
@@ -167,6 +214,13 @@ mod tests {
             told(&["--parent", "7", "--cgroup", "/a", "--cgroup", "/b c", "--", "prog", "--parent", "x"]).unwrap();
         assert_eq!((told.parent, told.cgroups), (7, vec![PathBuf::from("/a"), PathBuf::from("/b c")]));
         assert_eq!((told.program, told.args), ("prog".into(), vec!["--parent".into(), "x".into()]));
+        assert_eq!((told.netns, told.user), (None, None));
+    }
+
+    #[test]
+    fn a_namespace_and_a_user_are_read() {
+        let told = told(&["--parent", "7", "--netns", "/run/netns/a b", "--user", "1337", "--", "prog"]).unwrap();
+        assert_eq!((told.netns, told.user), (Some(PathBuf::from("/run/netns/a b")), Some(1337)));
     }
 
     #[test]
@@ -176,6 +230,8 @@ mod tests {
             (vec!["--parent", "7"], "no '--' with a program"),
             (vec!["--parent"], "no value after '--parent'"),
             (vec!["--parent", "x", "--", "p"], "'x' is no process id"),
+            (vec!["--parent", "7", "--user", "root", "--", "p"], "'root' is no user id"),
+            (vec!["--parent", "7", "--netns"], "no value after '--netns'"),
             (vec!["--parent", "7", "--"], "no program after '--'"),
             (vec!["--", "p"], "no --parent"),
             (vec!["p"], "unknown argument 'p'"),

@@ -9,6 +9,8 @@ pub mod http;
 pub mod launch;
 pub mod lifeline;
 pub mod limits;
+pub mod network;
+mod owner;
 pub mod platform;
 mod ports;
 pub mod proxy;

@@ -15,11 +15,9 @@ use record::CpuQuantity;
 pub use leaf::Leaf;
 pub use remove::{remove, sweep_stale};
 
+use crate::owner::Owner;
 use crate::{Error, Result};
 use layout::{Hierarchy, Kind};
-
-/// What the name of every tree begins with; nothing else is ever removed.
-const PREFIX: &str = "meshtax-";
 
 /// The period of a limit, the one Kubernetes uses.
 const PERIOD_US: u64 = 100_000;
@@ -58,10 +56,10 @@ impl CgroupTree {
     /// # Errors
     /// [`Error::LimitNotPermitted`] when no hierarchy lets us make one, with what each of them said.
     pub fn create(run_tag: &str) -> Result<Self> {
-        let owner = remove::Owner::ourselves().ok_or_else(|| not_permitted("/proc/self/stat cannot be read"))?;
+        let owner = Owner::ourselves().ok_or_else(|| not_permitted("/proc/self/stat cannot be read"))?;
         let tag: String =
             run_tag.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
-        let name = format!("{PREFIX}{}-{}-{}", owner.pid, owner.start_ticks, tag.get(..40).unwrap_or(&tag));
+        let name = format!("{}-{}", owner.prefix(), tag.get(..40).unwrap_or(&tag));
         let mut tree = Self { branches: Vec::new(), roots: Vec::new(), no_limits: None };
         let mut reasons = Vec::new();
         for hierarchy in own_hierarchies() {

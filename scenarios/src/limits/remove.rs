@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use super::{PREFIX, layout, own_hierarchies};
+use super::{layout, own_hierarchies};
+use crate::owner::{Owner, PREFIX};
 use crate::{Error, Result};
 
 /// How long killed processes may take to be gone.
@@ -42,41 +43,6 @@ pub fn sweep_stale() -> Vec<PathBuf> {
         }
     }
     removed
-}
-
-/// Who made a tree, from its name `meshtax-PID-STARTTIME-TAG`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
-    pub(super) pid: u32,
-    pub(super) start_ticks: u64,
-}
-
-impl Owner {
-    /// This process.
-    pub(super) fn ourselves() -> Option<Self> {
-        let pid = std::process::id();
-        Some(Self { pid, start_ticks: start_ticks(pid)? })
-    }
-
-    pub(super) fn of(root: &Path) -> Option<Self> {
-        let name = root.file_name()?.to_str()?.strip_prefix(PREFIX)?;
-        let mut parts = name.splitn(3, '-');
-        let owner = Self { pid: parts.next()?.parse().ok()?, start_ticks: parts.next()?.parse().ok()? };
-        parts.next().map(|_tag| owner)
-    }
-
-    /// Whether that very process still runs; the start time tells it from a later one with the same id.
-    fn lives(self) -> bool {
-        start_ticks(self.pid) == Some(self.start_ticks)
-    }
-}
-
-/// Field 22 of /proc/PID/stat: when it started, in clock ticks since boot.
-fn start_ticks(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, spaces and parentheses too.
-    let (_, after_name) = stat.rsplit_once(") ")?;
-    after_name.split(' ').nth(19)?.parse().ok()
 }
 
 fn is_stale(root: &Path) -> bool {
@@ -161,22 +127,6 @@ fn move_out(root: &Path, pid: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_owner_is_read_from_the_name_and_from_no_other() {
-        let owner = |name: &str| Owner::of(&Path::new("/sys/fs/cgroup/cpu").join(name));
-        assert_eq!(owner("meshtax-12-345-run-7"), Some(Owner { pid: 12, start_ticks: 345 }));
-        for name in ["meshtax", "meshtax-", "meshtax-12", "meshtax-12-345", "meshtax-x-1-t", "user.slice", "12-345-t"] {
-            assert_eq!(owner(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn we_live_and_one_that_started_at_another_time_does_not() {
-        let ourselves = Owner::ourselves().unwrap();
-        assert!(ourselves.lives());
-        assert!(!Owner { start_ticks: ourselves.start_ticks + 1, ..ourselves }.lives());
-    }
 
     #[test]
     fn what_is_not_ours_is_not_removed() {

@@ -121,6 +121,8 @@ impl<'a> Builder<'a> {
             args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             cgroups: Vec::new(),
+            netns: None,
+            user: None,
             log: self.folders.log(name),
             pipe_stdin: true,
             pipe_stdout: true,

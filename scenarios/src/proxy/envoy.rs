@@ -42,6 +42,8 @@ impl Proxy for EnvoyProgram {
             args,
             env: Vec::new(),
             cgroups: Vec::new(),
+            netns: None,
+            user: None,
             log: folders.log(&place.name),
             pipe_stdin: false,
             pipe_stdout: false,

@@ -34,6 +34,8 @@ impl Proxy for Embedded {
             args: vec!["sidecar".into(), "--config".into(), path.into()],
             env: Vec::new(),
             cgroups: Vec::new(),
+            netns: None,
+            user: None,
             log: folders.log(&place.name),
             pipe_stdin: true,
             pipe_stdout: true,

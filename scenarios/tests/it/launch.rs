@@ -40,6 +40,8 @@ fn shell(directory: &Path, script: &str) -> Launch {
         args: vec!["-c".into(), script.into()],
         env: vec![("GREETING".into(), "hello there".into())],
         cgroups: Vec::new(),
+        netns: None,
+        user: None,
         log: directory.join("s1.log"),
         pipe_stdin: true,
         pipe_stdout: true,
