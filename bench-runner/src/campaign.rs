@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use record::{Run, RunDirectory};
+use scenarios::Scenario;
 
 use crate::disk::beside::{self, Beside};
 use crate::exit::{self, Exit};
@@ -90,7 +91,8 @@ fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt)
     let timing = run.timing;
     let planned = Duration::from_nanos(timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns);
     let mut progress = Progress::new(run.trials.len(), planned);
-    let conditions = Conditions { lab, run, interrupt, run_path: directory.path() };
+    let scenario = Scenario::parse(&run.scenario_toml, "the scenario in run.json")?;
+    let conditions = Conditions { lab, run, scenario: &scenario, interrupt, run_path: directory.path() };
     for (at, planned) in run.trials.iter().enumerate() {
         if directory.is_sealed(&planned.id) {
             continue;

@@ -1,5 +1,7 @@
 //! `meshtax run`: a scenario becomes a plan, the plan a run directory.
 
+mod factors;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use node_probe::Effort;
-use record::{Arrival, CpuQuantity, Dataplane, METHOD, Mtls, Pace, Platform, Run, RunDirectory, SCHEMA};
-use scenarios::Scenario;
+use record::{Dataplane, METHOD, Run, RunDirectory, SCHEMA};
+use scenarios::{Matrix, Scenario};
 
 use crate::campaign::{self, Ending};
 use crate::disk::beside;
@@ -17,6 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::lab::Lab;
 use crate::plan;
 use crate::progress::say;
+use factors::FactorArgs;
 
 /// This program and its version, as it stands in a run.
 pub(crate) const PROGRAM: &str = concat!("meshtax ", env!("CARGO_PKG_VERSION"));
@@ -26,42 +29,8 @@ pub(crate) struct Args {
     /// A scenario file, or the name of one of the library (`meshtax scenarios`).
     #[arg(value_name = "SCENARIO", default_value = "first-look")]
     scenario: String,
-    /// What stands between services; a list makes a matrix.
-    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
-    dataplane: Vec<Dataplane>,
-    /// CPU limit of each proxy: none, 500m, 1.5.
-    #[arg(long, value_delimiter = ',', value_parser = limit, help_heading = "Factors (a list makes a matrix)")]
-    cpu_limit: Vec<Limit>,
-    /// Worker threads of each proxy.
-    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
-    workers: Vec<u32>,
-    /// How sidecars speak with one another.
-    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
-    mtls: Vec<Mtls>,
-    /// Services in the chain.
-    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
-    services: Vec<u32>,
-    /// CPU work of each service for each request, in microseconds.
-    #[arg(long, value_delimiter = ',', value_name = "US", help_heading = "Factors (a list makes a matrix)")]
-    work_us: Vec<u64>,
-    /// Body bytes of each response.
-    #[arg(long, value_delimiter = ',', value_name = "BYTES", help_heading = "Factors (a list makes a matrix)")]
-    response_bytes: Vec<u64>,
-    /// Requests per second into the chain, in total.
-    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
-    rate: Vec<f64>,
-    /// Connections of the load generator, in total.
-    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
-    connections: Vec<u32>,
-    /// How arrivals are drawn.
-    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
-    arrival: Vec<Arrival>,
-    /// How the generator waits for the next due time.
-    #[arg(long, value_delimiter = ',', help_heading = "Factors (a list makes a matrix)")]
-    pace: Vec<Pace>,
-    /// Where it runs.
-    #[arg(long, default_value = "processes")]
-    platform: Platform,
+    #[command(flatten)]
+    factors: FactorArgs,
     /// How long each trial measures.
     #[arg(long, value_parser = crate::duration::parse, help_heading = "Plan")]
     duration: Option<Duration>,
@@ -96,23 +65,12 @@ pub(crate) struct Args {
     strict: bool,
 }
 
-/// A CPU limit on the command line: clap takes an Option for "not given".
-#[derive(Clone, Copy, Debug)]
-struct Limit(Option<CpuQuantity>);
-
-fn limit(text: &str) -> Result<Limit, String> {
-    if text == "none" {
-        return Ok(Limit(None));
-    }
-    text.parse().map(|q| Limit(Some(q))).map_err(|e: record::Error| e.to_string())
-}
-
 pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let mut scenario = named(&args.scenario)?;
-    args.override_in(&mut scenario);
+    args.override_in(&mut scenario)?;
     scenario.check().map_err(say_flag)?;
-    let cells = scenario.cells().map_err(say_flag)?;
+    let Matrix { cells, left_out } = scenario.matrix().map_err(say_flag)?;
     let needs_envoy = cells.iter().any(|c| c.factors.dataplane == Dataplane::Envoy);
     let envoy = needs_envoy.then(|| scenarios::proxy::envoy::find(args.envoy.as_deref())).transpose()?;
     let mut versions = BTreeMap::new();
@@ -145,6 +103,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         level: scenario.plan.level,
         trials: plan::trials(&cells, scenario.plan.repeats, scenario.plan.seed),
         cells,
+        left_out,
         host,
         versions,
         warnings: lab.warnings().to_vec(),
@@ -171,6 +130,9 @@ fn announce(run: &Run) {
         run.seed
     );
     say(&text);
+    for left_out in &run.left_out {
+        say(&format!("left out: {}: {}\n", left_out.what, left_out.reason));
+    }
     for warning in &run.warnings {
         say(&format!("note: {warning}\n"));
     }
@@ -184,7 +146,11 @@ pub(crate) fn named(name: &str) -> anyhow::Result<Scenario> {
     }
     let looks_like_a_file = name.contains('/') || name.ends_with(".toml");
     match std::fs::read_to_string(name) {
-        Ok(text) => Ok(Scenario::parse(&text, name)?),
+        Ok(text) => {
+            let mut scenario = Scenario::parse(&text, name)?;
+            scenario.chain.topology = topology(&scenario.chain.topology, Path::new(name).parent())?;
+            Ok(scenario)
+        }
         Err(error) => {
             let names: Vec<&str> = library.iter().map(|(known, _)| *known).collect();
             let what = if looks_like_a_file {
@@ -195,6 +161,18 @@ pub(crate) fn named(name: &str) -> anyhow::Result<Scenario> {
             Err(Usage(format!("{what}\n  try: a TOML file, or one of {}", names.join(", "))).into())
         }
     }
+}
+
+/// The text of a topology: what a scenario has may be the text itself, or the path of a file beside the scenario.
+fn topology(said: &str, beside: Option<&Path>) -> anyhow::Result<String> {
+    if said.is_empty() || said.contains('\n') {
+        return Ok(said.to_owned());
+    }
+    let path = beside.map_or_else(|| PathBuf::from(said), |directory| directory.join(said));
+    std::fs::read_to_string(&path).map_err(|error| {
+        Usage(format!("cannot read the topology {}: {error}\n  try: a YAML file of isotope's form", path.display()))
+            .into()
+    })
 }
 
 /// A value that came by a flag is named by the flag.
@@ -209,29 +187,13 @@ fn say_flag(error: scenarios::Error) -> anyhow::Error {
 
 impl Args {
     /// What was given on the command line replaces what the scenario says.
-    fn override_in(&self, scenario: &mut Scenario) {
-        fn put<T: Clone>(given: &[T], field: &mut Vec<T>) {
-            if !given.is_empty() {
-                *field = given.to_vec();
-            }
-        }
+    fn override_in(&self, scenario: &mut Scenario) -> anyhow::Result<()> {
         if self.quick {
             scenario.timing.warm_up_ns = 500_000_000;
             scenario.timing.measure_ns = 2_000_000_000;
             scenario.plan.repeats = 3;
         }
-        put(&self.dataplane, &mut scenario.mesh.dataplane);
-        let limits: Vec<Option<CpuQuantity>> = self.cpu_limit.iter().map(|l| l.0).collect();
-        put(&limits, &mut scenario.mesh.cpu_limit);
-        put(&self.workers, &mut scenario.mesh.workers);
-        put(&self.mtls, &mut scenario.mesh.mtls);
-        put(&self.services, &mut scenario.chain.services);
-        put(&self.work_us, &mut scenario.chain.work_us);
-        put(&self.response_bytes, &mut scenario.chain.response_bytes);
-        put(&self.rate, &mut scenario.load.rate);
-        put(&self.connections, &mut scenario.load.connections);
-        put(&self.arrival, &mut scenario.load.arrival);
-        put(&self.pace, &mut scenario.load.pace);
+        self.factors.override_in(scenario)?;
         let ns = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
         if let Some(duration) = self.duration {
             scenario.timing.measure_ns = ns(duration);
@@ -243,6 +205,7 @@ impl Args {
         scenario.plan.seed = self.seed.unwrap_or(scenario.plan.seed);
         scenario.plan.level = self.level.unwrap_or(scenario.plan.level);
         scenario.plan.aa |= self.aa;
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use record::{
     Timing, Trial, TrialDirectory, monotonic_ns,
 };
 use scenarios::launch::{Launch, Launched};
-use scenarios::{Deployment, DeploymentSpec};
+use scenarios::{Deployment, DeploymentSpec, Scenario};
 
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
@@ -30,6 +30,8 @@ const PROBE_EVERY: &str = "50ms";
 pub(crate) struct Conditions<'a> {
     pub(crate) lab: &'a Lab,
     pub(crate) run: &'a Run,
+    /// Whose shapes the cells are of.
+    pub(crate) scenario: &'a Scenario,
     pub(crate) interrupt: &'a Interrupt,
     /// The run directory: the probe watches the disk under it.
     pub(crate) run_path: &'a Path,
@@ -43,12 +45,14 @@ pub(crate) fn make(
     directory: TrialDirectory,
     progress: &mut Progress,
 ) -> anyhow::Result<()> {
-    let Conditions { lab, run, interrupt, run_path } = conditions;
+    let Conditions { lab, run, scenario, interrupt, run_path } = conditions;
     let timing = run.timing;
     let anchor = ClockAnchor::now();
     progress.phase("start");
+    let shape = scenario.shape(&cell.factors)?;
     let spec = DeploymentSpec {
         factors: &cell.factors,
+        shape: &shape,
         program: lab.program(),
         envoy: lab.envoy(),
         directory: directory.path(),
@@ -60,7 +64,7 @@ pub(crate) fn make(
     let mut parts = deployment.parts();
 
     let seed = arrival_seed(run.seed, planned.block);
-    let load = start_load(lab, &deployment.entry_url(), cell, &timing, seed, &directory, &mut parts)?;
+    let load = start_load(lab, &deployment, cell, &timing, seed, &directory, &mut parts)?;
     let probe = start_probe(lab, run_path, &directory, &deployment, &mut parts)?;
     let processes: Vec<(String, u32)> = parts.iter().map(|part| (part.name.clone(), part.pid)).collect();
     // Dear to read, and it holds up what is read: hence here, and again when the load has ended.
@@ -86,6 +90,7 @@ pub(crate) fn make(
     drop(load);
     stop_probe(probe)?;
     let proofs = deployment.prove()?;
+    let lacks = deployment.lacks();
     deployment.stop()?;
 
     let phases = vec![
@@ -113,6 +118,8 @@ pub(crate) fn make(
         parts,
         proofs,
         warnings,
+        events: Vec::new(),
+        lacks,
         edges,
     };
     directory.seal(&trial)?;
@@ -143,7 +150,7 @@ impl Watched<'_> {
 /// Starts the load generator, held until it is told to go.
 fn start_load(
     lab: &Lab,
-    url: &str,
+    deployment: &Deployment,
     cell: &Cell,
     timing: &Timing,
     seed: u64,
@@ -152,7 +159,7 @@ fn start_load(
 ) -> anyhow::Result<Launched> {
     let factors = &cell.factors;
     let ns = |ns: u64| format!("{ns}ns");
-    let mut args: Vec<String> = vec!["load".into(), url.to_owned(), "--hold".into()];
+    let mut args: Vec<String> = vec!["load".into(), deployment.entry_url(), "--hold".into()];
     for (flag, value) in [
         ("--rate", factors.rate_per_second.to_string()),
         ("--connections", factors.connections.to_string()),
@@ -168,7 +175,17 @@ fn start_load(
         args.push(flag.to_owned());
         args.push(value);
     }
-    start_part(lab, "load", Role::Load, args, directory, parts)
+    if !factors.keepalive {
+        args.push("--no-keepalive".to_owned());
+    }
+    if factors.canary.is_some() {
+        args.extend(["--split-by".to_owned(), scenarios::service::SUBSET_HEADER.to_owned()]);
+    }
+    if let Some((authority, name)) = deployment.entry_tls() {
+        let authority = authority.to_string_lossy().into_owned();
+        args.extend(["--cacert".to_owned(), authority, "--sni".to_owned(), name.to_owned()]);
+    }
+    start_part(lab, "load", Role::Load, args, deployment.client_namespace(), directory, parts)
 }
 
 /// Starts the probe on every part, and waits for its first sample.
@@ -194,7 +211,7 @@ fn start_probe(
     }
     option("--disk-path", run_path.to_string_lossy().into_owned());
     option("--output", directory.samples_path().to_string_lossy().into_owned());
-    let mut probe = start_part(lab, "probe", Role::Probe, args, directory, parts)?;
+    let mut probe = start_part(lab, "probe", Role::Probe, args, None, directory, parts)?;
     let said = probe.read_line(READY_TIMEOUT, "its first sample")?;
     anyhow::ensure!(said.trim() == "ready", "the probe said '{}' instead of 'ready'", said.trim());
     Ok(probe)
@@ -206,6 +223,7 @@ fn start_part(
     name: &str,
     role: Role,
     args: Vec<String>,
+    netns: Option<PathBuf>,
     directory: &TrialDirectory,
     parts: &mut Vec<Part>,
 ) -> anyhow::Result<Launched> {
@@ -224,7 +242,7 @@ fn start_part(
         program: lab.program().to_owned(),
         args: args.into_iter().map(Into::into).collect(),
         cgroups: folders,
-        netns: None,
+        netns,
         user: None,
         log: directory.path().join("logs").join(format!("{name}.log")),
         pipe_stdin: true,

@@ -179,7 +179,7 @@ fn others_share(trial: &TrialData, gathered: &Gathered) -> Option<f64> {
         match part.role {
             // What the probe says of itself is exact and always there.
             Role::Probe => continue,
-            Role::Service | Role::Sidecar | Role::Load => ours += part.cores.seen()?,
+            _ => ours += part.cores.seen()?,
         }
         any_seen = true;
     }

@@ -24,6 +24,9 @@ const VALID_FOR: Duration = Duration::from_secs(24 * 3600);
 /// How much earlier than now they begin to hold, for a clock that is set back in mid-run.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 
+/// The name that an ingress gateway's certificate is for.
+pub const GATEWAY_NAME: &str = "meshtax.test";
+
 /// The SPIFFE id of a service, of the form that Istio gives to workloads.
 pub fn spiffe_id(name: &str) -> String {
     format!("{SPIFFE_PREFIX}sa/{name}")
@@ -73,12 +76,26 @@ impl Authority {
         self.sign(name, &spiffe_id(name))
     }
 
+    /// Makes the key and certificate of a server for clients outside of the mesh, who know it by a DNS name.
+    ///
+    /// # Errors
+    /// A name that is none.
+    pub fn issue_server(&self, name: &str) -> Result<Identity> {
+        let dns = |e: rcgen::Error| certificate_error(name, &e);
+        self.sign_for(name, SanType::DnsName(name.try_into().map_err(dns)?))
+    }
+
     /// Signs any id at all: what a run never does, and what a test of refusal needs.
     pub(crate) fn sign(&self, name: &str, spiffe_id: &str) -> Result<Identity> {
+        let id = |e: rcgen::Error| certificate_error(name, &e);
+        self.sign_for(name, SanType::URI(spiffe_id.try_into().map_err(id)?))
+    }
+
+    fn sign_for(&self, name: &str, who: SanType) -> Result<Identity> {
         let fail = |e: rcgen::Error| certificate_error(name, &e);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(fail)?;
         let mut params = validity();
-        params.subject_alt_names = vec![SanType::URI(spiffe_id.try_into().map_err(fail)?)];
+        params.subject_alt_names = vec![who];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
@@ -130,6 +147,13 @@ pub struct IdentityFiles {
 }
 
 impl Identity {
+    /// The same under another name for its files: subsets of a service share its id, not its key.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     /// Writes `NAME.chain.pem`, `NAME.key.pem` and `NAME.ca.pem`. The key is unreadable for others from its first
     /// byte on, and so is the directory, which is made when it isn't there.
     ///

@@ -1,32 +1,43 @@
 //! A chain that runs: its parts, what is proven of them, and its end.
 
 mod node;
+mod proving;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use record::{Factors, Mtls, Part, Proof, Role};
+use record::{Entry, Factors, Lack, Part};
 
-use crate::certs::spiffe_id;
+use crate::certs::GATEWAY_NAME;
+use crate::http::{self, Answer};
 use crate::limits::{CgroupTree, Leaf};
+use crate::platform::Ground;
+use crate::proxy::Proxy;
 use crate::proxy::envoy::EnvoyProgram;
-use crate::proxy::{Proxy, Tally, none, proof};
-use crate::{Error, Result, http};
-pub(crate) use node::{Node, Private, ServiceNode, SidecarNode};
+use crate::{Error, Result, Shape};
+pub(crate) use node::{Node, Private, ProxyNode, ServiceNode};
+
+/// What the sidecar of the load generator stands beside.
+pub(crate) const ENTRY: &str = "entry";
+
+/// The pod of the load generator and its sidecar.
+pub(crate) const CLIENT: &str = "client";
+
+/// The name of an ingress gateway.
+pub(crate) const GATEWAY: &str = "gateway";
 
 /// How long a part may take to end once it was asked to.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// How long a plaintext request may go without an answer or a refusal.
-const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is to be deployed, and where its files go.
 #[derive(Clone, Copy, Debug)]
 pub struct DeploymentSpec<'a> {
     /// The cell's factors.
     pub factors: &'a Factors,
+    /// The services and their calls; its name is the chain of the factors.
+    pub shape: &'a Shape,
     /// The path of `meshtax` itself, which is every service and every built-in sidecar.
     pub program: &'a Path,
     /// The Envoy, for cells that need one.
@@ -49,49 +60,137 @@ pub struct DeploymentSpec<'a> {
 /// [`Error::LimitNotPermitted`] for a limit that cannot be set here, [`Error::NoEnvoy`] for an Envoy that is not
 /// there, [`Error::Died`] and [`Error::NotReady`] with the last log lines of a part that does not come up.
 pub fn deploy(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
-    crate::platform::processes::deploy(spec)
+    crate::platform::deploy(spec)
 }
 
 /// A chain that runs. Dropping it kills it.
 pub struct Deployment {
     pub(crate) factors: Factors,
-    /// The first service first.
+    pub(crate) shape: Shape,
+    /// In the order of the shape; the subsets of a canary beside one another, the stable one first.
     pub(crate) services: Vec<ServiceNode>,
-    /// The entry's first, then each service's; empty without proxies.
-    pub(crate) sidecars: Vec<SidecarNode>,
+    /// The one where the load enters first; empty without proxies.
+    pub(crate) proxies: Vec<ProxyNode>,
     pub(crate) proxy: Option<Box<dyn Proxy>>,
     pub(crate) private: Private,
-    /// How often each inbound listener was spoken to in clear, to see what it does.
+    /// After the parts that stand on it, so that it goes last.
+    pub(crate) ground: Ground,
+    /// How often each way in was spoken to in clear, to see what it does.
     pub(crate) probes: Cell<u64>,
 }
 
 impl Deployment {
-    /// Where requests enter the chain: "http://127.0.0.1:41234/".
-    pub fn entry_url(&self) -> String {
-        self.entry().map_or_else(String::new, |address| format!("http://{address}/"))
-    }
-
-    pub(crate) fn entry(&self) -> Option<SocketAddr> {
-        match self.sidecars.first() {
-            Some(sidecar) => sidecar.ports.outbound,
-            None => self.services.first().map(|s| s.listen),
+    /// One with nothing in it yet.
+    pub(crate) fn new(
+        spec: &DeploymentSpec<'_>,
+        ground: Ground,
+        private: Private,
+        proxy: Option<Box<dyn Proxy>>,
+    ) -> Self {
+        Self {
+            factors: spec.factors.clone(),
+            shape: spec.shape.clone(),
+            services: Vec::new(),
+            proxies: Vec::new(),
+            proxy,
+            private,
+            ground,
+            probes: Cell::new(0),
         }
     }
 
-    fn nodes(&self) -> impl Iterator<Item = (Role, &Node)> {
-        let services = self.services.iter().map(|s| (Role::Service, &s.node));
-        services.chain(self.sidecars.iter().map(|s| (Role::Sidecar, &s.node)))
+    /// Where requests enter the chain: "http://127.0.0.1:41234/", and "https://" by way of a gateway.
+    pub fn entry_url(&self) -> String {
+        let scheme = if self.gateway().is_some() { "https" } else { "http" };
+        self.entry().map_or_else(String::new, |address| format!("{scheme}://{address}/"))
     }
 
-    /// The processes: services first, then sidecars.
+    /// What the load generator must trust and ask for, where requests enter with TLS: the file of the authority and
+    /// the server's name.
+    pub fn entry_tls(&self) -> Option<(&Path, &'static str)> {
+        let door = self.gateway()?.place.door.as_ref()?;
+        Some((&door.identity.ca, GATEWAY_NAME))
+    }
+
+    fn gateway(&self) -> Option<&ProxyNode> {
+        self.proxies.first().filter(|proxy| proxy.place.door.is_some())
+    }
+
+    /// Where requests enter the chain.
+    pub(crate) fn entry(&self) -> Option<SocketAddr> {
+        let first = self.services.first()?;
+        match self.factors.entry {
+            Entry::Gateway if self.factors.meshed() => self.gateway()?.ports.inbound,
+            Entry::Sidecar if self.factors.meshed() => self.proxies.first()?.ports.to(&first.service),
+            _ => Some(self.inbound(first.node.part.name()).unwrap_or(first.listen)),
+        }
+    }
+
+    /// Asks the chain once, as the load generator does.
+    pub(crate) fn ask(&self, patience: Duration) -> std::io::Result<Answer> {
+        let entry = self.entry().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+        let tls = self.entry_tls();
+        let ask = || match tls {
+            Some((authority, name)) => http::get_tls(entry, name, authority, "/", patience),
+            None => http::get(entry, "/", patience),
+        };
+        match self.ground.pod(CLIENT).map_err(std::io::Error::other)? {
+            None => ask(),
+            Some(pod) => pod.within(ask).unwrap_or_else(|e| Err(std::io::Error::other(e))),
+        }
+    }
+
+    /// The network namespace that the load generator belongs into; none on loopback.
+    pub fn client_namespace(&self) -> Option<PathBuf> {
+        self.ground.client_namespace()
+    }
+
+    /// Where the proxy beside a service takes its callers; none where it has none.
+    pub(crate) fn inbound(&self, beside: &str) -> Option<SocketAddr> {
+        self.proxies.iter().find(|p| p.is_beside(beside))?.ports.inbound
+    }
+
+    /// Where a service's calls to a callee go: its own proxy, the callee's, or the callee itself.
+    pub(crate) fn dial(&self, caller: usize, callee: &str) -> Option<SocketAddr> {
+        if let Ground::Pods(_) = self.ground {
+            // A program in a pod knows of no proxy.
+            return self.services.iter().find(|s| s.service == callee).map(|s| s.listen);
+        }
+        let caller = self.services.get(caller)?;
+        let own = self.proxies.iter().find(|p| p.is_beside(caller.node.part.name()));
+        let target = self.services.iter().find(|s| s.service == callee)?;
+        let own = own.and_then(|own| own.ports.to(callee));
+        own.or_else(|| self.inbound(target.node.part.name())).or(Some(target.listen))
+    }
+
+    /// Whether a request may go well without a visit to every service.
+    pub(crate) fn may_fall_short(&self) -> bool {
+        let calls = || self.shape.services.iter().flat_map(|s| &s.steps).flat_map(|step| &step.calls);
+        self.factors.error_rate > 0.0
+            || self.factors.canary.as_ref().is_some_and(|canary| canary.error_rate > 0.0)
+            || self.shape.services.iter().any(|s| s.error_rate.is_some_and(|rate| rate > 0.0))
+            || calls().any(|call| call.probability < 1.0)
+    }
+
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        let services = self.services.iter().map(|s| &s.node);
+        services.chain(self.proxies.iter().map(|s| &s.node))
+    }
+
+    /// The processes: services first, then proxies.
     pub fn parts(&self) -> Vec<Part> {
-        self.nodes().map(|(role, node)| node.describe(role)).collect()
+        self.nodes().map(Node::describe).collect()
     }
 
     /// The cgroups by the names of their parts; empty where they are not permitted.
     pub fn cgroups(&self) -> Vec<(String, Vec<PathBuf>)> {
         let of = |node: &Node| Some((node.part.name().to_owned(), node.leaf.as_ref()?.directories().to_vec()));
-        self.nodes().filter_map(|(_, node)| of(node)).collect()
+        self.nodes().filter_map(of).collect()
+    }
+
+    /// What these proxies do not do of what Istio's do.
+    pub fn lacks(&self) -> Vec<Lack> {
+        self.proxy.as_ref().map(|proxy| proxy.lacks(&self.factors)).unwrap_or_default()
     }
 
     /// An error if a part has ended.
@@ -99,110 +198,7 @@ impl Deployment {
     /// # Errors
     /// [`Error::Died`] with its name, how it ended and its last log lines.
     pub fn check_alive(&self) -> Result<()> {
-        self.nodes().try_for_each(|(_, node)| node.part.expect_alive("serving the chain"))
-    }
-
-    /// Reads back what runs, to be called when the load is over: whom services call; of sidecars their version, their
-    /// worker threads, their cgroup and limit, and whether what went between them was secured as it should be.
-    ///
-    /// # Errors
-    /// [`Error::Unproven`] with the first claim that does not hold; [`Error::Died`] and [`Error::Answer`] when a
-    /// part cannot be asked.
-    pub fn prove(&self) -> Result<Vec<Proof>> {
-        let mut proofs = none::prove(&self.calls())?;
-        for service in &self.services {
-            proofs.extend(service.node.prove_place(None)?);
-        }
-        let Some(proxy) = &self.proxy else { return Ok(proofs) };
-        // From the last to the first: a request that is still on its way then counts where it came from, and not
-        // where it came from nowhere.
-        let mut tallies = Vec::new();
-        for sidecar in self.sidecars.iter().rev() {
-            tallies.insert(0, proxy.tally(&sidecar.node.part, &sidecar.ports)?);
-        }
-        for (at, (sidecar, tally)) in self.sidecars.iter().zip(&tallies).enumerate() {
-            proofs.extend(self.prove_sidecar(at, sidecar, tally)?);
-            proofs.extend(self.prove_passed_on(at, &tallies)?);
-        }
-        self.probes.set(self.probes.get() + 1);
-        for sidecar in &self.sidecars {
-            proofs.extend(self.probe_in_clear(sidecar)?);
-        }
-        Ok(proofs)
-    }
-
-    /// Whom each service calls, and who that is.
-    fn calls(&self) -> Vec<none::Call<'_>> {
-        let listens = |address: SocketAddr| {
-            let service = self.services.iter().find(|s| s.listen == address).map(|s| s.node.part.name());
-            let sidecar = self.sidecars.iter().find(|s| s.ports.outbound == Some(address)).map(|s| s.node.part.name());
-            service.or(sidecar).unwrap_or("someone else")
-        };
-        let callee = |at: usize| match self.sidecars.get(at + 1) {
-            Some(own) => Some(own.node.part.name()),
-            None => self.services.get(at + 1).map(|s| s.node.part.name()),
-        };
-        let services = self.services.iter().enumerate();
-        services
-            .filter_map(|(at, service)| {
-                let (caller, said) = (service.node.part.name(), service.calls?);
-                Some(none::Call { caller, said, listens: listens(said), callee: callee(at)? })
-            })
-            .collect()
-    }
-
-    fn prove_sidecar(&self, at: usize, sidecar: &SidecarNode, tally: &Tally) -> Result<Vec<Proof>> {
-        let SidecarNode { node, place, .. } = sidecar;
-        let name = node.part.name();
-        let mut proofs = vec![proof::claim(name, "program", &node.program, &tally.program, &tally.program_source)?];
-        proofs.push(proof::workers(name, node.part.pid(), self.factors.workers)?);
-        proofs.extend(node.prove_place(self.factors.cpu_limit)?);
-        let caller = at.checked_sub(1).and_then(|before| self.sidecars.get(before));
-        let asked = proof::Asked {
-            part: name,
-            mtls: self.factors.mtls,
-            callee: place.callee.as_ref().map(|c| spiffe_id(&c.service)),
-            caller: caller.map(|c| spiffe_id(&c.place.service)).unwrap_or_default(),
-            refused_probes: self.probes.get(),
-        };
-        proofs.extend(proof::ways(&asked, tally)?);
-        Ok(proofs)
-    }
-
-    /// Along the chain: what the caller's sidecar took out came in here, and what came in here went out.
-    fn prove_passed_on(&self, at: usize, tallies: &[Tally]) -> Result<Vec<Proof>> {
-        let (Some(sidecar), Some(tally)) = (self.sidecars.get(at), tallies.get(at)) else { return Ok(Vec::new()) };
-        let name = sidecar.node.part.name();
-        let mut proofs = Vec::new();
-        let before = at.checked_sub(1).and_then(|b| Some((self.sidecars.get(b)?, tallies.get(b)?.outbound.as_ref()?)));
-        if let (Some((caller, sent)), Some(came)) = (before, &tally.inbound) {
-            // In clear our own probes were let in here, and came from no sidecar.
-            let ours = if self.factors.mtls == Mtls::Disable { self.probes.get() } else { 0 };
-            let from = (caller.node.part.name(), sent.requests.value);
-            let found = came.requests.value.saturating_sub(ours);
-            proofs.push(proof::passed_on(name, from, found, &came.requests.source)?);
-        }
-        if let (Some(came), Some(went)) = (&tally.inbound, &tally.outbound) {
-            let from = ("its inbound side", came.requests.value);
-            proofs.push(proof::passed_on(name, from, went.requests.value, &went.requests.source)?);
-        }
-        Ok(proofs)
-    }
-
-    /// Speaks to an inbound listener in clear: refused under strict, answered without mTLS.
-    fn probe_in_clear(&self, sidecar: &SidecarNode) -> Result<Option<Proof>> {
-        let Some(inbound) = sidecar.ports.inbound else { return Ok(None) };
-        let expected = match self.factors.mtls {
-            Mtls::Strict => "refused",
-            Mtls::Disable => "answered with status 200",
-        };
-        let found = match http::get(inbound, "/", PROBE_PATIENCE) {
-            Ok(answer) => format!("answered with status {}", answer.status),
-            Err(e) if e.kind() == std::io::ErrorKind::TimedOut => "left without an answer".to_owned(),
-            Err(_) => "refused".to_owned(),
-        };
-        let source = format!("a request in clear to {inbound}");
-        proof::claim(sidecar.node.part.name(), "a request in clear", expected, &found, &source).map(Some)
+        self.nodes().try_for_each(|node| node.part.expect_alive("serving the chain"))
     }
 
     /// Ends it: every part is asked to end, killed after three seconds, and reaped; its cgroups and keys are removed.
@@ -221,17 +217,17 @@ impl Deployment {
         result
     }
 
-    /// Sidecars first: a service that ends first would have them log that it is gone.
+    /// Proxies first: a service that ends first would have them log that it is gone.
     fn take_nodes(&mut self) -> Vec<Node> {
-        let sidecars = self.sidecars.drain(..).map(|s| s.node);
-        sidecars.chain(self.services.drain(..).map(|s| s.node)).collect()
+        let proxies = self.proxies.drain(..).map(|s| s.node);
+        proxies.chain(self.services.drain(..).map(|s| s.node)).collect()
     }
 }
 
 impl Drop for Deployment {
     fn drop(&mut self) {
         for node in self.take_nodes() {
-            let Node { part, program: _, leaf } = node;
+            let Node { role: _, part, program: _, leaf } = node;
             drop(part);
             let _ = leaf.map(|leaf| leaf.remove());
         }
@@ -240,7 +236,7 @@ impl Drop for Deployment {
 
 impl std::fmt::Debug for Deployment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Deployment").field("services", &self.services).field("sidecars", &self.sidecars).finish()
+        f.debug_struct("Deployment").field("services", &self.services).field("proxies", &self.proxies).finish()
     }
 }
 

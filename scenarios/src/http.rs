@@ -1,8 +1,15 @@
 //! Small HTTP/1.1 requests to admin ports and through a chain: blocking, one a connection, with a deadline.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +44,52 @@ const LARGEST: u64 = 128 << 20;
 /// is cut off.
 pub fn get(address: SocketAddr, path: &str, patience: Duration) -> std::io::Result<Answer> {
     let until = Instant::now() + patience;
-    let mut stream = TcpStream::connect_timeout(&address, patience)?;
-    stream.set_write_timeout(Some(patience))?;
+    let stream = TcpStream::connect_timeout(&address, patience)?;
+    exchange(&stream, &stream, &address.to_string(), path, until)
+}
+
+/// Asks for a path with TLS, of a server that has `name` by a certificate of the authority in a PEM file.
+///
+/// # Errors
+/// As [`get`]; `InvalidInput` for an authority that cannot be read, `InvalidData` for a server that is someone else.
+pub fn get_tls(
+    address: SocketAddr,
+    name: &'static str,
+    authority: &Path,
+    path: &str,
+    patience: Duration,
+) -> std::io::Result<Answer> {
+    let unfit = |e: &dyn std::fmt::Display| std::io::Error::new(std::io::ErrorKind::InvalidInput, e.to_string());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(authority).map_err(|e| unfit(&e))? {
+        roots.add(certificate.map_err(|e| unfit(&e))?).map_err(|e| unfit(&e))?;
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| unfit(&e))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(name).map_err(|e| unfit(&e))?;
+    let host = name.to_str().into_owned();
+    let until = Instant::now() + patience;
+    let stream = TcpStream::connect_timeout(&address, patience)?;
+    let session = ClientConnection::new(Arc::new(config), name).map_err(|e| unfit(&e))?;
+    exchange(StreamOwned::new(session, &stream), &stream, &host, path, until)
+}
+
+/// Sends the request on a stream and reads the answer; `socket` is what the stream waits for.
+fn exchange(
+    mut stream: impl Read + Write,
+    socket: &TcpStream,
+    host: &str,
+    path: &str,
+    until: Instant,
+) -> std::io::Result<Answer> {
+    socket.set_write_timeout(Some(until.saturating_duration_since(Instant::now()).max(LEAST)))?;
+    socket.set_read_timeout(Some(until.saturating_duration_since(Instant::now()).max(LEAST)))?;
     // The other end closes when it has answered, so that reading to the end is reading the answer.
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nuser-agent: meshtax\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: meshtax\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(in_time)?;
     let mut all = Vec::new();
     let mut chunk = [0; 16 << 10];
     loop {
@@ -49,13 +97,14 @@ pub fn get(address: SocketAddr, path: &str, patience: Duration) -> std::io::Resu
         if left.is_zero() {
             return Err(std::io::ErrorKind::TimedOut.into());
         }
-        stream.set_read_timeout(Some(left))?;
+        socket.set_read_timeout(Some(left))?;
         match stream.read(&mut chunk) {
             Ok(0) => break,
             Ok(n) => all.extend(chunk.iter().take(n)),
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return Err(std::io::ErrorKind::TimedOut.into()),
-            Err(e) => return Err(e),
+            // TLS wants a word at the end; the answer tells itself whether it is whole.
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => break,
+            Err(e) => return Err(in_time(e)),
         }
         if all.len() as u64 > LARGEST {
             return Err(std::io::ErrorKind::FileTooLarge.into());
@@ -66,6 +115,14 @@ pub fn get(address: SocketAddr, path: &str, patience: Duration) -> std::io::Resu
         let said = if all.is_empty() { "it closed the connection".to_owned() } else { format!("it said '{begin}'") };
         std::io::Error::new(std::io::ErrorKind::InvalidData, format!("not a whole HTTP answer: {said}"))
     })
+}
+
+/// The least time a socket can be told to wait.
+const LEAST: Duration = Duration::from_millis(1);
+
+/// A socket that waited as long as it was told says that it would have to wait.
+fn in_time(error: std::io::Error) -> std::io::Error {
+    if error.kind() == std::io::ErrorKind::WouldBlock { std::io::ErrorKind::TimedOut.into() } else { error }
 }
 
 /// Reads a whole answer; none when it is cut off or is none.

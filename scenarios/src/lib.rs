@@ -11,7 +11,7 @@ pub mod lifeline;
 pub mod limits;
 pub mod network;
 mod owner;
-pub mod platform;
+mod platform;
 mod ports;
 pub mod proxy;
 pub mod ready;
@@ -23,5 +23,8 @@ mod workers;
 
 pub use deployment::{Deployment, DeploymentSpec, deploy};
 pub use error::{Error, Result};
-pub use scenario::{ChainFactors, LoadFactors, MeshFactors, PlanSettings, Scenario, library};
+pub use scenario::{
+    CanaryFactors, ChainFactors, Change, Form, HostFactors, Length, LoadFactors, Matrix, MeshFactors, PlanSettings,
+    Scenario, library,
+};
 pub use shape::{Call, Service, Shape, Step};

@@ -166,7 +166,7 @@ impl Shape {
     ///
     /// # Errors
     /// The services of a cycle, each calling the next and the last one the first.
-    fn callees_first(&self) -> Result<Vec<usize>, Vec<usize>> {
+    pub(crate) fn callees_first(&self) -> Result<Vec<usize>, Vec<usize>> {
         let callees: Vec<Vec<usize>> = self.services.iter().map(Service::callees).collect();
         let mut order = Vec::new();
         // The way from the first service to the one at hand, and how many of the callees of each are done.

@@ -1,19 +1,25 @@
 //! The words, units and files of a meshtax run: what is not written to a run directory does not belong here.
 
+mod arrival;
+mod canary;
 mod cell;
 mod directory;
 mod disk_test;
 mod edges;
 mod error;
+mod event;
+mod factors;
 mod gaps;
 mod histogram;
 mod host;
 mod interrupts;
 mod interval;
+mod lack;
 mod layer;
 mod load;
 mod machine;
 mod memory_quantity;
+mod mesh;
 mod neighbour;
 mod network;
 mod outcome;
@@ -29,9 +35,12 @@ mod trial;
 mod units;
 mod warning;
 mod window;
+mod words;
 mod worker_rule;
 
-pub use cell::{Arrival, Cell, Dataplane, Factors, Mtls, Pace, Platform, Process};
+pub use arrival::{Arrival, Pace, Process};
+pub use canary::{Canary, Shift, Weights};
+pub use cell::Cell;
 pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
 pub use disk_test::{
     DISK_BLOCK_BYTES, DiskArm, DiskArmDevice, DiskArmKind, DiskEngine, DiskTest, DiskTestFile, DiskWindow,
@@ -39,11 +48,14 @@ pub use disk_test::{
 };
 pub use edges::{DriveHealth, EdgeReadings, Edges, ProcessMemory, SmartLog};
 pub use error::{Error, Result};
+pub use event::Event;
+pub use factors::Factors;
 pub use gaps::{CauseGaps, GapCause, GapCounters, GapLosses, GapReport, LongGap};
 pub use histogram::Histogram;
 pub use host::{BlockDevice, Host};
 pub use interrupts::{SoftirqCounters, SoftnetCounters};
 pub use interval::{INTERVAL_NS, Interval};
+pub use lack::{Lack, LeftOut};
 pub use layer::{BlockLayer, BlockQueue, LayerKind};
 pub use load::{
     Balance, Gaps, Lag, LoadSummary, NoiseFloor, Observed, Pacing, Quantiles, Setup, Share, Stationarity, ThreadUse,
@@ -53,6 +65,7 @@ pub use machine::{
     CgroupLimits, CpuCache, CpuQuota, CpuTopology, KernelTraits, MemoryLimit, MemoryTraits, ProcView, TimeSync,
 };
 pub use memory_quantity::MemoryQuantity;
+pub use mesh::{AccessLog, Dataplane, Entry, LogSink, Mtls, Platform, Protocol, Sidecars};
 pub use neighbour::Neighbour;
 pub use network::{InterfaceCounters, NetworkSample, TcpCounters};
 pub use outcome::{Outcome, Outcomes};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cell, Host, Warning};
+use crate::{Cell, Host, LeftOut, Warning};
 
 /// How long the phases of each trial are, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -59,6 +59,9 @@ pub struct Run {
     pub level: f64,
     /// The cells.
     pub cells: Vec<Cell>,
+    /// What was asked for and cannot be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// The trials in the order they are made.
     pub trials: Vec<PlannedTrial>,
     /// The machine.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Edges, LoadSummary, Reading, Warning};
+use crate::{Edges, Event, Lack, LoadSummary, Reading, Warning};
 
 /// A part of a trial's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -67,10 +67,26 @@ pub enum Role {
     Service,
     /// Stood beside a service, or beside the load generator at the entry.
     Sidecar,
+    /// Stood in front of the chain.
+    Gateway,
+    /// Stood between all services of the node.
+    NodeProxy,
+    /// Was at work on the same host, to be in the way.
+    Neighbour,
     /// Made the load.
     Load,
     /// Watched.
     Probe,
+}
+
+impl Role {
+    /// Whether it stood between services, or in front of them.
+    pub fn is_proxy(self) -> bool {
+        match self {
+            Self::Sidecar | Self::Gateway | Self::NodeProxy => true,
+            Self::Service | Self::Neighbour | Self::Load | Self::Probe => false,
+        }
+    }
 }
 
 /// A process that took part. Its counters stand in the samples under the same name.
@@ -132,6 +148,12 @@ pub struct Trial {
     pub proofs: Vec<Proof>,
     /// What is doubted.
     pub warnings: Vec<Warning>,
+    /// What was done to the chain under load, in the order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
+    /// What this dataplane does not do of what the real thing does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<Lack>,
     /// What was read before and after the load only; none in files of before there was such a reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edges: Option<Edges>,

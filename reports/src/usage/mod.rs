@@ -273,7 +273,7 @@ impl Gathering {
         let mut steps = Vec::new();
         let mut reason = Reading::absent("no proxies in this cell");
         let mut any = false;
-        for part in trial.parts.iter().filter(|p| p.role == Role::Sidecar) {
+        for part in trial.parts.iter().filter(|p| p.role.is_proxy()) {
             let Some(tracks) = self.parts.get(&part.name) else { continue };
             match tracks.throttled_ns.rise(measured) {
                 Reading::Seen(_) => {

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use record::{
     Arrival, Cell, CgroupSample, ClockAnchor, CpuTimes, Dataplane, Factors, GapCounters, GapLosses, Histogram, Host,
     INTERVAL_NS, Interval, Lag, LineWriter, LoadAverage, LoadSummary, METHOD, Mtls, NodeSample, Outcome, OwnCost, Pace,
-    Part, Phase, PhaseSpan, PlannedTrial, Platform, PressureLine, PressureSample, ProcessSample, Quantiles, Reading,
-    Role, Run, RunDirectory, SCHEMA, Sample, SlowRequest, Timing, Trial, Verdict,
+    Part, Phase, PhaseSpan, PlannedTrial, PressureLine, PressureSample, ProcessSample, Quantiles, Reading, Role, Run,
+    RunDirectory, SCHEMA, Sample, SlowRequest, Timing, Trial, Verdict, WorkerRule,
 };
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -78,8 +78,9 @@ pub(crate) fn factors(dataplane: Dataplane, limit: Option<&str>) -> Factors {
         connections: 16,
         arrival: Arrival::Constant,
         pace: Pace::Hybrid,
-        platform: Platform::Processes,
-        twin: 0,
+        worker_rule: WorkerRule::Fixed(if meshed { 2 } else { 0 }),
+        retries: if meshed { 2 } else { 0 },
+        ..Factors::unmeshed()
     }
 }
 
@@ -191,6 +192,7 @@ impl MadeRun {
             },
             level: 0.95,
             cells: self.cells.iter().map(|m| m.cell.clone()).collect(),
+            left_out: vec![],
             trials,
             host: host(self.steal_known, self.psi),
             versions: BTreeMap::new(),
@@ -268,6 +270,8 @@ impl MadeRun {
             parts,
             proofs: vec![],
             warnings: vec![],
+            events: vec![],
+            lacks: vec![],
             edges: None,
         };
         trial_dir.seal(&trial).unwrap();
@@ -447,7 +451,7 @@ fn parts(factors: &Factors) -> Vec<Part> {
         let pid = 4000 + parts.len() as u32;
         let cgroup = match role {
             Role::Load | Role::Probe => Reading::absent("the generator and the probe have none of their own"),
-            Role::Service | Role::Sidecar => Reading::Seen(format!("/meshtax/{name}")),
+            _ => Reading::Seen(format!("/meshtax/{name}")),
         };
         parts.push(Part { name, role, pid, program: "meshtax 0.1.0".into(), cgroup });
     };

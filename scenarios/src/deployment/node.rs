@@ -13,6 +13,7 @@ use crate::proxy::{Place, Ports, proof};
 /// A process of the deployment, and its cgroup.
 #[derive(Debug)]
 pub(crate) struct Node {
+    pub(crate) role: Role,
     // First, so that it is dead before its cgroup is removed.
     pub(crate) part: Launched,
     pub(crate) program: String,
@@ -20,11 +21,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(super) fn describe(&self, role: Role) -> Part {
+    pub(super) fn describe(&self) -> Part {
         let directory = self.leaf.as_ref().and_then(|leaf| leaf.directories().first());
         Part {
             name: self.part.name().to_owned(),
-            role,
+            role: self.role,
             pid: self.part.pid(),
             program: self.program.clone(),
             cgroup: match directory {
@@ -48,21 +49,35 @@ impl Node {
     }
 }
 
-/// A service that runs.
+/// A process of a service.
 #[derive(Debug)]
 pub(crate) struct ServiceNode {
     pub(crate) node: Node,
+    /// "s3", which is also the process's name but for the other subsets of a canary.
+    pub(crate) service: String,
+    /// The subset it answers as; none without a canary.
+    pub(crate) subset: Option<String>,
+    /// The address by which its callers know it.
     pub(crate) listen: SocketAddr,
-    /// Where it said its requests go.
-    pub(crate) calls: Option<SocketAddr>,
+    /// All its ports, that one first.
+    pub(crate) ports: Vec<u16>,
+    /// Where it said its requests to each callee go.
+    pub(crate) calls: Vec<(String, SocketAddr)>,
 }
 
-/// A sidecar that runs.
+/// A proxy that runs.
 #[derive(Debug)]
-pub(crate) struct SidecarNode {
+pub(crate) struct ProxyNode {
     pub(crate) node: Node,
     pub(crate) place: Place,
     pub(crate) ports: Ports,
+}
+
+impl ProxyNode {
+    /// Whether it is the sidecar of a process: "s3-v2-sidecar" of "s3-v2".
+    pub(crate) fn is_beside(&self, process: &str) -> bool {
+        self.place.name.strip_suffix("-sidecar") == Some(process)
+    }
 }
 
 /// A directory for keys, gone with its owner.
@@ -72,13 +87,23 @@ pub(crate) struct Private {
 }
 
 impl Private {
-    /// Makes one in the run's scratch directory.
-    pub(crate) fn create(scratch: &Path) -> Result<Self> {
+    /// Makes one in the run's scratch directory, for a user if it is not ours.
+    pub(crate) fn create(scratch: &Path, owner: Option<u32>) -> Result<Self> {
         use std::os::unix::fs::DirBuilderExt as _;
         let path = scratch.join(format!("deployment-{}", record::monotonic_ns()));
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
         made.map_err(crate::error::file_error("create", &path))?;
-        Ok(Self { path })
+        let private = Self { path };
+        if let Some(owner) = owner {
+            use std::os::unix::fs::PermissionsExt as _;
+            // That user must get through, and no one sees what is in it.
+            let through = std::fs::Permissions::from_mode(0o711);
+            std::fs::set_permissions(scratch, through)
+                .map_err(crate::error::file_error("open the way through", scratch))?;
+            std::os::unix::fs::chown(&private.path, Some(owner), Some(owner))
+                .map_err(crate::error::file_error("give away", &private.path))?;
+        }
+        Ok(private)
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -1,3 +1,10 @@
-//! Where services and sidecars run.
+//! Where services and sidecars run, and how a chain is built there.
 
-pub mod processes;
+mod answers;
+mod builder;
+mod ground;
+mod proxies;
+mod services;
+
+pub(crate) use builder::deploy;
+pub(crate) use ground::Ground;

@@ -9,15 +9,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use minijinja::{Environment, UndefinedBehavior, context};
+use record::{Factors, Lack, Proof, Weights};
 use serde_json::Value;
 
 pub use program::{EnvoyProgram, find};
 
-use super::{Counter, Folders, Place, Ports, Proxy, Tally, Way, keep};
+use super::{Counter, Folders, Place, Ports, Proxy, Tally, Way};
 use crate::certs::{SPIFFE_PREFIX, spiffe_id};
 use crate::launch::{Launch, Launched};
 use crate::ready::{Deadline, until};
-use crate::{Error, Result, http};
+use crate::{Error, Result};
 
 /// How long its admin port may take; under a small CPU limit even that waits its turn.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -28,10 +29,9 @@ impl Proxy for EnvoyProgram {
     }
 
     fn launch(&self, place: &Place, folders: &Folders) -> Result<Launch> {
-        let config = folders.kept.join(format!("{}.envoy.yaml", place.name));
-        keep(&config, &render(place)?)?;
+        let config = folders.config(&format!("{}.envoy.yaml", place.name), &render(place)?)?;
         let address = folders.private.join(format!("{}.admin", place.name));
-        let workers = place.workers.to_string();
+        let workers = place.factors.workers.to_string();
         let mut args: Vec<std::ffi::OsString> = vec!["--config-path".into(), config.into()];
         args.extend(["--admin-address-path".into(), address.into(), "--concurrency".into(), workers.into()]);
         // Without hot restart there is no shared memory, and so no id to be unique on the machine.
@@ -58,31 +58,63 @@ impl Proxy for EnvoyProgram {
             Ok(std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<SocketAddr>().ok()))
         })?;
         until(part, &format!("GET /ready at {admin}"), &deadline, || {
-            Ok(http::get(admin, "/ready", ADMIN_PATIENCE).ok().filter(|answer| answer.status == 200))
+            Ok(place.stand.get(admin, "/ready", ADMIN_PATIENCE).ok().filter(|answer| answer.status == 200))
         })?;
         until(part, &format!("its listeners at {admin}/listeners"), &deadline, || {
-            let listeners = json(part, admin, "/listeners?format=json")?;
-            let (inbound, outbound) = (listener(&listeners, "inbound"), listener(&listeners, "outbound"));
-            let whole = inbound.is_some() == place.app.is_some() && outbound.is_some() == place.callee.is_some();
-            Ok(whole.then_some(Ports { inbound, outbound, admin }))
+            let listeners = json(place, part, admin, "/listeners?format=json")?;
+            let inbound = listener(&listeners, "inbound");
+            let found = place.callees.iter().map(|c| Some((c.service.clone(), listener(&listeners, "outbound")?)));
+            let outbound: Option<Vec<_>> = found.collect();
+            let whole = inbound.is_some() == place.app.is_some();
+            Ok(outbound.filter(|_| whole).map(|outbound| Ports { inbound, outbound, admin }))
         })
     }
 
-    fn tally(&self, part: &Launched, ports: &Ports) -> Result<Tally> {
-        let info = json(part, ports.admin, "/server_info")?;
+    fn tally(&self, place: &Place, part: &Launched, ports: &Ports) -> Result<Tally> {
+        let info = json(place, part, ports.admin, "/server_info")?;
         let said = info.get("version").and_then(Value::as_str).unwrap_or_default();
         let version = program::parse_version(said);
         // ^(listener|cluster|http)\.(in|out)bound\.
         let path = "/stats?filter=%5E(listener%7Ccluster%7Chttp)%5C.(in%7Cout)bound%5C.";
-        let stats = text(part, ports.admin, path)?;
+        let stats = text(place, part, ports.admin, path)?;
         let counters = counters(&stats);
         Ok(Tally {
             program: version.map_or_else(|| said.to_owned(), |v| program::described(&v.version, &v.build)),
             program_source: format!("{}/server_info", ports.admin),
             inbound: ports.inbound.map(|_| way(&counters, "inbound", "listener.inbound")),
-            outbound: ports.outbound.map(|_| way(&counters, "outbound", "cluster.outbound")),
+            outbound: place
+                .callees
+                .iter()
+                .map(|callee| (callee.service.clone(), way(&counters, "outbound", "cluster.outbound")))
+                .collect(),
+            retries: None,
         })
     }
+
+    fn prove(&self, _: &Place, _: &Launched, _: &Ports) -> Result<Vec<Proof>> {
+        Ok(Vec::new())
+    }
+
+    fn shift(&self, place: &Place, part: &mut Launched, _: &Folders, weights: &Weights) -> Result<()> {
+        Err(part.answer(format!("{} has no route to shift to {weights}", place.name)))
+    }
+
+    fn renew(&self, _: &Place, _: &mut Launched, _: &Ports) -> Result<()> {
+        Ok(())
+    }
+
+    fn scrape_path(&self) -> &'static str {
+        "/stats/prometheus"
+    }
+
+    fn lacks(&self, _: &Factors) -> Vec<Lack> {
+        Vec::new()
+    }
+}
+
+/// Why it cannot be what these factors ask for.
+pub(crate) fn cannot(_: &Factors) -> Option<String> {
+    None
 }
 
 /// The configuration file of a sidecar.
@@ -99,9 +131,9 @@ fn render(place: &Place) -> Result<String> {
     let values = context! {
         service => place.service,
         identity => place.identity.as_ref().map(|i| context! { chain => path(&i.chain), key => path(&i.key), ca => path(&i.ca) }),
-        inbound => place.app.map(|app| context! { app => address(app), peers => SPIFFE_PREFIX }),
-        outbound => place.callee.as_ref().map(|c| context! {
-            upstream => address(c.inbound),
+        inbound => place.app.as_ref().map(|app| context! { app => address(app.address), peers => SPIFFE_PREFIX }),
+        outbound => place.callees.first().map(|c| context! {
+            upstream => c.subsets.first().map(|subset| address(subset.address)),
             callee => c.service,
             peer => spiffe_id(&c.service),
         }),
@@ -111,17 +143,17 @@ fn render(place: &Place) -> Result<String> {
     environment.get_template("envoy.yaml").and_then(|t| t.render(values)).map_err(problem)
 }
 
-fn text(part: &Launched, admin: SocketAddr, path: &str) -> Result<String> {
+fn text(place: &Place, part: &Launched, admin: SocketAddr, path: &str) -> Result<String> {
     let doing = || format!("GET {path} at its admin port {admin}");
-    match http::get(admin, path, ADMIN_PATIENCE) {
+    match place.stand.get(admin, path, ADMIN_PATIENCE) {
         Ok(answer) if answer.status == 200 => Ok(answer.text()),
         Ok(answer) => Err(part.answer(format!("{} was answered with status {}", doing(), answer.status))),
         Err(e) => Err(part.expect_alive(&doing()).err().unwrap_or_else(|| part.answer(format!("{}: {e}", doing())))),
     }
 }
 
-fn json(part: &Launched, admin: SocketAddr, path: &str) -> Result<Value> {
-    let text = text(part, admin, path)?;
+fn json(place: &Place, part: &Launched, admin: SocketAddr, path: &str) -> Result<Value> {
+    let text = text(place, part, admin, path)?;
     serde_json::from_str(&text).map_err(|e| part.answer(format!("its admin port's {path} is no JSON: {e}")))
 }
 

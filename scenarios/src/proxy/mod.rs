@@ -3,57 +3,66 @@
 pub mod embedded;
 pub mod envoy;
 pub mod none;
+mod place;
 pub(crate) mod proof;
 pub(crate) mod sidecar;
+mod tally;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use record::Mtls;
+use record::{Dataplane, Factors, Lack, Proof, Weights};
 
 use crate::Result;
-use crate::certs::IdentityFiles;
+use crate::certs::{Identity, IdentityFiles};
+use crate::error::file_error;
 use crate::launch::{Launch, Launched};
+pub(crate) use place::{ADMIN_PORT, App, Callee, DOOR_PORT, Door, Place, Stand, Subset};
+pub(crate) use tally::{Counter, Tally, Way};
 
 /// A program that can stand beside a service.
 pub(crate) trait Proxy {
     /// Its name and version: "envoy 1.40.0".
     fn program(&self) -> String;
 
-    /// Writes its configuration and says how it is started. Cgroups are for the caller to add.
+    /// Writes its configuration and says how it is started. Cgroups, the namespace and the user are for the caller to
+    /// add.
     fn launch(&self, place: &Place, folders: &Folders) -> Result<Launch>;
 
     /// Waits until it answers, and asks where it listens.
     fn listening(&self, place: &Place, part: &mut Launched, folders: &Folders, patience: Duration) -> Result<Ports>;
 
     /// Asks what it has counted since its start.
-    fn tally(&self, part: &Launched, ports: &Ports) -> Result<Tally>;
+    fn tally(&self, place: &Place, part: &Launched, ports: &Ports) -> Result<Tally>;
+
+    /// Reads back from the running thing what its factors made of its configuration: one proof for each that can be
+    /// read and is not read elsewhere (worker threads, limits, counters of the ways).
+    fn prove(&self, place: &Place, part: &Launched, ports: &Ports) -> Result<Vec<Proof>>;
+
+    /// Gives a running one new weights for the subsets of one of its callees; returns when it has been told.
+    fn shift(&self, place: &Place, part: &mut Launched, folders: &Folders, weights: &Weights) -> Result<()>;
+
+    /// Has a running one take up the files of its identity, which have been replaced by rename.
+    fn renew(&self, place: &Place, part: &mut Launched, ports: &Ports) -> Result<()>;
+
+    /// The path at its admin address under which it tells its counters as Prometheus reads them.
+    fn scrape_path(&self) -> &'static str;
+
+    /// What it does not do of what Istio's own proxy does with these factors.
+    fn lacks(&self, factors: &Factors) -> Vec<Lack>;
 }
 
-/// Where a sidecar is put.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    /// "s1-sidecar".
-    pub(crate) name: String,
-    /// The service it stands beside: "s1", or "entry" for the load generator's.
-    pub(crate) service: String,
-    pub(crate) workers: u32,
-    pub(crate) mtls: Mtls,
-    /// The service itself; none beside the load generator.
-    pub(crate) app: Option<SocketAddr>,
-    /// Whom it calls; none beside the last service.
-    pub(crate) callee: Option<Callee>,
-    /// Whom it is known as; none without mTLS.
-    pub(crate) identity: Option<IdentityFiles>,
-}
-
-/// The other end of a sidecar's way out.
-#[derive(Clone, Debug)]
-pub(crate) struct Callee {
-    pub(crate) service: String,
-    /// The inbound listener of its sidecar.
-    pub(crate) inbound: SocketAddr,
+/// Why a dataplane cannot be what these factors ask for; none if it can.
+pub(crate) fn cannot(factors: &Factors) -> Option<String> {
+    match factors.dataplane {
+        Dataplane::None => None,
+        Dataplane::Embedded => sidecar::cannot(factors),
+        Dataplane::Envoy => envoy::cannot(factors),
+        Dataplane::Haproxy | Dataplane::Nginx | Dataplane::Ambient => {
+            Some(format!("{} is not built in yet", factors.dataplane))
+        }
+    }
 }
 
 /// Where the files of a deployment go.
@@ -65,60 +74,65 @@ pub(crate) struct Folders {
     pub(crate) kept: PathBuf,
     /// Logs, kept.
     pub(crate) logs: PathBuf,
-    /// What nobody else may read, gone afterwards.
+    /// What nobody else may read, gone afterwards. Proxies read what they need from here: the trial's directory may lie
+    /// where their user cannot go.
     pub(crate) private: PathBuf,
+    /// The user that proxies run as; none where that is ours.
+    pub(crate) owner: Option<u32>,
 }
 
 impl Folders {
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.logs.join(format!("{name}.log"))
     }
+
+    /// Writes a configuration: one copy is kept with the trial, and the path of the other, which the proxy may read, is
+    /// returned.
+    pub(crate) fn config(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let write = |path: &Path| std::fs::write(path, text).map_err(file_error("write", path));
+        write(&self.kept.join(name))?;
+        let path = self.private.join(name);
+        write(&path)?;
+        self.give(&path)?;
+        Ok(path)
+    }
+
+    /// Replaces a configuration while its reader runs: by rename, so that it is never read in part.
+    pub(crate) fn replace(&self, name: &str, text: &str) -> Result<()> {
+        let (next, path) = (self.private.join(format!("{name}.next")), self.private.join(name));
+        std::fs::write(&next, text).map_err(file_error("write", &next))?;
+        self.give(&next)?;
+        std::fs::rename(&next, &path).map_err(file_error("replace", &path))
+    }
+
+    /// Writes an identity where its proxy may read it.
+    pub(crate) fn identity(&self, identity: &Identity) -> Result<IdentityFiles> {
+        let files = identity.write(&self.private)?;
+        let IdentityFiles { chain, key, ca } = &files;
+        [chain, key, ca].into_iter().try_for_each(|path| self.give(path))?;
+        Ok(files)
+    }
+
+    /// Gives a file to the user that proxies run as.
+    pub(crate) fn give(&self, path: &Path) -> Result<()> {
+        let Some(owner) = self.owner else { return Ok(()) };
+        std::os::unix::fs::chown(path, Some(owner), Some(owner)).map_err(file_error("give away", path))
+    }
 }
 
 /// Where a sidecar listens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ports {
+    /// Where callers come in.
     pub(crate) inbound: Option<SocketAddr>,
-    pub(crate) outbound: Option<SocketAddr>,
+    /// Where its service dials each callee.
+    pub(crate) outbound: Vec<(String, SocketAddr)>,
     pub(crate) admin: SocketAddr,
 }
 
-/// What a sidecar says it is and has counted.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
-    /// Its name and version: "envoy 1.40.0".
-    pub(crate) program: String,
-    /// Where the program was read.
-    pub(crate) program_source: String,
-    pub(crate) inbound: Option<Way>,
-    pub(crate) outbound: Option<Way>,
-}
-
-/// What a sidecar has counted in one direction, on its side towards the other sidecar.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Way {
-    /// Requests that came from the service (out) or from the caller's sidecar (in).
-    pub(crate) requests: Counter,
-    /// Handshakes in which both sides were who they had to be.
-    pub(crate) handshakes: Counter,
-    /// Peers turned away since they were someone else, or no one, where it tells them from those that gave up.
-    pub(crate) strangers: Option<Counter>,
-    /// Connections that broke off before they were secure, where it says so; something in clear is one of them.
-    pub(crate) broken: Option<Counter>,
-    /// Requests that were read in clear, where it says so.
-    pub(crate) in_clear: Option<Counter>,
-    /// The peers' SPIFFE ids, where it says them.
-    pub(crate) peers: Option<Vec<String>>,
-}
-
-/// A figure and where it was read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counter {
-    pub(crate) value: u64,
-    pub(crate) source: String,
-}
-
-/// Writes a file that is kept with the trial.
-pub(crate) fn keep(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(crate::error::file_error("write", path))
+impl Ports {
+    /// Where its service dials a callee.
+    pub(crate) fn to(&self, callee: &str) -> Option<SocketAddr> {
+        self.outbound.iter().find(|(service, _)| service == callee).map(|(_, at)| *at)
+    }
 }

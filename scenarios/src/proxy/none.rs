@@ -8,24 +8,24 @@ use super::proof::claim;
 use crate::Result;
 
 /// Whom a service said it calls.
-pub(crate) struct Call<'a> {
+pub(crate) struct Call {
     /// The service.
-    pub(crate) caller: &'a str,
+    pub(crate) caller: String,
     /// Where it said its requests go.
     pub(crate) said: SocketAddr,
     /// Who listens there, as far as we know: "s2", "s1-sidecar".
-    pub(crate) listens: &'a str,
+    pub(crate) listens: String,
     /// Who should.
-    pub(crate) callee: &'a str,
+    pub(crate) callee: String,
 }
 
 /// Proves whom each service calls: without sidecars the next service itself.
 ///
 /// # Errors
 /// [`crate::Error::Unproven`] for a service that calls someone else.
-pub(crate) fn prove(calls: &[Call<'_>]) -> Result<Vec<Proof>> {
+pub(crate) fn prove(calls: &[Call]) -> Result<Vec<Proof>> {
     calls
         .iter()
-        .map(|call| claim(call.caller, "calls", call.callee, call.listens, &format!("its answer, {}", call.said)))
+        .map(|call| claim(&call.caller, "calls", &call.callee, &call.listens, &format!("its answer, {}", call.said)))
         .collect()
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use record::{Mtls, Proof};
+use record::Proof;
 
-use super::{Tally, Way};
+use super::Way;
 use crate::{Error, Result};
 
 /// A claim that holds if what was found is what was expected.
@@ -54,66 +54,74 @@ fn worker_threads(tasks: &Path) -> usize {
         .count()
 }
 
-/// What a sidecar was asked to be, as far as its counters can bear it out.
+/// What the ways of a proxy should be.
 pub(crate) struct Asked<'a> {
     pub(crate) part: &'a str,
-    pub(crate) mtls: Mtls,
-    /// The SPIFFE id of the service it calls.
-    pub(crate) callee: Option<String>,
-    /// The SPIFFE id of the service that calls it.
-    pub(crate) caller: String,
-    /// How often it was spoken to in clear by us, to see whether it refuses.
+    /// How it should be spoken on the way.
+    pub(crate) speech: Speech,
+    /// How often it was spoken to in clear by us, to see what it does.
     pub(crate) refused_probes: u64,
 }
 
-/// Whether the ways between sidecars are secured as they should be.
-///
-/// # Errors
-/// [`Error::Unproven`] for a way that is not, or on which nothing was seen.
-pub(crate) fn ways(asked: &Asked<'_>, tally: &Tally) -> Result<Vec<Proof>> {
-    let mut proofs = Vec::new();
-    if let Some(way) = &tally.inbound {
-        proofs.extend(one_way(asked, "inbound", way, Some(&asked.caller), asked.refused_probes)?);
-    }
-    if let Some(way) = &tally.outbound {
-        proofs.extend(one_way(asked, "outbound", way, asked.callee.as_ref(), 0)?);
-    }
-    Ok(proofs)
+/// How two ends of a way speak.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Speech {
+    /// In clear.
+    Clear,
+    /// With mTLS, by peers of these SPIFFE ids.
+    Secured(Vec<String>),
+    /// With TLS, by clients that show no certificate.
+    Server,
 }
 
-fn one_way(asked: &Asked<'_>, name: &str, way: &Way, peer: Option<&String>, probes: u64) -> Result<Vec<Proof>> {
+/// Whether callers came in as they should.
+///
+/// # Errors
+/// [`Error::Unproven`] for a way that is not as it should be, or on which nothing was seen.
+pub(crate) fn inbound(asked: &Asked<'_>, way: &Way) -> Result<Vec<Proof>> {
+    one_way(asked, "inbound", way, asked.refused_probes)
+}
+
+/// Whether calls to a callee went out as they should.
+///
+/// # Errors
+/// As [`inbound`].
+pub(crate) fn outbound(asked: &Asked<'_>, callee: &str, way: &Way) -> Result<Vec<Proof>> {
+    one_way(asked, &format!("outbound to {callee}"), way, 0)
+}
+
+fn one_way(asked: &Asked<'_>, name: &str, way: &Way, probes: u64) -> Result<Vec<Proof>> {
     let Way { requests, handshakes, strangers, broken, in_clear, peers } = way;
     let part = asked.part;
-    let text = |n: u64| n.to_string();
-    let some = requests.value > 0;
-    let mut proofs =
-        vec![held(some, part, &format!("{name} requests"), "more than 0", &text(requests.value), &requests.source)?];
-    if asked.mtls == Mtls::Disable {
-        let none = claim(part, &format!("{name} mTLS handshakes"), "0", &text(handshakes.value), &handshakes.source)?;
-        proofs.push(none);
-        return Ok(proofs);
-    }
-    let secured = handshakes.value > 0;
-    proofs.push(held(
-        secured,
-        part,
-        &format!("{name} mTLS handshakes"),
-        "more than 0",
-        &text(handshakes.value),
-        &handshakes.source,
-    )?);
+    let some = |what: &str, counter: &super::Counter| {
+        let found = counter.value.to_string();
+        held(counter.value > 0, part, &format!("{name} {what}"), "more than 0", &found, &counter.source)
+    };
+    let exactly = |what: &str, expected: u64, counter: &super::Counter| {
+        let (expected, found) = (expected.to_string(), counter.value.to_string());
+        claim(part, &format!("{name} {what}"), &expected, &found, &counter.source)
+    };
+    let mut proofs = vec![some("requests", requests)?];
+    let expected_peers = match &asked.speech {
+        Speech::Clear => {
+            proofs.push(exactly("mTLS handshakes", 0, handshakes)?);
+            return Ok(proofs);
+        }
+        Speech::Server => None,
+        Speech::Secured(peers) => Some(peers),
+    };
+    proofs.push(some("mTLS handshakes", handshakes)?);
     if let Some(strangers) = strangers {
-        proofs.push(claim(part, &format!("{name} mTLS strangers"), "0", &text(strangers.value), &strangers.source)?);
+        proofs.push(exactly("mTLS strangers", 0, strangers)?);
     }
     if let Some(broken) = broken {
-        let (expected, found) = (text(probes), text(broken.value));
-        proofs.push(claim(part, &format!("{name} connections that were not mTLS"), &expected, &found, &broken.source)?);
+        proofs.push(exactly("connections that were not mTLS", probes, broken)?);
     }
     if let Some(in_clear) = in_clear {
-        proofs.push(claim(part, &format!("{name} requests in clear"), "0", &text(in_clear.value), &in_clear.source)?);
+        proofs.push(exactly("requests in clear", 0, in_clear)?);
     }
-    if let (Some(peers), Some(peer)) = (peers, peer) {
-        proofs.push(claim(part, &format!("{name} peer"), peer, &peers.join(", "), &handshakes.source)?);
+    if let (Some(peers), Some(expected)) = (peers, expected_peers) {
+        proofs.push(claim(part, &format!("{name} peer"), &expected.join(", "), &peers.join(", "), &handshakes.source)?);
     }
     Ok(proofs)
 }
@@ -149,15 +157,18 @@ mod tests {
         }
     }
 
-    fn proven(mtls: Mtls, way: Way) -> std::result::Result<usize, String> {
-        let asked = Asked { part: "s2-sidecar", mtls, callee: None, caller: "spiffe://a".into(), refused_probes: 1 };
-        let tally = Tally { inbound: Some(way), ..Tally::default() };
-        ways(&asked, &tally).map(|proofs| proofs.len()).map_err(|e| e.to_string())
+    fn proven(speech: Speech, way: Way) -> std::result::Result<usize, String> {
+        let asked = Asked { part: "s2-sidecar", speech, refused_probes: 1 };
+        inbound(&asked, &way).map(|proofs| proofs.len()).map_err(|e| e.to_string())
+    }
+
+    fn by_a() -> Speech {
+        Speech::Secured(vec!["spiffe://a".into()])
     }
 
     #[test]
     fn a_secured_way_is_proven_in_every_point() {
-        assert_eq!(proven(Mtls::Strict, secured()), Ok(6));
+        assert_eq!(proven(by_a(), secured()), Ok(6));
     }
 
     #[test]
@@ -176,16 +187,16 @@ mod tests {
                 "inbound peer should be spiffe://a and is spiffe://b",
             ),
         ] {
-            let said = proven(Mtls::Strict, way).unwrap_err();
+            let said = proven(by_a(), way).unwrap_err();
             assert!(said.starts_with(&format!("s2-sidecar: {says} (listener.inbound.x)")), "{said}");
         }
     }
 
     #[test]
     fn tls_where_none_was_asked_for_is_a_mismatch_too() {
-        let said = proven(Mtls::Disable, secured()).unwrap_err();
+        let said = proven(Speech::Clear, secured()).unwrap_err();
         assert!(said.contains("inbound mTLS handshakes should be 0 and is 2"), "{said}");
-        assert_eq!(proven(Mtls::Disable, Way { handshakes: counter(0), ..secured() }), Ok(2));
+        assert_eq!(proven(Speech::Clear, Way { handshakes: counter(0), ..secured() }), Ok(2));
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::embedded::{InboundConfig, OutboundConfig, Ready, SidecarConfig, Stats};
-use super::{Counter, Folders, Place, Ports, Proxy, Tally, Way, keep};
+use record::{Factors, Lack, Proof, Weights};
+
+use super::{Counter, Folders, Place, Ports, Proxy, Tally, Way};
 use crate::certs::spiffe_id;
 use crate::launch::{Launch, Launched};
-use crate::{Error, Result, http};
+use crate::{Error, Result};
 
 /// How long its admin port may take; under a small CPU limit even that waits its turn.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -24,10 +26,9 @@ impl Proxy for Embedded {
     }
 
     fn launch(&self, place: &Place, folders: &Folders) -> Result<Launch> {
-        let path = folders.kept.join(format!("{}.json", place.name));
         let text = serde_json::to_string_pretty(&config(place))
             .map_err(|e| Error::Config { part: place.name.clone(), problem: e.to_string() })?;
-        keep(&path, &(text + "\n"))?;
+        let path = folders.config(&format!("{}.json", place.name), &(text + "\n"))?;
         Ok(Launch {
             name: place.name.clone(),
             program: folders.meshtax.clone(),
@@ -44,18 +45,19 @@ impl Proxy for Embedded {
 
     fn listening(&self, place: &Place, part: &mut Launched, _: &Folders, patience: Duration) -> Result<Ports> {
         let Ready { ready } = part.read_json(patience, "the line that says where it listens")?;
-        let ports = Ports { inbound: ready.inbound, outbound: ready.outbound, admin: ready.admin };
-        if ports.inbound.is_some() != place.app.is_some() || ports.outbound.is_some() != place.callee.is_some() {
+        let outbound = place.callees.iter().zip(ready.outbound).map(|(callee, at)| (callee.service.clone(), at));
+        let ports = Ports { inbound: ready.inbound, outbound: outbound.collect(), admin: ready.admin };
+        if ports.inbound.is_some() != place.app.is_some() || ports.outbound.len() != place.callees.len() {
             return Err(part.answer(format!("it listens at {ready:?}, which is not what it was configured for")));
         }
         Ok(ports)
     }
 
-    fn tally(&self, part: &Launched, ports: &Ports) -> Result<Tally> {
+    fn tally(&self, place: &Place, part: &Launched, ports: &Ports) -> Result<Tally> {
         let source = format!("{}/stats", ports.admin);
         let doing = format!("GET /stats at its admin port {}", ports.admin);
         let said = |e: String| part.expect_alive(&doing).err().unwrap_or_else(|| part.answer(format!("{doing}: {e}")));
-        let answer = http::get(ports.admin, "/stats", ADMIN_PATIENCE).map_err(|e| said(e.to_string()))?;
+        let answer = place.stand.get(ports.admin, "/stats", ADMIN_PATIENCE).map_err(|e| said(e.to_string()))?;
         let stats: Stats = serde_json::from_slice(&answer.body).map_err(|e| said(e.to_string()))?;
         let counter = |name: &str, value: u64| Counter { value, source: format!("{source} {name}") };
         let Stats { version, workers: _, inbound, outbound } = stats;
@@ -71,28 +73,63 @@ impl Proxy for Embedded {
                 in_clear: Some(counter("inbound.plaintext_requests", i.plaintext_requests)),
                 peers: Some(i.peers.into_keys().collect()),
             }),
-            outbound: outbound.map(|o| Way {
-                requests: counter("outbound.requests", o.requests),
-                handshakes: counter("outbound.tls_handshakes", o.tls_handshakes),
-                strangers: None,
-                broken: None,
-                in_clear: None,
-                peers: Some(o.peers.into_keys().collect()),
-            }),
+            outbound: place
+                .callees
+                .iter()
+                .zip(outbound)
+                .map(|(callee, o)| {
+                    (
+                        callee.service.clone(),
+                        Way {
+                            requests: counter("outbound.requests", o.requests),
+                            handshakes: counter("outbound.tls_handshakes", o.tls_handshakes),
+                            strangers: None,
+                            broken: None,
+                            in_clear: None,
+                            peers: Some(o.peers.into_keys().collect()),
+                        },
+                    )
+                })
+                .collect(),
+            retries: None,
         })
     }
+
+    fn prove(&self, _: &Place, _: &Launched, _: &Ports) -> Result<Vec<Proof>> {
+        Ok(Vec::new())
+    }
+
+    fn shift(&self, _: &Place, part: &mut Launched, _: &Folders, weights: &Weights) -> Result<()> {
+        part.write_line(&format!("weights {weights}"))
+    }
+
+    fn renew(&self, _: &Place, part: &mut Launched, _: &Ports) -> Result<()> {
+        part.write_line("renew")
+    }
+
+    fn scrape_path(&self) -> &'static str {
+        "/stats"
+    }
+
+    fn lacks(&self, _: &Factors) -> Vec<Lack> {
+        Vec::new()
+    }
+}
+
+/// Why it cannot be what these factors ask for.
+pub(crate) fn cannot(_: &Factors) -> Option<String> {
+    None
 }
 
 fn config(place: &Place) -> SidecarConfig {
     SidecarConfig {
         name: place.name.clone(),
-        workers: place.workers,
-        mtls: place.mtls,
-        inbound: place.app.map(|app| InboundConfig { listen: ANY, app }),
-        outbound: place.callee.as_ref().map(|callee| OutboundConfig {
-            listen: ANY,
-            upstream: callee.inbound,
-            peer: spiffe_id(&callee.service),
+        workers: place.factors.workers,
+        mtls: place.mode(),
+        inbound: place.app.as_ref().map(|app| InboundConfig { listen: ANY, app: app.address }),
+        outbound: place.callees.first().and_then(|callee| {
+            let upstream = callee.subsets.first()?.address;
+            Some(OutboundConfig { listen: ANY, upstream, peer: spiffe_id(&callee.service) })
         }),
         identity: place.identity.clone(),
         admin: ANY,

@@ -1,6 +1,9 @@
 //! How each kind of value stands in a scenario file: read from TOML, written back as TOML.
 
-use record::{Arrival, CpuQuantity, Dataplane, Mtls, Pace};
+use record::{
+    AccessLog, Arrival, CpuQuantity, Dataplane, Entry, LogSink, MemoryQuantity, Mtls, Neighbour, Pace, Platform,
+    Protocol, Sidecars, Weights, WorkerRule,
+};
 use toml::de::{DeInteger, DeValue};
 
 /// What is wrong with a value, and what would be right.
@@ -128,107 +131,78 @@ macro_rules! words {
 }
 
 words! {
-    Dataplane => "one of \"none\", \"embedded\", \"envoy\"",
-    Mtls => "\"disable\" or \"strict\"",
+    super::Form => "\"chain\", \"fan-out\" or \"tree\"",
+    Dataplane => "one of \"none\", \"embedded\", \"envoy\", \"haproxy\", \"nginx\", \"ambient\"",
+    Mtls => "\"disable\", \"permissive\" or \"strict\"",
+    Entry => "\"sidecar\", \"plain\" or \"gateway\"",
+    Sidecars => "\"both\", \"client\" or \"server\"",
+    Protocol => "\"http\" or \"auto\"",
+    AccessLog => "\"off\", \"text\" or \"json\"",
+    LogSink => "\"file\" or \"stdout\"",
+    Platform => "\"processes\" or \"pods\"",
     Arrival => "\"constant\" or \"poisson\"",
     Pace => "\"precise\", \"hybrid\" or \"economy\"",
 }
 
-impl Field for Option<CpuQuantity> {
-    const EXPECTED: &'static str = "\"none\", or cores as Kubernetes writes them: \"500m\", \"1.5\", 2";
-
-    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
-        let text = match value {
-            DeValue::String(s) => s.to_string(),
-            DeValue::Integer(i) => i.to_string(),
-            DeValue::Float(f) => f.to_string(),
-            _ => return Err(wrong_type::<Self>(value)),
-        };
-        if text == "none" {
-            return Ok(None);
-        }
-        let first_line = |e: record::Error| e.to_string().lines().next().unwrap_or_default().to_owned();
-        text.parse().map(Some).map_err(|e| Fault::new(first_line(e), Self::EXPECTED))
-    }
-
-    fn write(&self) -> String {
-        self.map_or_else(|| "\"none\"".to_owned(), |q| format!("\"{q}\""))
+/// The text of a value, be it written in quotes or as a number.
+fn text_of<T: Field>(value: &DeValue<'_>) -> Result<String, Fault> {
+    match value {
+        DeValue::String(s) => Ok(s.to_string()),
+        DeValue::Integer(i) => Ok(i.to_string()),
+        DeValue::Float(f) => Ok(f.to_string()),
+        _ => Err(wrong_type::<T>(value)),
     }
 }
 
-/// A length of time in a file: "500ms", "5s", "1.5s", "2m".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Length {
-    pub(super) ns: u64,
+/// The first line of a message: a file's errors have a remedy of their own.
+fn first_line(error: &impl std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-/// The units, the longest first.
-const UNITS: [(&str, u64); 5] =
-    [("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
+macro_rules! optional {
+    ($($type:ty, $nothing:literal => $expected:literal),+ $(,)?) => {$(
+        impl Field for Option<$type> {
+            const EXPECTED: &'static str = $expected;
 
-impl Length {
-    /// None when it is no length, or finer than a nanosecond.
-    fn parse(text: &str) -> Option<Self> {
-        let split = text.find(|c: char| c != '.' && !c.is_ascii_digit())?;
-        let (number, unit) = text.split_at(split);
-        let (_, unit_ns) = UNITS.iter().find(|(word, _)| *word == unit.trim_start())?;
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-        if whole.is_empty() || fraction.is_empty() || fraction.contains('.') || fraction.len() > 9 {
-            return None;
+            fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+                let text = text_of::<Self>(value)?;
+                if text == $nothing {
+                    return Ok(None);
+                }
+                text.parse().map(Some).map_err(|e| Fault::new(first_line(&e), Self::EXPECTED))
+            }
+
+            fn write(&self) -> String {
+                self.as_ref().map_or_else(|| concat!("\"", $nothing, "\"").to_owned(), |value| format!("\"{value}\""))
+            }
         }
-        let scale = 10_u64.pow(fraction.len() as u32);
-        let part = fraction.parse::<u64>().ok()?.checked_mul(*unit_ns)?;
-        if part % scale != 0 {
-            return None;
-        }
-        let ns = whole.parse::<u64>().ok()?.checked_mul(*unit_ns)?.checked_add(part / scale)?;
-        Some(Self { ns })
-    }
+    )+};
 }
 
-impl Field for Length {
-    const EXPECTED: &'static str = "a time with its unit in quotes: \"500ms\", \"5s\", \"2m\"";
-
-    fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
-        let text = value.as_str().ok_or_else(|| wrong_type::<Self>(value))?;
-        Self::parse(text).ok_or_else(|| Fault::new(format!("\"{text}\" is no length of time"), Self::EXPECTED))
-    }
-
-    fn write(&self) -> String {
-        // Minutes are read, but never written: "90s" next to "2m" is harder to compare than "120s".
-        let fits = UNITS.iter().skip(1).find(|(_, unit_ns)| self.ns.is_multiple_of(*unit_ns));
-        let (word, unit_ns) = fits.copied().unwrap_or(("ns", 1));
-        format!("\"{}{word}\"", self.ns / unit_ns)
-    }
+optional! {
+    CpuQuantity, "none" => "\"none\", or cores as Kubernetes writes them: \"500m\", \"1.5\", 2",
+    MemoryQuantity, "none" => "\"none\", or memory as Kubernetes writes it: \"128Mi\", \"1Gi\"",
+    Mtls, "same" => "\"same\", \"disable\", \"permissive\" or \"strict\"",
+    Weights, "none" => "\"none\", or weights of subsets: \"v1=90,v2=10\"",
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+macro_rules! texts {
+    ($($type:ty => $expected:literal),+ $(,)?) => {$(
+        impl Field for $type {
+            const EXPECTED: &'static str = $expected;
 
-    #[test]
-    fn lengths_are_read_exactly() {
-        for (text, ns) in [
-            ("500ms", 500_000_000),
-            ("5s", 5_000_000_000),
-            ("1.5s", 1_500_000_000),
-            ("2m", 120_000_000_000),
-            ("0.25ms", 250_000),
-            ("7 us", 7_000),
-            ("0s", 0),
-        ] {
-            assert_eq!(Length::parse(text), Some(Length { ns }), "{text}");
-        }
-        for text in ["", "5", "s", "-1s", "1h", "1.s", ".5s", "1.2.3s", "0.5ns", "1e3s", "99999999999m"] {
-            assert_eq!(Length::parse(text), None, "{text}");
-        }
-    }
+            fn read(value: &DeValue<'_>) -> Result<Self, Fault> {
+                text_of::<Self>(value)?.parse().map_err(|e| Fault::new(first_line(&e), Self::EXPECTED))
+            }
 
-    #[test]
-    fn lengths_are_written_in_the_largest_unit_that_fits() {
-        for (ns, want) in [(0, "\"0s\""), (1_500_000_000, "\"1500ms\""), (120_000_000_000, "\"120s\""), (7, "\"7ns\"")]
-        {
-            assert_eq!(Length { ns }.write(), want);
+            fn write(&self) -> String {
+                format!("\"{self}\"")
+            }
         }
-    }
+    )+};
+}
+
+texts! {
+    WorkerRule => "a number of threads, or a rule: \"istio\", \"envoy\", \"linkerd\"",
+    Neighbour => "\"none\", \"cpu:2\", \"disk:1\", \"memory:1\", or several joined by '+'",
 }

@@ -1,8 +1,10 @@
 //! The range of each field; the same rule holds for a file and for the command line.
 
-use record::CpuQuantity;
+use record::{CpuQuantity, MemoryQuantity, WorkerRule};
 
-use super::field::{Fault, Field, Length};
+use super::change::Change;
+use super::field::{Fault, Field};
+use super::length::Length;
 
 type Checked = Result<(), Fault>;
 
@@ -44,8 +46,78 @@ pub(super) fn connections(value: &u32) -> Checked {
     within(*value, 1, 10_000, "")
 }
 
-pub(super) fn workers(value: &u32) -> Checked {
-    within(*value, 1, 128, "; 2 is what Istio makes of its default limit of two cores")
+pub(super) fn workers(value: &WorkerRule) -> Checked {
+    match value {
+        WorkerRule::Fixed(threads) => {
+            within(*threads, 1, 128, "; 2 is what Istio makes of its default limit of two cores")
+        }
+        WorkerRule::Istio | WorkerRule::Envoy | WorkerRule::Linkerd => Ok(()),
+    }
+}
+
+pub(super) fn retries(value: &u32) -> Checked {
+    within(*value, 0, 10, "; Istio adds 2 tries by default")
+}
+
+/// With less a proxy cannot even begin.
+const LEAST_MEMORY: u64 = 4 << 20;
+
+pub(super) fn memory_limit(value: &Option<MemoryQuantity>) -> Checked {
+    match value {
+        Some(limit) if limit.bytes() < LEAST_MEMORY => {
+            Err(Fault::new(format!("{limit} is out of range"), "\"none\", or a limit of at least \"4Mi\""))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn share(value: &f64) -> Checked {
+    within(*value, 0.0, 1.0, ", the share of requests that fail: 0.05 is one of twenty")
+}
+
+/// The name of a service, or none for the last one.
+pub(super) fn service(value: &String) -> Checked {
+    if value.is_empty() { Ok(()) } else { name(value) }
+}
+
+pub(super) fn shift(value: &Vec<Change>) -> Checked {
+    if value.windows(2).all(|two| two[0].at.ns < two[1].at.ns) {
+        return Ok(());
+    }
+    Err(Fault::new("the changes are not in the order of time", "each later than the one before"))
+}
+
+/// A length of its own, or 0 for never.
+fn every(value: &Length, least_ms: u64) -> Checked {
+    if value.ns == 0 || value.ns >= least_ms * 1_000_000 {
+        return phase(value);
+    }
+    Err(Fault::new(
+        format!("{} is too often", value.write()),
+        format!("\"0s\" for never, or \"{least_ms}ms\" and more"),
+    ))
+}
+
+pub(super) fn rotate(value: &Length) -> Checked {
+    every(value, 200)
+}
+
+pub(super) fn scrape(value: &Length) -> Checked {
+    every(value, 100)
+}
+
+pub(super) fn log_flush(value: &Length) -> Checked {
+    if (1_000_000..=HOUR_NS).contains(&value.ns) && value.ns.is_multiple_of(1_000_000) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        format!("{} is out of range", value.write()),
+        "whole milliseconds from \"1ms\" to \"3600s\"; Istio has 1s",
+    ))
+}
+
+pub(super) fn log_flush_kb(value: &u32) -> Checked {
+    within(*value, 1, 1 << 20, " units of 1024 bytes; Envoy has 64")
 }
 
 /// The kernel's least quota is a millisecond of a period of a hundred.

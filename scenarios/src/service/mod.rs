@@ -22,6 +22,9 @@ use crate::lifeline::{Held, Lifeline};
 use crate::workers::Workers;
 use crate::{Error, Result, ports, workers};
 
+/// The response header by which a service says which of its subsets it is.
+pub const SUBSET_HEADER: &str = "x-meshtax-subset";
+
 /// The largest response body: it is kept in memory whole.
 const MAX_RESPONSE_BYTES: u64 = 1 << 30;
 

@@ -21,8 +21,9 @@ pub(crate) fn factors(dataplane: Dataplane) -> Factors {
         connections: 16,
         arrival: Arrival::Constant,
         pace: Pace::Hybrid,
-        platform: Platform::Processes,
-        twin: 0,
+        worker_rule: WorkerRule::Fixed(if meshed { 2 } else { 0 }),
+        retries: if meshed { 2 } else { 0 },
+        ..Factors::unmeshed()
     }
 }
 
@@ -75,6 +76,7 @@ pub(crate) fn run() -> Run {
         timing: Timing { settle_ns: 1, warm_up_ns: 2, measure_ns: 3, cool_down_ns: 4 },
         level: 0.95,
         cells: vec![cell("chain3-none", Dataplane::None), cell("chain3-envoy-500m", Dataplane::Envoy)],
+        left_out: vec![],
         trials: vec![
             planned("0001-chain3-none-r1", "chain3-none"),
             planned("0002-chain3-envoy-500m-r1", "chain3-envoy-500m"),
@@ -256,6 +258,8 @@ pub(crate) fn trial(id: &str, cell: &str) -> Trial {
             source: "/proc/4712/task".into(),
         }],
         warnings: vec![Warning::new(WarningKind::Steal, "3 % steal", "another host")],
+        events: vec![],
+        lacks: vec![],
         edges: None,
     }
 }

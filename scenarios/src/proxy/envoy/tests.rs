@@ -8,10 +8,11 @@ use std::process::Command;
 
 use record::Mtls;
 
-use super::super::Callee;
-use super::super::proof::{Asked, ways};
+use super::super::proof::{self, Asked, Speech};
+use super::super::{App, Callee, Stand, Subset};
 use super::*;
 use crate::certs::{Authority, IdentityFiles};
+use crate::http;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -35,7 +36,7 @@ fn folders(directory: &Path) -> Folders {
     let private = directory.join("it's \"private\" {{ x }}");
     std::fs::create_dir(&private).unwrap();
     std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700)).unwrap();
-    Folders { meshtax, kept: directory.to_owned(), logs: directory.to_owned(), private }
+    Folders { meshtax, kept: directory.to_owned(), logs: directory.to_owned(), private, owner: None }
 }
 
 fn place(
@@ -44,14 +45,29 @@ fn place(
     callee: Option<(&str, SocketAddr)>,
     identity: Option<IdentityFiles>,
 ) -> Place {
+    let factors = Factors {
+        mtls: if identity.is_some() { Mtls::Strict } else { Mtls::Disable },
+        workers: 2,
+        ..Factors::unmeshed()
+    };
+    let secured = identity.is_some();
     Place {
         name: format!("{service}-sidecar"),
         service: service.to_owned(),
-        workers: 2,
-        mtls: if identity.is_some() { Mtls::Strict } else { Mtls::Disable },
-        app,
-        callee: callee.map(|(service, inbound)| Callee { service: service.to_owned(), inbound }),
+        factors,
+        stand: Stand::Loopback,
+        app: app.map(|address| App { address, ports: vec![address.port()] }),
+        callees: callee
+            .into_iter()
+            .map(|(service, address)| Callee {
+                service: service.to_owned(),
+                address,
+                secured,
+                subsets: vec![Subset { name: String::new(), weight: 1, address }],
+            })
+            .collect(),
         identity,
+        door: None,
     }
 }
 
@@ -123,25 +139,29 @@ fn a_request_goes_through_two_sidecars_with_mtls_and_their_counters_prove_it() {
     let folders = folders(directory.path());
     let authority = Authority::new().unwrap();
     let identity = |name: &str| Some(authority.issue(name).unwrap().write(&folders.private).unwrap());
-    let (callee, inbound) = started(&envoy, &place("s1", Some(app()), None, identity("s1")), &folders);
-    let to = inbound.inbound.unwrap();
-    let (caller, outbound) = started(&envoy, &place("entry", None, Some(("s1", to)), identity("entry")), &folders);
+    let beside_s1 = place("s1", Some(app()), None, identity("s1"));
+    let (callee, listens) = started(&envoy, &beside_s1, &folders);
+    let to = listens.inbound.unwrap();
+    let at_entry = place("entry", None, Some(("s1", to)), identity("entry"));
+    let (caller, outbound) = started(&envoy, &at_entry, &folders);
     for _ in 0..3 {
-        let answer = http::get(outbound.outbound.unwrap(), "/", LONG).unwrap();
+        let answer = http::get(outbound.outbound[0].1, "/", LONG).unwrap();
         assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
     }
-    let asked = |part| Asked { part, mtls: Mtls::Strict, callee: None, caller: String::new(), refused_probes: 0 };
-    let tally = envoy.tally(&callee, &inbound).unwrap();
+    let asked = |part| Asked { part, speech: Speech::Secured(vec![]), refused_probes: 0 };
+    let tally = envoy.tally(&beside_s1, &callee, &listens).unwrap();
     assert_eq!(tally.program, envoy.describe());
-    assert_eq!(tally.inbound.as_ref().unwrap().requests.value, 3);
-    assert_eq!(ways(&asked("s1-sidecar"), &tally).unwrap().len(), 4);
-    let tally = envoy.tally(&caller, &outbound).unwrap();
-    assert_eq!(tally.outbound.as_ref().unwrap().requests.value, 3);
-    assert_eq!(ways(&asked("entry-sidecar"), &tally).unwrap().len(), 4);
+    let way = tally.inbound.unwrap();
+    assert_eq!(way.requests.value, 3);
+    assert_eq!(proof::inbound(&asked("s1-sidecar"), &way).unwrap().len(), 4);
+    let tally = envoy.tally(&at_entry, &caller, &outbound).unwrap();
+    let way = tally.to("s1").unwrap();
+    assert_eq!(way.requests.value, 3);
+    assert_eq!(proof::outbound(&asked("entry-sidecar"), "s1", way).unwrap().len(), 4);
 
     // Without TLS there is no answer, and it is counted as what it is.
     assert!(http::get(to, "/", LONG).is_err());
-    let tally = envoy.tally(&callee, &inbound).unwrap();
+    let tally = envoy.tally(&beside_s1, &callee, &listens).unwrap();
     let broken = tally.inbound.as_ref().unwrap().broken.as_ref().unwrap();
     assert_eq!((broken.value, broken.source.as_str()), (1, "listener.inbound.ssl.connection_error"));
     assert_eq!(tally.inbound.unwrap().requests.value, 3);
@@ -155,21 +175,22 @@ fn a_stranger_is_turned_away_and_counted() {
     let authority = Authority::new().unwrap();
     let identity =
         |authority: &Authority, name: &str| Some(authority.issue(name).unwrap().write(&folders.private).unwrap());
-    let (callee, inbound) = started(&envoy, &place("s1", Some(app()), None, identity(&authority, "s1")), &folders);
+    let beside_s1 = place("s1", Some(app()), None, identity(&authority, "s1"));
+    let (callee, inbound) = started(&envoy, &beside_s1, &folders);
     let to = inbound.inbound.unwrap();
 
     // One who expects another service there turns away itself.
     let mistaken = place("entry", None, Some(("s9", to)), identity(&authority, "entry"));
     let (caller, outbound) = started(&envoy, &mistaken, &folders);
-    assert_eq!(http::get(outbound.outbound.unwrap(), "/", LONG).unwrap().status, 503);
-    let way = envoy.tally(&caller, &outbound).unwrap().outbound.unwrap();
-    assert!(way.strangers.unwrap().value > 0);
+    assert_eq!(http::get(outbound.outbound[0].1, "/", LONG).unwrap().status, 503);
+    let way = envoy.tally(&mistaken, &caller, &outbound).unwrap();
+    assert!(way.to("s9").unwrap().strangers.as_ref().unwrap().value > 0);
 
     // One of another authority is turned away by the callee.
     let foreign = place("foreign", None, Some(("s1", to)), identity(&Authority::new().unwrap(), "foreign"));
     let (_caller, outbound) = started(&envoy, &foreign, &folders);
-    assert_eq!(http::get(outbound.outbound.unwrap(), "/", LONG).unwrap().status, 503);
-    let way = envoy.tally(&callee, &inbound).unwrap().inbound.unwrap();
+    assert_eq!(http::get(outbound.outbound[0].1, "/", LONG).unwrap().status, 503);
+    let way = envoy.tally(&beside_s1, &callee, &inbound).unwrap().inbound.unwrap();
     assert_eq!(way.requests.value, 0);
 }
 

@@ -1,0 +1,187 @@
+//! What runs, read back when the load is over.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use record::{Entry, Mtls, Proof, Sidecars};
+
+use super::{Deployment, ProxyNode, ServiceNode};
+use crate::Result;
+use crate::certs::spiffe_id;
+use crate::platform::Ground;
+use crate::proxy::proof::{Asked, Speech};
+use crate::proxy::{Tally, none, proof};
+
+/// How long a plaintext request may go without an answer or a refusal.
+const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Deployment {
+    /// Reads back what runs, to be called when the load is over: whom services call; of proxies their version, their
+    /// worker threads, their cgroup and limit, their configuration, and whether what went between them was secured as
+    /// it should be.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unproven`] with the first claim that does not hold; [`crate::Error::Died`] and
+    /// [`crate::Error::Answer`] when a part cannot be asked.
+    pub fn prove(&self) -> Result<Vec<Proof>> {
+        let mut proofs = none::prove(&self.calls())?;
+        for service in &self.services {
+            proofs.extend(service.node.prove_place(None)?);
+        }
+        let Some(proxy) = &self.proxy else { return Ok(proofs) };
+        // From the last to the first: a request that is still on its way then counts where it came from, and not
+        // where it came from nowhere.
+        let mut tallies = Vec::new();
+        for node in self.proxies.iter().rev() {
+            tallies.insert(0, proxy.tally(&node.place, &node.node.part, &node.ports)?);
+        }
+        for (node, tally) in self.proxies.iter().zip(&tallies) {
+            proofs.extend(self.prove_proxy(node, tally)?);
+            proofs.extend(proxy.prove(&node.place, &node.node.part, &node.ports)?);
+        }
+        proofs.extend(self.prove_passed_on(&tallies)?);
+        self.probes.set(self.probes.get() + 1);
+        for node in &self.proxies {
+            proofs.extend(self.probe_in_clear(node)?);
+        }
+        Ok(proofs)
+    }
+
+    /// Whom each service calls, and who that is.
+    fn calls(&self) -> Vec<none::Call> {
+        let own = |service: &ServiceNode| self.proxies.iter().find(|p| p.is_beside(service.node.part.name()));
+        let listens = |address: SocketAddr| {
+            let service = self.services.iter().find(|s| s.listen == address).map(|s| s.node.part.name());
+            let proxy = self
+                .proxies
+                .iter()
+                .find(|p| p.ports.inbound == Some(address) || p.ports.outbound.iter().any(|(_, at)| *at == address));
+            service.or(proxy.map(|p| p.node.part.name())).unwrap_or("someone else")
+        };
+        let target_of = |callee: &str| self.services.iter().find(|s| s.service == callee);
+        let expected = |service: &ServiceNode, callee: &str| {
+            if let Ground::Pods(_) = self.ground {
+                return Some(target_of(callee)?.node.part.name().to_owned());
+            }
+            let own = own(service).filter(|own| own.ports.to(callee).is_some());
+            let target = target_of(callee)?;
+            let theirs =
+                self.proxies.iter().find(|p| p.is_beside(target.node.part.name()) && p.ports.inbound.is_some());
+            Some(own.or(theirs).map_or(target.node.part.name(), |p| p.node.part.name()).to_owned())
+        };
+        let of = |service: &'_ ServiceNode| {
+            let calls = service.calls.iter().filter_map(|(callee, said)| {
+                Some(none::Call {
+                    caller: service.node.part.name().to_owned(),
+                    said: *said,
+                    listens: listens(*said).to_owned(),
+                    callee: expected(service, callee)?,
+                })
+            });
+            calls.collect::<Vec<_>>()
+        };
+        self.services.iter().flat_map(of).collect()
+    }
+
+    fn prove_proxy(&self, proxy: &ProxyNode, tally: &Tally) -> Result<Vec<Proof>> {
+        let ProxyNode { node, place, .. } = proxy;
+        let name = node.part.name();
+        let mut proofs = vec![proof::claim(name, "program", &node.program, &tally.program, &tally.program_source)?];
+        proofs.push(proof::workers(name, node.part.pid(), self.factors.workers)?);
+        proofs.extend(node.prove_place(self.factors.cpu_limit)?);
+        let asked = |speech: Speech| Asked { part: name, speech, refused_probes: self.probes.get() };
+        if let Some(way) = &tally.inbound {
+            proofs.extend(proof::inbound(&asked(self.speech_into(place)), way)?);
+        }
+        for callee in &place.callees {
+            let Some(way) = tally.to(&callee.service) else { continue };
+            let speech = if callee.secured { Speech::Secured(vec![spiffe_id(&callee.service)]) } else { Speech::Clear };
+            proofs.extend(proof::outbound(&asked(speech), &callee.service, way)?);
+        }
+        Ok(proofs)
+    }
+
+    /// How the callers of a service speak to its proxy.
+    fn speech_into(&self, place: &crate::proxy::Place) -> Speech {
+        if place.door.is_some() {
+            return Speech::Server;
+        }
+        let entered = self.shape.services.first().is_some_and(|first| first.name == place.service);
+        let unmeshed = self.factors.sidecars == Sidecars::Server || (entered && self.factors.entry == Entry::Plain);
+        if unmeshed || place.mode() == Mtls::Disable {
+            return Speech::Clear;
+        }
+        let callers = self.proxies.iter().filter(|p| p.place.callee(&place.service).is_some());
+        let mut ids: Vec<String> = callers.map(|p| spiffe_id(&p.place.service)).collect();
+        ids.sort();
+        ids.dedup();
+        Speech::Secured(ids)
+    }
+
+    /// What callers' proxies sent to a service came in at its own, and what came in went out again.
+    fn prove_passed_on(&self, tallies: &[Tally]) -> Result<Vec<Proof>> {
+        let mut proofs = Vec::new();
+        for service in &self.shape.services {
+            let callers: Vec<(&ProxyNode, u64)> = self
+                .proxies
+                .iter()
+                .zip(tallies)
+                .filter_map(|(proxy, tally)| Some((proxy, tally.to(&service.name)?.requests.value)))
+                .collect();
+            let own = self.proxies.iter().zip(tallies).filter(|(proxy, _)| proxy.place.service == service.name);
+            let came: Vec<_> = own.filter_map(|(proxy, tally)| Some((proxy, tally.inbound.as_ref()?))).collect();
+            let (Some((first, way)), false) = (came.first(), callers.is_empty()) else { continue };
+            // In clear our own probes were let in here, and came from no proxy.
+            let admits = first.place.mode() != Mtls::Strict;
+            let ours = if admits { self.probes.get() * came.len() as u64 } else { 0 };
+            let found = came.iter().map(|(_, way)| way.requests.value).sum::<u64>().saturating_sub(ours);
+            let names: Vec<&str> = callers.iter().map(|(proxy, _)| proxy.node.part.name()).collect();
+            let sent = callers.iter().map(|(_, sent)| sent).sum();
+            proofs.push(proof::passed_on(
+                first.node.part.name(),
+                (&names.join(" and "), sent),
+                found,
+                &way.requests.source,
+            )?);
+        }
+        for (proxy, tally) in self.proxies.iter().zip(tallies) {
+            let (Some(came), false) = (&tally.inbound, self.may_fall_short()) else { continue };
+            let calls = self.calls_a_request(&proxy.place.service);
+            for (callee, went) in &tally.outbound {
+                let most = came.requests.value.saturating_mul(calls(callee));
+                let from = ("its inbound side", most);
+                // Retries are requests more than came in.
+                let found = went.requests.value.saturating_sub(tally.retries.as_ref().map_or(0, |r| r.value));
+                proofs.push(proof::passed_on(proxy.node.part.name(), from, found, &went.requests.source)?);
+            }
+        }
+        Ok(proofs)
+    }
+
+    /// How often a service calls a callee for each request; a gateway passes each one on.
+    fn calls_a_request(&self, service: &str) -> impl Fn(&str) -> u64 {
+        let services = &self.shape.services;
+        let steps = services.iter().find(|s| s.name == service).map(|s| s.steps.as_slice()).unwrap_or_default();
+        move |callee: &str| {
+            let calls = steps.iter().flat_map(|step| &step.calls);
+            let to = calls.filter(|call| services.get(call.callee).is_some_and(|s| s.name == callee)).count() as u64;
+            if steps.is_empty() { 1 } else { to }
+        }
+    }
+
+    /// Speaks to a way in in clear: refused under strict, answered otherwise.
+    fn probe_in_clear(&self, proxy: &ProxyNode) -> Result<Option<Proof>> {
+        let (Some(inbound), None) = (proxy.ports.inbound, &proxy.place.door) else { return Ok(None) };
+        let admitted = proxy.place.mode() != Mtls::Strict;
+        let expected = if admitted { "answered" } else { "refused" };
+        let found = match proxy.place.stand.get(inbound, "/", PROBE_PATIENCE) {
+            // A service that is to fail requests may fail this one.
+            Ok(answer) if answer.status == 200 || self.may_fall_short() => "answered".to_owned(),
+            Ok(answer) => format!("answered with status {}", answer.status),
+            Err(e) if e.kind() == std::io::ErrorKind::TimedOut => "left without an answer".to_owned(),
+            Err(_) => "refused".to_owned(),
+        };
+        let source = format!("a request in clear to {inbound}");
+        proof::claim(proxy.node.part.name(), "a request in clear", expected, &found, &source).map(Some)
+    }
+}

@@ -1,0 +1,104 @@
+//! Building a chain: services, the proxies beside them, and who calls whom.
+//!
+//! On loopback each part listens on a port that the kernel chose before anyone is told to call it, so that no port is
+//! chosen first and bound later: all services first, then the proxies, each after those of the services it calls.
+
+use record::{CpuQuantity, Dataplane, Mtls, Role};
+
+use super::Ground;
+use super::answers::answers;
+use super::services::processes;
+use crate::certs::Authority;
+use crate::deployment::{Deployment, DeploymentSpec, Node, Private, envoy_of};
+use crate::error::file_error;
+use crate::launch::Launch;
+use crate::limits::CgroupTree;
+use crate::proxy::sidecar::Embedded;
+use crate::proxy::{Folders, Proxy};
+use crate::{Error, Result};
+
+pub(crate) fn deploy(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
+    let ground = Ground::make(spec, &processes(spec))?;
+    let private = Private::create(spec.scratch, ground.proxy_user())?;
+    let mut deployment = Deployment::new(spec, ground, private, proxy(spec)?);
+    let builder = Builder::new(spec, &deployment)?;
+    builder.services(&mut deployment)?;
+    builder.proxies(&mut deployment)?;
+    builder.tell(&mut deployment)?;
+    answers(&deployment, spec.shape, spec.ready_timeout)?;
+    Ok(deployment)
+}
+
+fn proxy(spec: &DeploymentSpec<'_>) -> Result<Option<Box<dyn Proxy>>> {
+    Ok(match spec.factors.dataplane {
+        Dataplane::None => None,
+        Dataplane::Embedded => Some(Box::new(Embedded)),
+        Dataplane::Envoy => Some(Box::new(envoy_of(spec)?)),
+        Dataplane::Haproxy | Dataplane::Nginx | Dataplane::Ambient => {
+            return Err(Error::Config {
+                part: spec.factors.dataplane.to_string(),
+                problem: crate::proxy::cannot(spec.factors).unwrap_or_default(),
+            });
+        }
+    })
+}
+
+/// What every part is built from.
+pub(super) struct Builder<'a> {
+    pub(super) spec: &'a DeploymentSpec<'a>,
+    pub(super) folders: Folders,
+    pub(super) authority: Option<Authority>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(spec: &'a DeploymentSpec<'a>, deployment: &Deployment) -> Result<Self> {
+        if let Some(limit) = spec.factors.cpu_limit {
+            // Before anything is started: it would be in vain.
+            cgroups_for_limit(spec)?.check_limit(limit)?;
+        }
+        let logs = spec.directory.join("logs");
+        std::fs::create_dir_all(&logs).map_err(file_error("create", &logs))?;
+        let factors = spec.factors;
+        let secured = factors.mtls != Mtls::Disable || factors.own_port_mtls() != Mtls::Disable;
+        Ok(Self {
+            spec,
+            folders: Folders {
+                meshtax: spec.program.to_owned(),
+                kept: spec.directory.to_owned(),
+                logs,
+                private: deployment.private.path().to_owned(),
+                owner: deployment.ground.proxy_user(),
+            },
+            authority: (deployment.proxy.is_some() && secured).then(Authority::new).transpose()?,
+        })
+    }
+
+    /// Starts a part in a cgroup of its own, where that is permitted.
+    pub(super) fn start(
+        &self,
+        ground: &Ground,
+        role: Role,
+        beside: &str,
+        mut launch: Launch,
+        program: String,
+    ) -> Result<Node> {
+        ground.put(&mut launch, role, beside)?;
+        let leaf = self.spec.cgroups.map(|tree| tree.leaf(&launch.name, None)).transpose()?;
+        launch.cgroups = leaf.as_ref().map(|l| l.directories().to_vec()).unwrap_or_default();
+        Ok(Node { role, part: launch.spawn(self.spec.program)?, program, leaf })
+    }
+
+    /// Limits a proxy once it is up: what it does from now on is what is measured, while starting under a small limit
+    /// takes many seconds and tells nothing.
+    pub(super) fn limit(&self, node: &Node, limit: CpuQuantity) -> Result<()> {
+        let tree = cgroups_for_limit(self.spec)?;
+        node.leaf.as_ref().map_or(Ok(()), |leaf| tree.set_limit(leaf, limit))
+    }
+}
+
+fn cgroups_for_limit<'a>(spec: &'a DeploymentSpec<'_>) -> Result<&'a CgroupTree> {
+    spec.cgroups.ok_or_else(|| Error::LimitNotPermitted {
+        reason: "none could be made".to_owned(),
+        remedy: "`meshtax doctor`, which says why".to_owned(),
+    })
+}

@@ -1,0 +1,150 @@
+//! The proxies of a chain: one beside each process of a service, and one where the load enters.
+
+use std::net::SocketAddr;
+
+use record::{Entry, Mtls, Role, Sidecars};
+
+use super::Ground;
+use super::builder::Builder;
+use crate::deployment::{Deployment, ENTRY, GATEWAY, ProxyNode};
+use crate::proxy::{App, Callee, Door, Place, Proxy, Subset};
+use crate::{Error, Result};
+
+impl Builder<'_> {
+    /// Starts every proxy, each after those of the services that its own service calls.
+    pub(super) fn proxies(&self, deployment: &mut Deployment) -> Result<()> {
+        let Some(proxy) = deployment.proxy.take() else { return Ok(()) };
+        let made = self.all(proxy.as_ref(), deployment);
+        deployment.proxy = Some(proxy);
+        made
+    }
+
+    fn all(&self, proxy: &dyn Proxy, deployment: &mut Deployment) -> Result<()> {
+        let shape = self.spec.shape;
+        let order = shape.callees_first().map_err(|_| Error::Config {
+            part: shape.name.clone(),
+            problem: "its services call one another in a circle".to_owned(),
+        })?;
+        for name in order.into_iter().filter_map(|at| shape.services.get(at)).map(|s| s.name.as_str()) {
+            for at in (0..deployment.services.len()).rev() {
+                if let Some(place) = self.beside(deployment, at, name)? {
+                    let started = self.proxy(&deployment.ground, proxy, Role::Sidecar, place)?;
+                    deployment.proxies.insert(0, started);
+                }
+            }
+        }
+        if let Some((role, place)) = self.front(deployment)? {
+            let started = self.proxy(&deployment.ground, proxy, role, place)?;
+            deployment.proxies.insert(0, started);
+        }
+        Ok(())
+    }
+
+    /// The place beside a process of a service; none where no proxy belongs there.
+    fn beside(&self, deployment: &Deployment, at: usize, name: &str) -> Result<Option<Place>> {
+        let Some(service) = deployment.services.get(at).filter(|s| s.service == name) else { return Ok(None) };
+        let sides = self.spec.factors.sidecars;
+        let app = App { address: service.listen, ports: service.ports.clone() };
+        let callees = self.callees_of(name).into_iter().map(|callee| self.callee(deployment, callee));
+        let callees = if sides == Sidecars::Server { Vec::new() } else { callees.collect::<Result<_>>()? };
+        let app = (sides != Sidecars::Client).then_some(app);
+        if app.is_none() && callees.is_empty() {
+            return Ok(None);
+        }
+        self.place(&deployment.ground, service.node.part.name(), name, app, callees, None).map(Some)
+    }
+
+    /// The place where the load enters; none where it enters in clear.
+    fn front(&self, deployment: &Deployment) -> Result<Option<(Role, Place)>> {
+        let Some(first) = self.spec.shape.services.first() else { return Ok(None) };
+        let callees = || Ok(vec![self.callee(deployment, &first.name)?]);
+        Ok(match self.spec.factors.entry {
+            Entry::Plain => None,
+            Entry::Sidecar => {
+                Some((Role::Sidecar, self.place(&deployment.ground, ENTRY, ENTRY, None, callees()?, None)?))
+            }
+            Entry::Gateway => {
+                let door = Door { identity: self.server_identity()? };
+                Some((Role::Gateway, self.place(&deployment.ground, GATEWAY, GATEWAY, None, callees()?, Some(door))?))
+            }
+        })
+    }
+
+    fn place(
+        &self,
+        ground: &Ground,
+        beside: &str,
+        service: &str,
+        app: Option<App>,
+        callees: Vec<Callee>,
+        door: Option<Door>,
+    ) -> Result<Place> {
+        let issue = |authority: &crate::certs::Authority| -> Result<_> {
+            self.folders.identity(&authority.issue(service)?.named(beside))
+        };
+        Ok(Place {
+            name: if door.is_some() { beside.to_owned() } else { format!("{beside}-sidecar") },
+            service: service.to_owned(),
+            factors: self.spec.factors.clone(),
+            stand: ground.stand(beside)?,
+            app,
+            callees,
+            identity: self.authority.as_ref().map(issue).transpose()?,
+            door,
+        })
+    }
+
+    /// A service whose own proxies, if it has any, stand already.
+    fn callee(&self, deployment: &Deployment, service: &str) -> Result<Callee> {
+        let factors = self.spec.factors;
+        let has_proxy = factors.sidecars != Sidecars::Client;
+        let of = |node: &crate::deployment::ServiceNode| -> Option<Subset> {
+            let name = node.subset.clone().unwrap_or_default();
+            let canary = factors.canary.as_ref().filter(|_| node.subset.is_some());
+            let weights = canary.map(|c| c.weights.subsets()).unwrap_or_default();
+            let weight = weights.iter().find(|(n, _)| *n == name).map_or(1, |(_, weight)| *weight);
+            let address = if has_proxy { deployment.inbound(node.node.part.name())? } else { node.listen };
+            Some(Subset { name, weight, address })
+        };
+        let instances: Vec<_> = deployment.services.iter().filter(|s| s.service == service).collect();
+        let subsets: Option<Vec<Subset>> = instances.iter().map(|node| of(node)).collect();
+        let address: Option<SocketAddr> = instances.first().map(|node| node.listen);
+        match (subsets, address) {
+            (Some(subsets), Some(address)) => Ok(Callee {
+                service: service.to_owned(),
+                address,
+                secured: has_proxy && factors.own_port_mtls() != Mtls::Disable,
+                subsets,
+            }),
+            _ => Err(Error::Config { part: service.to_owned(), problem: "it has no sidecar to be called by".into() }),
+        }
+    }
+
+    fn proxy(&self, ground: &Ground, proxy: &dyn Proxy, role: Role, place: Place) -> Result<ProxyNode> {
+        let beside = place.beside();
+        if place.door.is_none() {
+            // Before the proxy, as Istio's init container has it.
+            ground.intercept(beside, place.app.is_some(), !place.callees.is_empty())?;
+        }
+        let launch = proxy.launch(&place, &self.folders)?;
+        let mut node = self.start(ground, role, beside, launch, proxy.program())?;
+        let ports = proxy.listening(&place, &mut node.part, &self.folders, self.spec.ready_timeout)?;
+        if let Some(limit) = self.spec.factors.cpu_limit {
+            self.limit(&node, limit)?;
+        }
+        Ok(ProxyNode { node, place, ports })
+    }
+
+    /// What the gateway shows to clients that know nothing of the mesh.
+    fn server_identity(&self) -> Result<crate::certs::IdentityFiles> {
+        let fresh;
+        let authority = match &self.authority {
+            Some(authority) => authority,
+            None => {
+                fresh = crate::certs::Authority::new()?;
+                &fresh
+            }
+        };
+        self.folders.identity(&authority.issue_server(crate::certs::GATEWAY_NAME)?.named("gateway-door"))
+    }
+}

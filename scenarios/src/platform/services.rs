@@ -1,0 +1,138 @@
+//! The services of a chain: how each is started, and told whom to call.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use record::Role;
+
+use super::Ground;
+use super::builder::Builder;
+use crate::deployment::{Deployment, DeploymentSpec, ServiceNode};
+use crate::launch::{Launch, Launched};
+use crate::shape::Service;
+use crate::{Result, service};
+
+/// One process of a service: without a canary its only one.
+struct Instance<'a> {
+    service: &'a Service,
+    /// "s3", and "s3-v2" for another subset.
+    name: String,
+    /// The subset it answers as; none without a canary.
+    subset: Option<&'a str>,
+    /// CPU work and share of errors beyond those of the service.
+    more_work_us: u64,
+    more_errors: f64,
+}
+
+impl Builder<'_> {
+    /// Starts every service; each says where it listens.
+    pub(super) fn services(&self, deployment: &mut Deployment) -> Result<()> {
+        for service in &self.spec.shape.services {
+            for instance in instances(self.spec, service) {
+                let started = self.service(&deployment.ground, &instance)?;
+                deployment.services.push(started);
+            }
+        }
+        Ok(())
+    }
+
+    fn service(&self, ground: &Ground, instance: &Instance<'_>) -> Result<ServiceNode> {
+        let (factors, service) = (self.spec.factors, instance.service);
+        let work_us = service.work_us.unwrap_or(factors.work_us) + instance.more_work_us;
+        let response_bytes = service.response_bytes.unwrap_or(factors.response_bytes);
+        let mut args = vec!["service".to_owned()];
+        args.extend(["--name".to_owned(), service.name.clone()]);
+        args.extend(["--work-us".to_owned(), work_us.to_string()]);
+        args.extend(["--response-bytes".to_owned(), response_bytes.to_string()]);
+        for address in ground.service_listens() {
+            args.extend(["--listen".to_owned(), address.to_string()]);
+        }
+        if !service.steps.is_empty() {
+            args.push("--expect-next".to_owned());
+        }
+        let launch = Launch {
+            name: instance.name.clone(),
+            program: self.spec.program.to_owned(),
+            args: args.into_iter().map(Into::into).collect(),
+            env: Vec::new(),
+            cgroups: Vec::new(),
+            log: self.folders.log(&instance.name),
+            pipe_stdin: true,
+            pipe_stdout: true,
+            netns: None,
+            user: None,
+        };
+        let program = format!("meshtax {}", env!("CARGO_PKG_VERSION"));
+        let mut node = self.start(ground, Role::Service, &instance.name, launch, program)?;
+        let said: service::Ready =
+            node.part.read_json(self.spec.ready_timeout, "the line that says where it listens")?;
+        let (listen, ports) = ground.known(&instance.name, said.ready.listen)?;
+        Ok(ServiceNode {
+            node,
+            service: service.name.clone(),
+            subset: instance.subset.map(str::to_owned),
+            listen,
+            ports,
+            calls: Vec::new(),
+        })
+    }
+
+    /// Tells every service where each of its callees is: the service itself, or where its own proxy takes calls to it.
+    pub(super) fn tell(&self, deployment: &mut Deployment) -> Result<()> {
+        for at in 0..deployment.services.len() {
+            let Some(name) = deployment.services.get(at).map(|s| s.service.clone()) else { continue };
+            let callees = self.callees_of(&name);
+            let dials: Vec<(String, SocketAddr)> = callees
+                .into_iter()
+                .filter_map(|callee| Some((callee.to_owned(), deployment.dial(at, callee)?)))
+                .collect();
+            let Some(service) = deployment.services.get_mut(at) else { continue };
+            for (callee, address) in dials {
+                let taken = tell(&mut service.node.part, address, self.spec.ready_timeout)?;
+                service.calls.push((callee, taken));
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of the services that a service calls.
+    pub(super) fn callees_of(&self, service: &str) -> Vec<&str> {
+        let all = &self.spec.shape.services;
+        let callees = all.iter().find(|s| s.name == service).map(Service::callees).unwrap_or_default();
+        callees.into_iter().filter_map(|at| all.get(at)).map(|s| s.name.as_str()).collect()
+    }
+}
+
+/// The names of all processes of services.
+pub(super) fn processes(spec: &DeploymentSpec<'_>) -> Vec<String> {
+    spec.shape.services.iter().flat_map(|service| instances(spec, service)).map(|instance| instance.name).collect()
+}
+
+/// The processes of a service.
+fn instances<'s>(spec: &DeploymentSpec<'s>, service: &'s Service) -> Vec<Instance<'s>> {
+    let plain = |name: String, subset| Instance { service, name, subset, more_work_us: 0, more_errors: 0.0 };
+    match spec.factors.canary.as_ref().filter(|canary| canary.service == service.name) {
+        None => vec![plain(service.name.clone(), None)],
+        Some(canary) => {
+            let subsets = canary.weights.subsets().iter().enumerate();
+            let of = |(at, (subset, _)): (usize, &'s (String, u32))| match at {
+                0 => plain(service.name.clone(), Some(subset.as_str())),
+                _ => Instance {
+                    more_work_us: canary.work_us,
+                    more_errors: canary.error_rate,
+                    ..plain(format!("{}-{subset}", service.name), Some(subset.as_str()))
+                },
+            };
+            subsets.map(of).collect()
+        }
+    }
+}
+
+/// Tells a service whom to call; returns what it says it will.
+fn tell(part: &mut Launched, next: SocketAddr, patience: Duration) -> Result<SocketAddr> {
+    part.write_line(&format!("next http://{next}/"))?;
+    match part.read_json(patience, "the next service it was told")? {
+        service::Reply::Next(hop) => Ok(hop.address),
+        service::Reply::Error(problem) => Err(part.answer(format!("it did not take its next service: {problem}"))),
+    }
+}
