@@ -29,7 +29,7 @@ fn schedule(c: &mut Criterion) {
 
 fn reader(c: &mut Criterion) {
     let plain = b"HTTP/1.1 200 OK\r\nServer: x\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n".to_vec();
-    let hops = "s1;1;2;3;4,s2;1;2;3;4,s3;1;-;-;4";
+    let hops = "s1;10;1s;1.1h(s2;14;14;5.p(s3;1e;b))";
     let stamped =
         format!("HTTP/1.1 200 OK\r\n{}: {hops}\r\nContent-Length: 3\r\n\r\nok\n", HopStamps::HEADER).into_bytes();
     let mut reader = Reader::new(Kept::new(names(None)));

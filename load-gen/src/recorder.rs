@@ -231,7 +231,7 @@ mod tests {
                 r.due(phase);
                 r.sent(phase, 10, 0);
             } else {
-                r.ended(&ended(i as u64, intended, at, phase), b"s;1;-;-;2");
+                r.ended(&ended(i as u64, intended, at, phase), b"s;1;2");
             }
         }
         r.close(T0 + end);

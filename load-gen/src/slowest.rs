@@ -106,7 +106,7 @@ mod tests {
             let mut s = Slowest::new(3);
             for round in 0..2 {
                 s.clear();
-                order.iter().for_each(|i| s.offer(&ended(*i, i * 10 + round), format!("h;{i};-;-;9").as_bytes()));
+                order.iter().for_each(|i| s.offer(&ended(*i, i * 10 + round), format!("h;{i};9").as_bytes()));
                 let kept = s.requests();
                 assert_eq!(kept.iter().map(|k| k.index).collect::<Vec<_>>(), [5, 4, 3], "{order:?}");
                 assert!(kept.iter().all(|k| k.hops.len() == 1 && k.hops[0].received_ns == k.index));

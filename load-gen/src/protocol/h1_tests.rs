@@ -148,8 +148,7 @@ fn heads_and_trailers_are_bounded() {
 
 #[test]
 fn the_stamps_of_the_hops_are_kept_and_forgotten_with_the_response() {
-    let text =
-        b"HTTP/1.1 200 OK\r\nX-Meshtax-Hops: s1;1;2;3;4\r\nContent-Length: 1\r\nx-meshtax-hops: s2;2;-;-;3\r\n\r\nx";
+    let text = b"HTTP/1.1 200 OK\r\nX-Meshtax-Hops: s1;1;2\r\nContent-Length: 1\r\nx-meshtax-hops: s2;2;3\r\n\r\nx";
     for piece in [1, 10, text.len()] {
         let mut reader = reader();
         read(&mut reader, text, piece).unwrap();

@@ -7,7 +7,9 @@ use crate::{alone, assert_adds_up, intervals, load, plan, slow, together};
 
 /// Answers that carry the stamps of two services.
 fn with_hops(at: u64) -> Vec<u8> {
-    let hops = format!("s1;{at};{};{};{},s2;{};-;-;{}", at + 1, at + 8, at + 9, at + 2, at + 7);
+    let (mut inner, mut hops) = (String::new(), String::new());
+    HopStamps::write(&mut inner, "s2", at + 2, at + 7, []);
+    HopStamps::write(&mut hops, "s1", at, at + 9, [(at + 1, at + 8, Some(inner.as_str()))]);
     format!("HTTP/1.1 200 OK\r\n{}: {hops}\r\nContent-Length: 1\r\n\r\nx", HopStamps::HEADER).into_bytes()
 }
 

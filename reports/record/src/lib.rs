@@ -11,6 +11,7 @@ mod event;
 mod factors;
 mod gaps;
 mod histogram;
+mod hops;
 mod host;
 mod interrupts;
 mod interval;
@@ -52,6 +53,7 @@ pub use event::Event;
 pub use factors::Factors;
 pub use gaps::{CauseGaps, GapCause, GapCounters, GapLosses, GapReport, LongGap};
 pub use histogram::Histogram;
+pub use hops::{CallStamps, HopStamps};
 pub use host::{BlockDevice, Host};
 pub use interrupts::{SoftirqCounters, SoftnetCounters};
 pub use interval::{INTERVAL_NS, Interval};
@@ -75,7 +77,7 @@ pub use sample::{
     Accounts, CgroupSample, CpuBandwidth, CpuTimes, DiskCounters, LoadAverage, NodeSample, OwnCost, PressureLine,
     PressureSample, ProcessSample, RunQueueCounters, Sample,
 };
-pub use slow::{HopStamps, SlowRequest};
+pub use slow::SlowRequest;
 pub use slow_sample::{MemorySample, SlowSample, VmCounters};
 pub use speed::{SiblingCheck, SiblingVerdict, SpeedCard};
 pub use trial::{ClockAnchor, Part, Phase, PhaseSpan, Proof, Role, Trial};

@@ -195,6 +195,7 @@ pub(crate) fn slow() -> SlowRequest {
             called_ns: Some(13),
             returned_ns: Some(90),
             answered_ns: 91,
+            calls: vec![],
         }],
     }
 }
