@@ -50,20 +50,23 @@ pub(crate) enum Transport {
     Tls(TlsConnector),
 }
 
-/// The pool.
-pub(crate) struct Upstream {
+/// The pool, over which requests with bodies of one kind are sent.
+pub(crate) struct Upstream<B = Incoming> {
     address: SocketAddr,
     transport: Transport,
     meter: Arc<Meter>,
     /// Last in, first out, so that as few connections are used as the load needs; without a bound, since a pool that
     /// closes connections would put handshakes into the figures.
-    idle: RefCell<Vec<SendRequest<Incoming>>>,
+    idle: RefCell<Vec<SendRequest<B>>>,
     /// A connection of the pool ended since the idle ones were last looked through.
     ended: Cell<bool>,
     owed: Rc<Cell<usize>>,
 }
 
-impl Upstream {
+impl<B> Upstream<B>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Send + 'static,
+{
     pub(crate) fn new(address: SocketAddr, transport: Transport, meter: Arc<Meter>) -> Rc<Self> {
         Rc::new(Self {
             address,
@@ -82,7 +85,7 @@ impl Upstream {
 
     /// Sends a request over an idle connection or a new one. It goes out on another connection only if hyper gives it
     /// back, which it does when the connection had ended before a byte was written; otherwise it is never sent twice.
-    pub(crate) async fn send(self: &Rc<Self>, request: Request<Incoming>) -> Result<Response<Relayed>, Failure> {
+    pub(crate) async fn send(self: &Rc<Self>, request: Request<B>) -> Result<Response<Relayed<B>>, Failure> {
         let debt = Debt::new(&self.owed);
         let answer = self.exchange(request).await;
         match answer {
@@ -98,8 +101,8 @@ impl Upstream {
 
     async fn exchange(
         self: &Rc<Self>,
-        mut request: Request<Incoming>,
-    ) -> Result<(Response<Incoming>, SendRequest<Incoming>), Failure> {
+        mut request: Request<B>,
+    ) -> Result<(Response<Incoming>, SendRequest<B>), Failure> {
         while let Some(mut sender) = self.idle_one() {
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok((response, sender)),
@@ -120,7 +123,7 @@ impl Upstream {
         Failure::Exchange { address: self.address, source }
     }
 
-    fn idle_one(&self) -> Option<SendRequest<Incoming>> {
+    fn idle_one(&self) -> Option<SendRequest<B>> {
         let mut idle = self.idle.borrow_mut();
         if self.ended.take() {
             idle.retain(|sender| !sender.is_closed());
@@ -128,7 +131,7 @@ impl Upstream {
         idle.pop()
     }
 
-    async fn connect(self: &Rc<Self>) -> Result<SendRequest<Incoming>, Failure> {
+    async fn connect(self: &Rc<Self>) -> Result<SendRequest<B>, Failure> {
         let address = self.address;
         let fail = |source| Failure::Connect { address, source };
         let stream = in_time(TcpStream::connect(address)).await.map_err(fail)?;
@@ -152,7 +155,7 @@ impl Upstream {
         }
     }
 
-    async fn speak<T>(self: &Rc<Self>, io: T) -> Result<SendRequest<Incoming>, Failure>
+    async fn speak<T>(self: &Rc<Self>, io: T) -> Result<SendRequest<B>, Failure>
     where
         T: Read + Write + Unpin + Send + 'static,
     {
@@ -167,7 +170,7 @@ impl Upstream {
     }
 
     /// Takes a connection back whose response is through.
-    fn give_back(self: Rc<Self>, mut sender: SendRequest<Incoming>) {
+    fn give_back(self: Rc<Self>, mut sender: SendRequest<B>) {
         if sender.is_ready() {
             self.idle.borrow_mut().push(sender);
         } else if !sender.is_closed() {
@@ -199,13 +202,19 @@ impl Drop for Debt {
 
 /// A response body on its way through; when it has ended, its connection goes back into the pool. Dropped before its
 /// end, it closes the connection, on which the rest of the body would be in the way.
-pub(crate) struct Relayed {
+pub(crate) struct Relayed<B = Incoming>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Send + 'static,
+{
     body: Incoming,
-    lease: Option<(Rc<Upstream>, SendRequest<Incoming>, Debt)>,
+    lease: Option<(Rc<Upstream<B>>, SendRequest<B>, Debt)>,
 }
 
-impl Relayed {
-    fn new(body: Incoming, sender: SendRequest<Incoming>, pool: Rc<Upstream>, debt: Debt) -> Self {
+impl<B> Relayed<B>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Send + 'static,
+{
+    fn new(body: Incoming, sender: SendRequest<B>, pool: Rc<Upstream<B>>, debt: Debt) -> Self {
         let mut relayed = Self { body, lease: Some((pool, sender, debt)) };
         if relayed.body.is_end_stream() {
             relayed.end();
@@ -220,7 +229,10 @@ impl Relayed {
     }
 }
 
-impl Body for Relayed {
+impl<B> Body for Relayed<B>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Send + Unpin + 'static,
+{
     type Data = Bytes;
     type Error = hyper::Error;
 

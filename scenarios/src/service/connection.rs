@@ -84,7 +84,7 @@ async fn answer_http2(
     request: Request<Incoming>,
 ) -> Result<Response<Either<Full<Bytes>, Copies>>, Infallible> {
     if grpc::is_call(&request) {
-        return Ok(grpc::answer(server.settings(), request).await.map(Either::Right));
+        return Ok(grpc::answer(&server, request).await.map(Either::Right));
     }
     let is_head = request.method() == Method::HEAD;
     let mut response = answer(server, request).await?;

@@ -20,7 +20,7 @@ use record::monotonic_ns;
 pub(super) use self::copies::Copies;
 use self::message::Message;
 use self::refusal::Refusal;
-use super::answer::{HOPS, Settings, stamps};
+use super::answer::{Server, label};
 use super::work;
 
 /// The header that says how many messages a stream has, and what it may say.
@@ -43,11 +43,11 @@ fn is_grpc(content_type: &HeaderValue) -> bool {
 }
 
 /// Works, answers and stamps, as a plain request is worked for, answered and stamped.
-pub(super) async fn answer(settings: &Settings, request: Request<Incoming>) -> Response<Copies> {
+pub(super) async fn answer(server: &Server, request: Request<Incoming>) -> Response<Copies> {
     let received_ns = monotonic_ns();
-    work::burn(settings.work);
+    work::burn(server.settings().work);
     let (head, body) = request.into_parts();
-    let (copies, refusal) = match reply(head.uri.path(), &head.headers, body).await {
+    let (copies, refusal) = match reply(server, head.uri.path(), &head.headers, body).await {
         Ok(copies) => (copies, None),
         Err(refusal) => (Copies::none(), Some(refusal)),
     };
@@ -59,25 +59,25 @@ pub(super) async fn answer(settings: &Settings, request: Request<Incoming>) -> R
     if let Some(refusal) = refusal {
         refusal.write(headers);
     }
-    if let Some(hops) = stamps(settings, received_ns, None, None, None) {
-        headers.insert(HOPS, hops);
-    }
+    label(server.settings(), &[], received_ns, headers);
     response
 }
 
-async fn reply(path: &str, headers: &HeaderMap, body: Incoming) -> Result<Copies, Refusal> {
+async fn reply(server: &Server, path: &str, headers: &HeaderMap, body: Incoming) -> Result<Copies, Refusal> {
     match path {
-        "/meshtax.Echo/Unary" => Ok(Copies::new(Message::read(body).await?, 1)),
-        "/meshtax.Echo/ServerStream" => {
-            let count = messages(headers)?;
-            Ok(Copies::new(Message::read(body).await?, count))
-        }
+        "/meshtax.Echo/Unary" => echo(server, 1, body).await,
+        "/meshtax.Echo/ServerStream" => echo(server, messages(headers)?, body).await,
         "/grpc.health.v1.Health/Check" => {
             Message::read(body).await?;
             Ok(Copies::new(Bytes::from_static(SERVING), 1))
         }
         path => Err(Refusal::Unknown(path.to_owned())),
     }
+}
+
+async fn echo(server: &Server, count: usize, body: Incoming) -> Result<Copies, Refusal> {
+    let message = Message::read(body).await?;
+    if server.fails() { Err(Refusal::Drawn) } else { Ok(Copies::new(message, count)) }
 }
 
 fn messages(headers: &HeaderMap) -> Result<usize, Refusal> {

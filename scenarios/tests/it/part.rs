@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use scenarios::lifeline::Lifeline;
 use scenarios::proxy::embedded::{self, SidecarConfig, Stats};
-use scenarios::service::{self, ServiceConfig};
+use scenarios::service::{self, Script, ServiceConfig};
 use serde::de::DeserializeOwned;
 
 use crate::caller::Caller;
@@ -67,11 +67,15 @@ pub(crate) struct Service {
 pub(crate) fn idle_service(name: &str) -> ServiceConfig {
     ServiceConfig {
         name: name.into(),
-        listen: ANY,
+        listen: vec![ANY],
         work_us: 0,
         response_bytes: 0,
         next: None,
         expect_next: false,
+        script: Script::default(),
+        error_rate: 0.0,
+        seed: 1,
+        subset: None,
         threads: 1,
     }
 }

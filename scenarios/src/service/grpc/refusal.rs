@@ -17,6 +17,8 @@ pub(super) enum Refusal {
     NotOne,
     /// The message is larger than it may be.
     TooLarge(usize),
+    /// The service answers a share of its calls with an error.
+    Drawn,
     /// The header with the number of messages says none that may be.
     Count,
 }
@@ -28,6 +30,7 @@ impl Refusal {
             Self::Unknown(_) => "12",
             Self::Compressed | Self::NotOne | Self::Count => "3",
             Self::TooLarge(_) => "8",
+            Self::Drawn => "13",
         }
     }
 
@@ -39,6 +42,7 @@ impl Refusal {
             Self::Compressed => "the message is compressed; try: identity".into(),
             Self::NotOne => "the body is not exactly one message; try: a prefix of five bytes and its message".into(),
             Self::TooLarge(length) => format!("a message of {length} bytes is too large; try: at most {LARGEST}"),
+            Self::Drawn => "an error of its own, as it has at its error rate".into(),
             Self::Count => format!("{MESSAGES} is no number of messages; try: 0 to {MESSAGES_MOST}"),
         }
     }
