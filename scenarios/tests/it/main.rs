@@ -15,4 +15,5 @@ mod limits;
 mod part;
 mod process;
 mod scenario;
+mod script;
 mod service;

@@ -80,8 +80,13 @@ pub(crate) fn idle_service(name: &str) -> ServiceConfig {
     }
 }
 
+/// A service that has yet to say where it listens.
+pub(crate) fn start(config: ServiceConfig) -> Part {
+    Part::start(move |lifeline| service::serve_on(config, lifeline))
+}
+
 pub(crate) fn service(config: ServiceConfig) -> Service {
-    let mut part = Part::start(move |lifeline| service::serve_on(config, lifeline));
+    let mut part = start(config);
     let ready: service::Ready = part.hear();
     Service { part, listen: ready.ready.listen }
 }
