@@ -230,3 +230,19 @@ fn callers_that_give_up_in_the_middle_stop_nothing() {
     });
     assert_eq!(Caller::connect(s1.listen).get("/").status, 200);
 }
+
+#[test]
+fn a_share_of_calls_fails_by_itself_and_health_checks_do_not() {
+    let s1 = service(ServiceConfig { error_rate: 1.0, subset: Some("v2".into()), ..idle_service("s1") });
+    run(async {
+        let caller = H2Caller::connect(s1.listen).await;
+        for path in [UNARY, STREAM] {
+            let answer = caller.send("POST", path, &[GRPC], message(3, 1)).await;
+            assert_eq!((answer.status, answer.header("grpc-status"), answer.body.len()), (200, Some("13"), 0));
+            assert_eq!(answer.header("grpc-message"), Some("an error of its own, as it has at its error rate"));
+            assert_eq!((answer.header("x-meshtax-subset"), answer.hops().len()), (Some("v2"), 1));
+        }
+        let answer = caller.send("POST", "/grpc.health.v1.Health/Check", &[GRPC], message(0, 0)).await;
+        assert_ok(&answer, "application/grpc");
+    });
+}
