@@ -7,6 +7,7 @@ use crate::report::print;
 
 pub(crate) fn execute() -> anyhow::Result<ExitCode> {
     let mut removed = scenarios::limits::sweep_stale();
+    removed.extend(scenarios::network::sweep_stale());
     removed.extend(crate::scratch::sweep_stale());
     if removed.is_empty() {
         print("nothing was left behind")?;

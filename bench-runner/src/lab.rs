@@ -26,6 +26,7 @@ impl Lab {
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         // What a runner before us could not take away, since its warden was killed too.
         let _ = scenarios::limits::sweep_stale();
+        let _ = scenarios::network::sweep_stale();
         let _ = sweep_stale();
         let mut warnings = Vec::new();
         let limits: Vec<CpuQuantity> = cells.iter().filter_map(|c| c.factors.cpu_limit).collect();
@@ -48,7 +49,7 @@ impl Lab {
         };
         let scratch = Scratch::create()?;
         let roots = cgroups.as_ref().map(CgroupTree::roots).unwrap_or_default();
-        let warden = Some(Warden::start(&program, roots, scratch.path())?);
+        let warden = Some(Warden::start(&program, roots, &scenarios::network::own_prefix()?, scratch.path())?);
         Ok(Self { program, envoy, scratch, cgroups, warden, warnings })
     }
 

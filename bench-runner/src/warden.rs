@@ -1,8 +1,9 @@
 //! The warden: a small process that outlives the runner by a moment and takes away what it left behind.
 //!
-//! Children die with the runner by their parent-death signal; cgroups and key files do not. The warden holds the
-//! read end of a pipe that only the runner can write to. When the pipe closes, however the runner ended, the
-//! warden removes the runner's cgroups (ending whatever is still inside) and its scratch directory.
+//! Children die with the runner by their parent-death signal; cgroups, network namespaces and key files do not. The
+//! warden holds the read end of a pipe that only the runner can write to. When the pipe closes, however the runner
+//! ended, the warden removes the runner's cgroups (ending whatever is still inside), the names of its network
+//! namespaces and its scratch directory.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ pub(crate) struct Args {
     /// A root of the runner's cgroup tree.
     #[arg(long)]
     cgroup: Vec<PathBuf>,
+    /// What the names of the runner's network namespaces begin with.
+    #[arg(long)]
+    network: Option<String>,
     /// The runner's scratch directory.
     #[arg(long)]
     scratch: Option<PathBuf>,
@@ -30,10 +34,13 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let mut told = Vec::new();
     let _ = std::io::stdin().read_to_end(&mut told);
     let removed = scenarios::limits::remove(&args.cgroup);
+    // After the cgroups: with nobody left inside, the kernel takes the namespaces at once.
+    let disconnected = args.network.as_deref().map_or(Ok(()), scenarios::network::remove);
     if let Some(scratch) = &args.scratch {
         remove_scratch(scratch)?;
     }
     removed?;
+    disconnected?;
     Ok(Exit::Done.into())
 }
 
@@ -60,10 +67,10 @@ pub(crate) struct Warden {
 }
 
 impl Warden {
-    /// Starts a warden for these cgroup roots and this scratch directory.
-    pub(crate) fn start(program: &Path, cgroups: &[PathBuf], scratch: &Path) -> anyhow::Result<Self> {
+    /// Starts a warden for these cgroup roots, the networks of this prefix and this scratch directory.
+    pub(crate) fn start(program: &Path, cgroups: &[PathBuf], network: &str, scratch: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
-        command.arg("warden").arg("--scratch").arg(scratch);
+        command.arg("warden").arg("--network").arg(network).arg("--scratch").arg(scratch);
         for cgroup in cgroups {
             command.arg("--cgroup").arg(cgroup);
         }

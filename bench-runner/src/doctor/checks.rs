@@ -22,6 +22,7 @@ pub(super) fn all(host: &Host, envoy: Option<&Path>, out: &Path) -> Vec<Finding>
         governor(host),
         load(host),
         cgroups(),
+        pods(),
         psi(host),
         open_files(),
         ports(),
@@ -218,16 +219,24 @@ fn cgroups() -> Finding {
     match CgroupTree::create("doctor") {
         Ok(tree) => match tree.leaf("probe", record::CpuQuantity::from_millicores(500).ok()) {
             Ok(_) => Finding::good("cpu limits", format!("cgroups may be made here ({})", tree.describe())),
-            Err(error) => refused(&error),
+            Err(error) => refused("cpu limits", &error),
         },
-        Err(error) => refused(&error),
+        Err(error) => refused("cpu limits", &error),
     }
 }
 
-fn refused(error: &scenarios::Error) -> Finding {
+/// Tries it too: a network of a pod with all that a trial uses.
+fn pods() -> Finding {
+    match scenarios::network::Network::permitted() {
+        Ok(()) => Finding::good("pods", "network namespaces, their firewall and a capture of their links work here"),
+        Err(error) => refused("pods", &error),
+    }
+}
+
+fn refused(what: &'static str, error: &scenarios::Error) -> Finding {
     let said = error.to_string();
     let (found, remedy) = said.split_once("\n  try: ").unwrap_or((&said, "run as root"));
-    Finding::note("cpu limits", found.to_owned(), remedy.to_owned())
+    Finding::note(what, found.to_owned(), remedy.to_owned())
 }
 
 fn psi(host: &Host) -> Finding {

@@ -11,7 +11,7 @@ use scenarios::launch::{Launch, Launched, become_child};
 const PART: &str = "MESHTAX_TEST_LAUNCH";
 
 /// A stand-in for `meshtax launch`: this very test program, told by a variable to become a child.
-fn meshtax(directory: &Path) -> PathBuf {
+pub(crate) fn meshtax(directory: &Path) -> PathBuf {
     let program = std::env::current_exe().unwrap();
     let script = directory.join("meshtax");
     let text = format!(
@@ -33,7 +33,7 @@ fn plays_the_step_between() {
     }
 }
 
-fn shell(directory: &Path, script: &str) -> Launch {
+pub(crate) fn shell(directory: &Path, script: &str) -> Launch {
     Launch {
         name: "s1".into(),
         program: "/bin/sh".into(),
@@ -48,10 +48,10 @@ fn shell(directory: &Path, script: &str) -> Launch {
     }
 }
 
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// What it says after the test program's own first lines.
-fn hear(part: &mut Launched) -> String {
+pub(crate) fn hear(part: &mut Launched) -> String {
     loop {
         let line = part.read_line(LONG, "a line with said").unwrap();
         // The first stands behind the name of the test that plays the step between.
@@ -61,7 +61,7 @@ fn hear(part: &mut Launched) -> String {
     }
 }
 
-fn gone_within(pid: u32, patience: Duration) -> bool {
+pub(crate) fn gone_within(pid: u32, patience: Duration) -> bool {
     let until = Instant::now() + patience;
     // A zombie is dead; who reaps it is another's affair.
     let gone = || {

@@ -12,6 +12,7 @@ mod h2_caller;
 mod http2;
 mod launch;
 mod limits;
+mod network;
 mod part;
 mod process;
 mod scenario;
