@@ -8,6 +8,7 @@ mod disk;
 mod errors;
 mod gaps;
 mod load;
+mod namespaces;
 mod pages;
 mod program;
 mod proxies;
