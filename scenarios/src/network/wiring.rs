@@ -25,8 +25,10 @@ pub(super) fn make_hub(hub: &str) -> Result<()> {
         set("net/ipv6/conf/default/disable_ipv6", "1");
         let batch = format!("link add {BRIDGE} type bridge forward_delay 0\nlink set {BRIDGE} up\n");
         let made = tools::fed("ip", &["-batch", "-"], &batch);
-        // Where the host filters bridged packets, a bridge of another namespace would do so too.
-        set("net/bridge/bridge-nf-call-iptables", "0");
+        // Where the host filters bridged packets, bridges of new namespaces begin by doing so too.
+        for tables in ["iptables", "ip6tables", "arptables"] {
+            set(&format!("net/bridge/bridge-nf-call-{tables}"), "0");
+        }
         made
     })?;
     wired.map(drop).map_err(|e| failed(action(), e))

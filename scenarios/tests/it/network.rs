@@ -96,6 +96,31 @@ fn pods_reach_one_another_and_have_sockets_of_their_own() {
 }
 
 #[test]
+fn the_links_carry_nothing_that_pods_did_not_send_and_no_firewall_of_the_hub_looks_at_it() {
+    let Some(network) = network(&["s1", "s2"]) else { return };
+    let hub = Pod {
+        name: "hub".into(),
+        address: Ipv4Addr::UNSPECIFIED,
+        namespace: Path::new("/run/netns").join(network.prefix()),
+    };
+    let read = |name: &str| std::fs::read_to_string(Path::new("/proc/sys/net").join(name)).ok();
+    let (ports, filters) = hub
+        .within(|| {
+            let filters = ["bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-arptables"].map(read);
+            (["ipv6/conf/br0/disable_ipv6", "ipv6/conf/v1/disable_ipv6"].map(read), filters)
+        })
+        .unwrap();
+    let pods = pod(&network, "s2").within(|| read("ipv6/conf/eth0/disable_ipv6")).unwrap();
+    // A kernel without IPv6, or without filters of bridged packets, has no such files.
+    assert!(ports.iter().chain([&pods]).flatten().all(|v| v.trim() == "1"), "{ports:?} {pods:?}");
+    assert!(filters.iter().flatten().all(|v| v.trim() == "0"), "{filters:?}");
+    let capture = network.capture().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let seen = capture.finish().unwrap();
+    assert_eq!((seen.frames, seen.missed), (0, 0));
+}
+
+#[test]
 fn an_answer_is_had_from_within_a_pod() {
     let Some(network) = network(&["s1"]) else { return };
     let s1 = pod(&network, "s1");
@@ -421,10 +446,18 @@ fn a_launched_sidecar_is_in_its_pod_with_its_user_and_group_and_no_other() {
     let mut launch = shell(directory.path(), script);
     launch.netns = Some(s1.namespace.clone());
     launch.user = Some(PROXY_USER);
-    let mut part = launch.spawn(&meshtax(directory.path())).unwrap();
-    assert_eq!(hear(&mut part), "Uid: 1337 1337 1337 1337 Gid: 1337 1337 1337 1337 Groups: NoNewPrivs: 0");
+    let meshtax = meshtax(directory.path());
+    let other_groups = || {
+        // Whoever starts it is in groups that it must not be in; only this thread is.
+        let group = rustix::process::Gid::from_raw(4);
+        rustix::thread::set_thread_groups(&[group]).unwrap();
+        let mut part = launch.spawn(&meshtax).unwrap();
+        (hear(&mut part), hear(&mut part))
+    };
+    let (is, namespace) = std::thread::scope(|scope| scope.spawn(other_groups).join().unwrap());
+    assert_eq!(is, "Uid: 1337 1337 1337 1337 Gid: 1337 1337 1337 1337 Groups: NoNewPrivs: 0");
     let inside = s1.within(|| std::fs::read_link("/proc/thread-self/ns/net").unwrap()).unwrap();
-    assert_eq!(hear(&mut part), inside.to_str().unwrap());
+    assert_eq!(namespace, inside.to_str().unwrap());
     assert_ne!(inside, std::fs::read_link("/proc/self/ns/net").unwrap());
 }
 
