@@ -26,6 +26,9 @@ const LOAD_GRACE: Duration = Duration::from_secs(30);
 /// Time from one sample to the next. What must be read less often has a pace of its own in the probe.
 const PROBE_EVERY: &str = "50ms";
 
+/// How often it is looked whether all parts live, and done what has fallen due.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Everything a trial needs.
 pub(crate) struct Conditions<'a> {
     pub(crate) lab: &'a Lab,
@@ -78,7 +81,9 @@ pub(crate) fn make(
 
     let released = monotonic_ns();
     watched.load.write_line("go").context("cannot start the load")?;
+    watched.deployment.begin_load(released + timing.warm_up_ns)?;
     let summary = follow_load(&mut watched, &timing, released, interrupt, progress, &directory)?;
+    let events = watched.deployment.end_load();
 
     progress.phase(Phase::CoolDown.word());
     let cooling = monotonic_ns();
@@ -118,7 +123,7 @@ pub(crate) fn make(
         parts,
         proofs,
         warnings,
-        events: Vec::new(),
+        events,
         lacks,
         edges,
     };
@@ -268,8 +273,9 @@ fn follow_load(
     loop {
         let since = monotonic_ns() - released;
         progress.phase(if since < timing.warm_up_ns { Phase::WarmUp.word() } else { Phase::Measure.word() });
-        interrupt.sleep(Duration::from_millis(50), || Ok(()))?;
+        interrupt.sleep(LOOK_EVERY, || Ok(()))?;
         watched.check_servers()?;
+        watched.deployment.tend()?;
         if let Some(status) = watched.load.try_wait()? {
             anyhow::ensure!(
                 status.success(),

@@ -10,6 +10,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 
 use crate::error::file_error;
@@ -152,6 +154,48 @@ impl Identity {
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
+    }
+
+    /// The serial number of its certificate, hexadecimal.
+    ///
+    /// # Errors
+    /// A certificate that is none, which would be our own mistake.
+    pub fn serial(&self) -> Result<String> {
+        let der = CertificateDer::from_pem_slice(self.chain_pem.as_bytes());
+        let serial = der.ok().and_then(|der| crate::onlooker::serial_of(&der));
+        serial.ok_or_else(|| Error::Certificate {
+            name: self.name.clone(),
+            problem: "its serial number cannot be read".into(),
+            remedy: "report this: it was made by meshtax".into(),
+        })
+    }
+
+    /// The certificate and its key, DER.
+    pub(crate) fn der(&self) -> Option<(CertificateDer<'static>, PrivateKeyDer<'static>, CertificateDer<'static>)> {
+        let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).ok();
+        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).ok()?;
+        Some((certificate(&self.chain_pem)?, key, certificate(&self.ca_pem)?))
+    }
+
+    /// Puts it in the place of one that was written with the same name, each file by rename, the key first and the
+    /// certificate last; `prepare` is called for each file before that.
+    ///
+    /// # Errors
+    /// What the kernel says of the disk, and those of `prepare`.
+    pub fn replace(&self, directory: &Path, prepare: impl Fn(&Path) -> Result<()>) -> Result<()> {
+        for (suffix, mode, text) in
+            [("key", 0o600, &self.key_pem), ("ca", 0o644, &self.ca_pem), ("chain", 0o644, &self.chain_pem)]
+        {
+            let path = directory.join(format!("{}.{suffix}.pem", self.name));
+            let next = directory.join(format!("{}.{suffix}.pem.next", self.name));
+            let mut options = OpenOptions::new();
+            let opened = options.write(true).create(true).truncate(true).mode(mode).open(&next);
+            let mut file = opened.map_err(file_error("create", &next))?;
+            file.write_all(text.as_bytes()).map_err(file_error("write", &next))?;
+            prepare(&next)?;
+            std::fs::rename(&next, &path).map_err(file_error("replace", &path))?;
+        }
+        Ok(())
     }
 
     /// Writes `NAME.chain.pem`, `NAME.key.pem` and `NAME.ca.pem`. The key is unreadable for others from its first

@@ -2,21 +2,25 @@
 
 mod node;
 mod proving;
+mod scraper;
+mod tending;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use record::{Entry, Factors, Lack, Part};
+use record::{Entry, Factors, Lack, Mtls, Part};
 
-use crate::certs::GATEWAY_NAME;
+use crate::certs::{Authority, GATEWAY_NAME};
 use crate::http::{self, Answer};
 use crate::limits::{CgroupTree, Leaf};
 use crate::platform::Ground;
-use crate::proxy::Proxy;
 use crate::proxy::envoy::EnvoyProgram;
+use crate::proxy::{Folders, Proxy};
 use crate::{Error, Result, Shape};
+use tending::Tending;
+
 pub(crate) use node::{Node, Private, ProxyNode, ServiceNode};
 
 /// What the sidecar of the load generator stands beside.
@@ -25,7 +29,8 @@ pub(crate) const ENTRY: &str = "entry";
 /// The pod of the load generator and its sidecar.
 pub(crate) const CLIENT: &str = "client";
 
-/// The name of an ingress gateway.
+/// The name of an ingress gateway, and of its pod. Nothing is redirected in there, so that it is also where a caller
+/// stands who is not in the mesh.
 pub(crate) const GATEWAY: &str = "gateway";
 
 /// How long a part may take to end once it was asked to.
@@ -72,7 +77,13 @@ pub struct Deployment {
     /// The one where the load enters first; empty without proxies.
     pub(crate) proxies: Vec<ProxyNode>,
     pub(crate) proxy: Option<Box<dyn Proxy>>,
-    pub(crate) private: Private,
+    /// Held for its end: it goes with the deployment.
+    _private: Private,
+    pub(crate) folders: Folders,
+    /// Who issues identities; none without mTLS.
+    pub(crate) authority: Option<Authority>,
+    /// What is done to it under load.
+    tending: Tending,
     /// After the parts that stand on it, so that it goes last.
     pub(crate) ground: Ground,
     /// How often each way in was spoken to in clear, to see what it does.
@@ -85,18 +96,24 @@ impl Deployment {
         spec: &DeploymentSpec<'_>,
         ground: Ground,
         private: Private,
+        folders: Folders,
         proxy: Option<Box<dyn Proxy>>,
-    ) -> Self {
-        Self {
-            factors: spec.factors.clone(),
+    ) -> Result<Self> {
+        let factors = spec.factors;
+        let secured = factors.mtls != Mtls::Disable || factors.own_port_mtls() != Mtls::Disable;
+        Ok(Self {
+            factors: factors.clone(),
             shape: spec.shape.clone(),
             services: Vec::new(),
             proxies: Vec::new(),
+            authority: (proxy.is_some() && secured).then(Authority::new).transpose()?,
             proxy,
-            private,
+            _private: private,
+            folders,
+            tending: Tending::default(),
             ground,
             probes: Cell::new(0),
-        }
+        })
     }
 
     /// Where requests enter the chain: "http://127.0.0.1:41234/", and "https://" by way of a gateway.
@@ -130,13 +147,21 @@ impl Deployment {
     pub(crate) fn ask(&self, patience: Duration) -> std::io::Result<Answer> {
         let entry = self.entry().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
         let tls = self.entry_tls();
-        let ask = || match tls {
+        self.within(CLIENT, || match tls {
             Some((authority, name)) => http::get_tls(entry, name, authority, "/", patience),
             None => http::get(entry, "/", patience),
-        };
-        match self.ground.pod(CLIENT).map_err(std::io::Error::other)? {
-            None => ask(),
-            Some(pod) => pod.within(ask).unwrap_or_else(|e| Err(std::io::Error::other(e))),
+        })
+    }
+
+    /// Does something on the network of a pod; on loopback that is ours.
+    pub(crate) fn within<T: Send>(
+        &self,
+        pod: &str,
+        f: impl FnOnce() -> std::io::Result<T> + Send,
+    ) -> std::io::Result<T> {
+        match self.ground.pod(pod).map_err(std::io::Error::other)? {
+            None => f(),
+            Some(pod) => pod.within(f).unwrap_or_else(|e| Err(std::io::Error::other(e))),
         }
     }
 

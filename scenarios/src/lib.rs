@@ -10,6 +10,7 @@ pub mod launch;
 pub mod lifeline;
 pub mod limits;
 pub mod network;
+mod onlooker;
 mod owner;
 mod platform;
 mod ports;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use record::{Entry, Mtls, Proof, Sidecars};
 
-use super::{Deployment, ProxyNode, ServiceNode};
-use crate::Result;
+use super::{Deployment, GATEWAY, ProxyNode, ServiceNode};
 use crate::certs::spiffe_id;
 use crate::platform::Ground;
 use crate::proxy::proof::{Asked, Speech};
 use crate::proxy::{Tally, none, proof};
+use crate::{Result, http};
 
 /// How long a plaintext request may go without an answer or a refusal.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
@@ -174,7 +174,8 @@ impl Deployment {
         let (Some(inbound), None) = (proxy.ports.inbound, &proxy.place.door) else { return Ok(None) };
         let admitted = proxy.place.mode() != Mtls::Strict;
         let expected = if admitted { "answered" } else { "refused" };
-        let found = match proxy.place.stand.get(inbound, "/", PROBE_PATIENCE) {
+        // From a pod in which nothing is redirected: a caller outside of the mesh.
+        let found = match self.within(GATEWAY, || http::get(inbound, "/", PROBE_PATIENCE)) {
             // A service that is to fail requests may fail this one.
             Ok(answer) if answer.status == 200 || self.may_fall_short() => "answered".to_owned(),
             Ok(answer) => format!("answered with status {}", answer.status),

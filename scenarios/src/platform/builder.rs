@@ -3,12 +3,11 @@
 //! On loopback each part listens on a port that the kernel chose before anyone is told to call it, so that no port is
 //! chosen first and bound later: all services first, then the proxies, each after those of the services it calls.
 
-use record::{CpuQuantity, Dataplane, Mtls, Role};
+use record::{CpuQuantity, Dataplane, Role};
 
 use super::Ground;
 use super::answers::answers;
 use super::services::processes;
-use crate::certs::Authority;
 use crate::deployment::{Deployment, DeploymentSpec, Node, Private, envoy_of};
 use crate::error::file_error;
 use crate::launch::Launch;
@@ -20,13 +19,26 @@ use crate::{Error, Result};
 pub(crate) fn deploy(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
     let ground = Ground::make(spec, &processes(spec))?;
     let private = Private::create(spec.scratch, ground.proxy_user())?;
-    let mut deployment = Deployment::new(spec, ground, private, proxy(spec)?);
-    let builder = Builder::new(spec, &deployment)?;
+    let folders = folders(spec, &ground, &private)?;
+    let mut deployment = Deployment::new(spec, ground, private, folders, proxy(spec)?)?;
+    let builder = Builder::new(spec)?;
     builder.services(&mut deployment)?;
     builder.proxies(&mut deployment)?;
     builder.tell(&mut deployment)?;
     answers(&deployment, spec.shape, spec.ready_timeout)?;
     Ok(deployment)
+}
+
+fn folders(spec: &DeploymentSpec<'_>, ground: &Ground, private: &Private) -> Result<Folders> {
+    let logs = spec.directory.join("logs");
+    std::fs::create_dir_all(&logs).map_err(file_error("create", &logs))?;
+    Ok(Folders {
+        meshtax: spec.program.to_owned(),
+        kept: spec.directory.to_owned(),
+        logs,
+        private: private.path().to_owned(),
+        owner: ground.proxy_user(),
+    })
 }
 
 fn proxy(spec: &DeploymentSpec<'_>) -> Result<Option<Box<dyn Proxy>>> {
@@ -46,31 +58,15 @@ fn proxy(spec: &DeploymentSpec<'_>) -> Result<Option<Box<dyn Proxy>>> {
 /// What every part is built from.
 pub(super) struct Builder<'a> {
     pub(super) spec: &'a DeploymentSpec<'a>,
-    pub(super) folders: Folders,
-    pub(super) authority: Option<Authority>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(spec: &'a DeploymentSpec<'a>, deployment: &Deployment) -> Result<Self> {
+    fn new(spec: &'a DeploymentSpec<'a>) -> Result<Self> {
         if let Some(limit) = spec.factors.cpu_limit {
             // Before anything is started: it would be in vain.
             cgroups_for_limit(spec)?.check_limit(limit)?;
         }
-        let logs = spec.directory.join("logs");
-        std::fs::create_dir_all(&logs).map_err(file_error("create", &logs))?;
-        let factors = spec.factors;
-        let secured = factors.mtls != Mtls::Disable || factors.own_port_mtls() != Mtls::Disable;
-        Ok(Self {
-            spec,
-            folders: Folders {
-                meshtax: spec.program.to_owned(),
-                kept: spec.directory.to_owned(),
-                logs,
-                private: deployment.private.path().to_owned(),
-                owner: deployment.ground.proxy_user(),
-            },
-            authority: (deployment.proxy.is_some() && secured).then(Authority::new).transpose()?,
-        })
+        Ok(Self { spec })
     }
 
     /// Starts a part in a cgroup of its own, where that is permitted.

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use record::{Entry, Mtls, Role, Sidecars};
 
-use super::Ground;
 use super::builder::Builder;
-use crate::deployment::{Deployment, ENTRY, GATEWAY, ProxyNode};
+use crate::certs::{Authority, GATEWAY_NAME, IdentityFiles};
+use crate::deployment::{Deployment, ENTRY, GATEWAY, ProxyNode, ServiceNode};
 use crate::proxy::{App, Callee, Door, Place, Proxy, Subset};
 use crate::{Error, Result};
 
@@ -28,13 +28,13 @@ impl Builder<'_> {
         for name in order.into_iter().filter_map(|at| shape.services.get(at)).map(|s| s.name.as_str()) {
             for at in (0..deployment.services.len()).rev() {
                 if let Some(place) = self.beside(deployment, at, name)? {
-                    let started = self.proxy(&deployment.ground, proxy, Role::Sidecar, place)?;
+                    let started = self.proxy(deployment, proxy, Role::Sidecar, place)?;
                     deployment.proxies.insert(0, started);
                 }
             }
         }
         if let Some((role, place)) = self.front(deployment)? {
-            let started = self.proxy(&deployment.ground, proxy, role, place)?;
+            let started = self.proxy(deployment, proxy, role, place)?;
             deployment.proxies.insert(0, started);
         }
         Ok(())
@@ -51,7 +51,7 @@ impl Builder<'_> {
         if app.is_none() && callees.is_empty() {
             return Ok(None);
         }
-        self.place(&deployment.ground, service.node.part.name(), name, app, callees, None).map(Some)
+        self.place(deployment, service.node.part.name(), name, app, callees, None).map(Some)
     }
 
     /// The place where the load enters; none where it enters in clear.
@@ -60,36 +60,32 @@ impl Builder<'_> {
         let callees = || Ok(vec![self.callee(deployment, &first.name)?]);
         Ok(match self.spec.factors.entry {
             Entry::Plain => None,
-            Entry::Sidecar => {
-                Some((Role::Sidecar, self.place(&deployment.ground, ENTRY, ENTRY, None, callees()?, None)?))
-            }
+            Entry::Sidecar => Some((Role::Sidecar, self.place(deployment, ENTRY, ENTRY, None, callees()?, None)?)),
             Entry::Gateway => {
-                let door = Door { identity: self.server_identity()? };
-                Some((Role::Gateway, self.place(&deployment.ground, GATEWAY, GATEWAY, None, callees()?, Some(door))?))
+                let door = Door { identity: self.server_identity(deployment)? };
+                Some((Role::Gateway, self.place(deployment, GATEWAY, GATEWAY, None, callees()?, Some(door))?))
             }
         })
     }
 
     fn place(
         &self,
-        ground: &Ground,
+        deployment: &Deployment,
         beside: &str,
         service: &str,
         app: Option<App>,
         callees: Vec<Callee>,
         door: Option<Door>,
     ) -> Result<Place> {
-        let issue = |authority: &crate::certs::Authority| -> Result<_> {
-            self.folders.identity(&authority.issue(service)?.named(beside))
-        };
+        let issue = |authority: &Authority| deployment.folders.identity(&authority.issue(service)?.named(beside));
         Ok(Place {
             name: if door.is_some() { beside.to_owned() } else { format!("{beside}-sidecar") },
             service: service.to_owned(),
             factors: self.spec.factors.clone(),
-            stand: ground.stand(beside)?,
+            stand: deployment.ground.stand(beside)?,
             app,
             callees,
-            identity: self.authority.as_ref().map(issue).transpose()?,
+            identity: deployment.authority.as_ref().map(issue).transpose()?,
             door,
         })
     }
@@ -98,7 +94,7 @@ impl Builder<'_> {
     fn callee(&self, deployment: &Deployment, service: &str) -> Result<Callee> {
         let factors = self.spec.factors;
         let has_proxy = factors.sidecars != Sidecars::Client;
-        let of = |node: &crate::deployment::ServiceNode| -> Option<Subset> {
+        let of = |node: &ServiceNode| -> Option<Subset> {
             let name = node.subset.clone().unwrap_or_default();
             let canary = factors.canary.as_ref().filter(|_| node.subset.is_some());
             let weights = canary.map(|c| c.weights.subsets()).unwrap_or_default();
@@ -120,15 +116,15 @@ impl Builder<'_> {
         }
     }
 
-    fn proxy(&self, ground: &Ground, proxy: &dyn Proxy, role: Role, place: Place) -> Result<ProxyNode> {
+    fn proxy(&self, deployment: &Deployment, proxy: &dyn Proxy, role: Role, place: Place) -> Result<ProxyNode> {
         let beside = place.beside();
         if place.door.is_none() {
             // Before the proxy, as Istio's init container has it.
-            ground.intercept(beside, place.app.is_some(), !place.callees.is_empty())?;
+            deployment.ground.intercept(beside, place.app.is_some(), !place.callees.is_empty())?;
         }
-        let launch = proxy.launch(&place, &self.folders)?;
-        let mut node = self.start(ground, role, beside, launch, proxy.program())?;
-        let ports = proxy.listening(&place, &mut node.part, &self.folders, self.spec.ready_timeout)?;
+        let launch = proxy.launch(&place, &deployment.folders)?;
+        let mut node = self.start(&deployment.ground, role, beside, launch, proxy.program())?;
+        let ports = proxy.listening(&place, &mut node.part, &deployment.folders, self.spec.ready_timeout)?;
         if let Some(limit) = self.spec.factors.cpu_limit {
             self.limit(&node, limit)?;
         }
@@ -136,15 +132,15 @@ impl Builder<'_> {
     }
 
     /// What the gateway shows to clients that know nothing of the mesh.
-    fn server_identity(&self) -> Result<crate::certs::IdentityFiles> {
+    fn server_identity(&self, deployment: &Deployment) -> Result<IdentityFiles> {
         let fresh;
-        let authority = match &self.authority {
+        let authority = match &deployment.authority {
             Some(authority) => authority,
             None => {
-                fresh = crate::certs::Authority::new()?;
+                fresh = Authority::new()?;
                 &fresh
             }
         };
-        self.folders.identity(&authority.issue_server(crate::certs::GATEWAY_NAME)?.named("gateway-door"))
+        deployment.folders.identity(&authority.issue_server(GATEWAY_NAME)?.named("gateway-door"))
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use record::Role;
 
-use super::Ground;
 use super::builder::Builder;
 use crate::deployment::{Deployment, DeploymentSpec, ServiceNode};
 use crate::launch::{Launch, Launched};
+use crate::service::{self, Script};
 use crate::shape::Service;
-use crate::{Result, service};
+use crate::{Error, Result};
 
 /// One process of a service: without a canary its only one.
 struct Instance<'a> {
@@ -29,14 +29,14 @@ impl Builder<'_> {
     pub(super) fn services(&self, deployment: &mut Deployment) -> Result<()> {
         for service in &self.spec.shape.services {
             for instance in instances(self.spec, service) {
-                let started = self.service(&deployment.ground, &instance)?;
+                let started = self.service(deployment, &instance)?;
                 deployment.services.push(started);
             }
         }
         Ok(())
     }
 
-    fn service(&self, ground: &Ground, instance: &Instance<'_>) -> Result<ServiceNode> {
+    fn service(&self, deployment: &Deployment, instance: &Instance<'_>) -> Result<ServiceNode> {
         let (factors, service) = (self.spec.factors, instance.service);
         let work_us = service.work_us.unwrap_or(factors.work_us) + instance.more_work_us;
         let response_bytes = service.response_bytes.unwrap_or(factors.response_bytes);
@@ -44,29 +44,42 @@ impl Builder<'_> {
         args.extend(["--name".to_owned(), service.name.clone()]);
         args.extend(["--work-us".to_owned(), work_us.to_string()]);
         args.extend(["--response-bytes".to_owned(), response_bytes.to_string()]);
-        for address in ground.service_listens() {
+        for address in deployment.ground.service_listens() {
             args.extend(["--listen".to_owned(), address.to_string()]);
         }
-        if !service.steps.is_empty() {
-            args.push("--expect-next".to_owned());
+        let errors = service.error_rate.unwrap_or(factors.error_rate).max(instance.more_errors);
+        let place = self.spec.shape.services.iter().position(|s| s.name == service.name).unwrap_or_default();
+        if errors > 0.0 {
+            args.extend(["--error-rate".to_owned(), errors.to_string()]);
         }
+        if !service.steps.is_empty() {
+            let script = Script::of(self.spec.shape, place);
+            let text = serde_json::to_string(&script)
+                .map_err(|e| Error::Config { part: service.name.clone(), problem: e.to_string() })?;
+            args.extend(["--script".to_owned(), text]);
+        }
+        if let Some(subset) = instance.subset {
+            args.extend(["--subset".to_owned(), subset.to_owned()]);
+        }
+        // Services draw errors and calls each for itself.
+        args.extend(["--seed".to_owned(), (place + 1).to_string()]);
         let launch = Launch {
             name: instance.name.clone(),
             program: self.spec.program.to_owned(),
             args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             cgroups: Vec::new(),
-            log: self.folders.log(&instance.name),
+            log: deployment.folders.log(&instance.name),
             pipe_stdin: true,
             pipe_stdout: true,
             netns: None,
             user: None,
         };
         let program = format!("meshtax {}", env!("CARGO_PKG_VERSION"));
-        let mut node = self.start(ground, Role::Service, &instance.name, launch, program)?;
+        let mut node = self.start(&deployment.ground, Role::Service, &instance.name, launch, program)?;
         let said: service::Ready =
             node.part.read_json(self.spec.ready_timeout, "the line that says where it listens")?;
-        let (listen, ports) = ground.known(&instance.name, said.ready.listen)?;
+        let (listen, ports) = deployment.ground.known(&instance.name, said.ready.listen)?;
         Ok(ServiceNode {
             node,
             service: service.name.clone(),
@@ -88,7 +101,7 @@ impl Builder<'_> {
                 .collect();
             let Some(service) = deployment.services.get_mut(at) else { continue };
             for (callee, address) in dials {
-                let taken = tell(&mut service.node.part, address, self.spec.ready_timeout)?;
+                let taken = tell(&mut service.node.part, &callee, address, self.spec.ready_timeout)?;
                 service.calls.push((callee, taken));
             }
         }
@@ -128,11 +141,11 @@ fn instances<'s>(spec: &DeploymentSpec<'s>, service: &'s Service) -> Vec<Instanc
     }
 }
 
-/// Tells a service whom to call; returns what it says it will.
-fn tell(part: &mut Launched, next: SocketAddr, patience: Duration) -> Result<SocketAddr> {
-    part.write_line(&format!("next http://{next}/"))?;
-    match part.read_json(patience, "the next service it was told")? {
+/// Tells a service where a callee is; returns where it says it will call.
+fn tell(part: &mut Launched, callee: &str, at: SocketAddr, patience: Duration) -> Result<SocketAddr> {
+    part.write_line(&format!("next {callee} http://{at}/"))?;
+    match part.read_json(patience, "the callee it was told")? {
         service::Reply::Next(hop) => Ok(hop.address),
-        service::Reply::Error(problem) => Err(part.answer(format!("it did not take its next service: {problem}"))),
+        service::Reply::Error(problem) => Err(part.answer(format!("it did not take its callee {callee}: {problem}"))),
     }
 }

@@ -113,6 +113,11 @@ impl Folders {
         Ok(files)
     }
 
+    /// Replaces an identity while its proxy runs, each file by rename.
+    pub(crate) fn replace_identity(&self, identity: &Identity) -> Result<()> {
+        identity.replace(&self.private, |path| self.give(path))
+    }
+
     /// Gives a file to the user that proxies run as.
     pub(crate) fn give(&self, path: &Path) -> Result<()> {
         let Some(owner) = self.owner else { return Ok(()) };

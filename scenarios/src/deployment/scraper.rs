@@ -1,0 +1,71 @@
+//! Asking proxies for their counters every so often, as Prometheus does, since that costs them CPU.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use record::{Event, monotonic_ns};
+
+use crate::proxy::Stand;
+use crate::{Error, Result};
+
+/// How long an answer may take; a proxy under a small limit is slow at it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) part: String,
+    pub(super) stand: Stand,
+    pub(super) admin: SocketAddr,
+    pub(super) path: &'static str,
+}
+
+/// A thread that asks. Dropped, it ends after the question it is at.
+#[derive(Debug)]
+pub(super) struct Scraper {
+    stop: Sender<()>,
+    thread: JoinHandle<Vec<Event>>,
+}
+
+impl Scraper {
+    /// Asks every target in turn, at once and then every `interval`.
+    pub(super) fn start(targets: Vec<Target>, interval: Duration) -> Result<Self> {
+        let (stop, stopped) = channel();
+        let ask = move || {
+            let mut events = Vec::new();
+            let mut next = Instant::now();
+            loop {
+                events.extend(targets.iter().filter_map(scrape));
+                next += interval;
+                match stopped.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return events,
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("scraper".into()).spawn(ask).map_err(|source| Error::Thread {
+            part: "scraper".into(),
+            what: "cannot start the thread that asks for counters".into(),
+            source,
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends it; returns what it did.
+    pub(super) fn finish(self) -> Vec<Event> {
+        // Gone already is stopped too.
+        let _ = self.stop.send(());
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+/// One question; none for one without an answer, which leaves a gap in the list as it does in Prometheus.
+fn scrape(target: &Target) -> Option<Event> {
+    let asked = monotonic_ns();
+    let answer = target.stand.get(target.admin, target.path, PATIENCE).ok().filter(|answer| answer.status == 200)?;
+    let at_ns = monotonic_ns();
+    let bytes = answer.body.len() as u64;
+    Some(Event::StatsScraped { at_ns, part: target.part.clone(), took_ns: at_ns - asked, bytes })
+}
