@@ -60,7 +60,7 @@ fn rate_zero_everywhere() {
     refused(&call(&["run", "--duration", "fast"]), 64, &["--duration", "fast"]);
     refused(&call(&["run", "--cpu-limit", "half"]), 64, &["--cpu-limit", "'half'", "100m"]);
     refused(&call(&["run", "--dataplane", "linkerd"]), 64, &["--dataplane", "linkerd", "embedded"]);
-    refused(&call(&["run", "--platform", "pods"]), 64, &["--platform", "pods", "processes"]);
+    refused(&call(&["run", "--platform", "clouds"]), 64, &["--platform", "'clouds'", "processes", "pods"]);
     refused(&call(&["frobnicate"]), 64, &["frobnicate"]);
 }
 
