@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{disk, doctor, library, load, probe, report, resume, run, service, sidecar, warden};
+use crate::{disk, doctor, library, load, probe, report, resume, run, service, sidecar, verify, warden};
 
 /// What a service mesh costs on this host, and why.
 #[derive(Parser)]
@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Run(run::Args),
     /// Go on with a run that was cut off.
     Resume(resume::Args),
+    /// Put the mTLS mode of each mesh of a scenario to the proof: what it takes, and what crosses its links in clear.
+    Verify(verify::Args),
     /// Make a report from a run directory.
     Report(report::Args),
     /// Drive an HTTP target at a set rate and print its latency.

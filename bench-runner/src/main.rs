@@ -24,6 +24,7 @@ mod scratch;
 mod service;
 mod sidecar;
 mod trial;
+mod verify;
 mod warden;
 
 use std::io::Write as _;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::execute(args),
         Command::Resume(args) => resume::execute(args),
+        Command::Verify(args) => verify::execute(args),
         Command::Report(args) => report::execute(args),
         Command::Scenarios(args) => library::execute(args),
         Command::Doctor(args) => doctor::execute(args),

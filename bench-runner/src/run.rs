@@ -19,10 +19,14 @@ use crate::interrupt::Interrupt;
 use crate::lab::Lab;
 use crate::plan;
 use crate::progress::say;
-use factors::FactorArgs;
+pub(crate) use factors::FactorArgs;
 
 /// This program and its version, as it stands in a run.
 pub(crate) const PROGRAM: &str = concat!("meshtax ", env!("CARGO_PKG_VERSION"));
+
+/// How long trials of a short run settle at most, and measure if nothing else is said.
+const QUICK_SETTLE_NS: u64 = 500_000_000;
+const QUICK_MEASURE_NS: u64 = 2_000_000_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -49,7 +53,8 @@ pub(crate) struct Args {
     /// Measure each unmeshed cell twice, as two cells: their difference should hold 0.
     #[arg(long, help_heading = "Plan")]
     aa: bool,
-    /// A short run: 3 trials of 2 s each cell. Good for a try, too short for a decision.
+    /// A short run: 3 trials of 2 s each cell, and what is done under load as much sooner. Good for a try, too short for a
+    /// decision.
     #[arg(long, help_heading = "Plan")]
     quick: bool,
     /// The Envoy binary, if it isn't on PATH.
@@ -176,7 +181,7 @@ fn topology(said: &str, beside: Option<&Path>) -> anyhow::Result<String> {
 }
 
 /// A value that came by a flag is named by the flag.
-fn say_flag(error: scenarios::Error) -> anyhow::Error {
+pub(crate) fn say_flag(error: scenarios::Error) -> anyhow::Error {
     let scenarios::Error::Value { what, problem, remedy } = error else { return error.into() };
     let flag = match what.as_str() {
         "trial.measure" => "--duration".to_owned(),
@@ -188,13 +193,15 @@ fn say_flag(error: scenarios::Error) -> anyhow::Error {
 impl Args {
     /// What was given on the command line replaces what the scenario says.
     fn override_in(&self, scenario: &mut Scenario) -> anyhow::Result<()> {
+        let ns = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
         if self.quick {
-            scenario.timing.warm_up_ns = 500_000_000;
-            scenario.timing.measure_ns = 2_000_000_000;
+            let timing = &mut scenario.timing;
+            timing.settle_ns = timing.settle_ns.min(QUICK_SETTLE_NS);
+            timing.warm_up_ns = 500_000_000;
             scenario.plan.repeats = 3;
+            scenario.measure_for(self.duration.map_or(QUICK_MEASURE_NS, ns));
         }
         self.factors.override_in(scenario)?;
-        let ns = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
         if let Some(duration) = self.duration {
             scenario.timing.measure_ns = ns(duration);
         }

@@ -4,6 +4,7 @@ mod node;
 mod proving;
 mod scraper;
 mod tending;
+mod verifying;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use record::{Entry, Factors, Lack, Mtls, Part};
 
 use crate::certs::{Authority, GATEWAY_NAME};
-use crate::http::{self, Answer};
+use crate::http::{self, Answer, Tls};
 use crate::limits::{CgroupTree, Leaf};
 use crate::platform::Ground;
 use crate::proxy::envoy::EnvoyProgram;
@@ -21,6 +22,7 @@ use crate::proxy::{Folders, Proxy};
 use crate::{Error, Result, Shape};
 use tending::Tending;
 
+pub use verifying::Verdict;
 pub(crate) use node::{Node, Private, ProxyNode, ServiceNode};
 
 /// What the sidecar of the load generator stands beside.
@@ -143,13 +145,13 @@ impl Deployment {
         }
     }
 
-    /// Asks the chain once, as the load generator does.
-    pub(crate) fn ask(&self, patience: Duration) -> std::io::Result<Answer> {
+    /// Asks the chain once, as the load generator does; with a body, sends it.
+    pub(crate) fn ask(&self, body: &[u8], patience: Duration) -> std::io::Result<Answer> {
         let entry = self.entry().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-        let tls = self.entry_tls();
+        let tls = self.entry_tls().map(|(authority, name)| Tls { name, authority });
         self.within(CLIENT, || match tls {
-            Some((authority, name)) => http::get_tls(entry, name, authority, "/", patience),
-            None => http::get(entry, "/", patience),
+            Some(tls) => http::ask_tls(entry, tls, "/", body, patience),
+            None => http::ask(entry, "/", body, patience),
         })
     }
 

@@ -43,25 +43,42 @@ const LARGEST: u64 = 128 << 20;
 /// What the kernel says of the connection; `TimedOut` at the deadline; `InvalidData` when the answer is no HTTP, or
 /// is cut off.
 pub fn get(address: SocketAddr, path: &str, patience: Duration) -> std::io::Result<Answer> {
-    let until = Instant::now() + patience;
-    let stream = TcpStream::connect_timeout(&address, patience)?;
-    exchange(&stream, &stream, &address.to_string(), path, until)
+    ask(address, path, &[], patience)
 }
 
-/// Asks for a path with TLS, of a server that has `name` by a certificate of the authority in a PEM file.
+/// Asks for a path; with a body, sends it there.
+///
+/// # Errors
+/// As [`get`].
+pub fn ask(address: SocketAddr, path: &str, body: &[u8], patience: Duration) -> std::io::Result<Answer> {
+    let asked = Asked { host: &address.to_string(), path, body, until: Instant::now() + patience };
+    let stream = TcpStream::connect_timeout(&address, patience)?;
+    exchange(&stream, &stream, &asked)
+}
+
+/// Whom a server with TLS must be.
+#[derive(Clone, Copy, Debug)]
+pub struct Tls<'a> {
+    /// The name that its certificate must have.
+    pub name: &'static str,
+    /// The PEM file of the authority that must have issued it.
+    pub authority: &'a Path,
+}
+
+/// Asks for a path with TLS; with a body, sends it there.
 ///
 /// # Errors
 /// As [`get`]; `InvalidInput` for an authority that cannot be read, `InvalidData` for a server that is someone else.
-pub fn get_tls(
+pub fn ask_tls(
     address: SocketAddr,
-    name: &'static str,
-    authority: &Path,
+    tls: Tls<'_>,
     path: &str,
+    body: &[u8],
     patience: Duration,
 ) -> std::io::Result<Answer> {
     let unfit = |e: &dyn std::fmt::Display| std::io::Error::new(std::io::ErrorKind::InvalidInput, e.to_string());
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(authority).map_err(|e| unfit(&e))? {
+    for certificate in CertificateDer::pem_file_iter(tls.authority).map_err(|e| unfit(&e))? {
         roots.add(certificate.map_err(|e| unfit(&e))?).map_err(|e| unfit(&e))?;
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -69,27 +86,44 @@ pub fn get_tls(
         .map_err(|e| unfit(&e))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = ServerName::try_from(name).map_err(|e| unfit(&e))?;
+    let name = ServerName::try_from(tls.name).map_err(|e| unfit(&e))?;
     let host = name.to_str().into_owned();
-    let until = Instant::now() + patience;
+    let asked = Asked { host: &host, path, body, until: Instant::now() + patience };
     let stream = TcpStream::connect_timeout(&address, patience)?;
     let session = ClientConnection::new(Arc::new(config), name).map_err(|e| unfit(&e))?;
-    exchange(StreamOwned::new(session, &stream), &stream, &host, path, until)
+    exchange(StreamOwned::new(session, &stream), &stream, &asked)
+}
+
+/// What is asked, and until when there may be an answer.
+struct Asked<'a> {
+    host: &'a str,
+    path: &'a str,
+    /// Empty for a request without one.
+    body: &'a [u8],
+    until: Instant,
+}
+
+impl Asked<'_> {
+    fn text(&self) -> Vec<u8> {
+        let Self { host, path, body, until: _ } = self;
+        let (method, length) = match body.len() {
+            0 => ("GET", String::new()),
+            n => ("POST", format!("content-length: {n}\r\n")),
+        };
+        // The other end closes when it has answered, so that reading to the end is reading the answer.
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: meshtax\r\n{length}connection: close\r\n\r\n"
+        );
+        [head.as_bytes(), body].concat()
+    }
 }
 
 /// Sends the request on a stream and reads the answer; `socket` is what the stream waits for.
-fn exchange(
-    mut stream: impl Read + Write,
-    socket: &TcpStream,
-    host: &str,
-    path: &str,
-    until: Instant,
-) -> std::io::Result<Answer> {
+fn exchange(mut stream: impl Read + Write, socket: &TcpStream, asked: &Asked<'_>) -> std::io::Result<Answer> {
+    let until = asked.until;
     socket.set_write_timeout(Some(until.saturating_duration_since(Instant::now()).max(LEAST)))?;
     socket.set_read_timeout(Some(until.saturating_duration_since(Instant::now()).max(LEAST)))?;
-    // The other end closes when it has answered, so that reading to the end is reading the answer.
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: meshtax\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(in_time)?;
+    stream.write_all(&asked.text()).map_err(in_time)?;
     let mut all = Vec::new();
     let mut chunk = [0; 16 << 10];
     loop {
@@ -206,6 +240,16 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let e = get(listener.local_addr().unwrap(), "/", Duration::from_millis(50)).unwrap_err();
         assert_eq!(e.kind(), std::io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_body_is_sent_with_its_length() {
+        let asked = |body| Asked { host: "h", path: "/x", body, until: Instant::now() };
+        let with = String::from_utf8(asked(b"mark".as_slice()).text()).unwrap();
+        assert!(with.starts_with("POST /x HTTP/1.1\r\nhost: h\r\n"), "{with}");
+        assert!(with.ends_with("content-length: 4\r\nconnection: close\r\n\r\nmark"), "{with}");
+        let without = String::from_utf8(asked(b"").text()).unwrap();
+        assert!(without.starts_with("GET /x ") && !without.contains("content-length"), "{without}");
     }
 
     #[test]

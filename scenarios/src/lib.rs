@@ -22,7 +22,7 @@ mod shape;
 mod upstream;
 mod workers;
 
-pub use deployment::{Deployment, DeploymentSpec, deploy};
+pub use deployment::{Deployment, DeploymentSpec, Verdict, deploy};
 pub use error::{Error, Result};
 pub use scenario::{
     CanaryFactors, ChainFactors, Change, Form, HostFactors, Length, LoadFactors, Matrix, MeshFactors, PlanSettings,

@@ -9,6 +9,7 @@ mod names;
 mod possible;
 mod read;
 mod rules;
+mod shorten;
 
 use record::{
     AccessLog, Arrival, CpuQuantity, Dataplane, Entry, LogSink, MemoryQuantity, Mtls, Neighbour, Pace, Platform,
@@ -423,7 +424,20 @@ pub fn library() -> Vec<(&'static str, &'static str)> {
         ("first-look", include_str!("../library/first-look.toml")),
         ("quick", include_str!("../library/quick.toml")),
         ("envoy", include_str!("../library/envoy.toml")),
+        ("seven-services", include_str!("../library/seven-services.toml")),
+        ("fifty-sidecars", include_str!("../library/fifty-sidecars.toml")),
+        ("mtls-modes", include_str!("../library/mtls-modes.toml")),
+        ("canary-90-10", include_str!("../library/canary-90-10.toml")),
+        ("access-logs", include_str!("../library/access-logs.toml")),
         ("cpu-limits", include_str!("../library/cpu-limits.toml")),
+        ("workers", include_str!("../library/workers.toml")),
+        ("noisy-neighbour", include_str!("../library/noisy-neighbour.toml")),
+        ("ingress-gateway", include_str!("../library/ingress-gateway.toml")),
+        ("cert-rotation", include_str!("../library/cert-rotation.toml")),
+        ("connection-churn", include_str!("../library/connection-churn.toml")),
+        ("payload-sizes", include_str!("../library/payload-sizes.toml")),
         ("depth", include_str!("../library/depth.toml")),
+        ("partial-mesh", include_str!("../library/partial-mesh.toml")),
+        ("dataplanes", include_str!("../library/dataplanes.toml")),
     ]
 }

@@ -29,6 +29,13 @@ impl Service {
         }
         callees
     }
+
+    /// The service that gets the body it got: the callee of its only call, where that has no size of its own.
+    pub(crate) fn passes_on_to(&self) -> Option<usize> {
+        let mut calls = self.steps.iter().flat_map(|step| &step.calls);
+        let only = calls.next().filter(|_| calls.next().is_none())?;
+        (only.request_bytes.is_none() && only.probability >= 1.0).then_some(only.callee)
+    }
 }
 
 /// What is done at once. It ends when all of it is done.

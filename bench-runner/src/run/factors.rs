@@ -14,7 +14,7 @@ use super::topology;
 /// The factors.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Factors (a list makes a matrix)")]
-pub(super) struct FactorArgs {
+pub(crate) struct FactorArgs {
     /// What stands between services.
     #[arg(long, value_delimiter = ',')]
     dataplane: Vec<Dataplane>,
@@ -159,7 +159,7 @@ fn put_each<T: Clone>(given: &[OrNone<T>], field: &mut Vec<Option<T>>) {
 
 impl FactorArgs {
     /// What was given on the command line replaces what the scenario says.
-    pub(super) fn override_in(&self, scenario: &mut Scenario) -> anyhow::Result<()> {
+    pub(crate) fn override_in(&self, scenario: &mut Scenario) -> anyhow::Result<()> {
         // Destructured, so that a new flag does not compile until it has its place here.
         let Self {
             dataplane,

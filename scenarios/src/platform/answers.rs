@@ -20,7 +20,7 @@ pub(super) fn answers(deployment: &Deployment, shape: &Shape, patience: Duration
     let mut last = String::new();
     let found = until(&first.part, "an answer", &deadline, || {
         deployment.check_alive()?;
-        last = match deployment.ask(deadline.left().max(Duration::from_millis(100))) {
+        last = match deployment.ask(&[], deadline.left().max(Duration::from_millis(100))) {
             Err(e) => e.to_string(),
             Ok(answer) => {
                 let hops = HopStamps::from_header(answer.header(HopStamps::HEADER).unwrap_or_default());

@@ -98,12 +98,15 @@ fn every(value: &Length, least_ms: u64) -> Checked {
     ))
 }
 
+pub(super) const LEAST_ROTATE_MS: u64 = 200;
+pub(super) const LEAST_SCRAPE_MS: u64 = 100;
+
 pub(super) fn rotate(value: &Length) -> Checked {
-    every(value, 200)
+    every(value, LEAST_ROTATE_MS)
 }
 
 pub(super) fn scrape(value: &Length) -> Checked {
-    every(value, 100)
+    every(value, LEAST_SCRAPE_MS)
 }
 
 pub(super) fn log_flush(value: &Length) -> Checked {
