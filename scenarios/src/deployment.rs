@@ -1,5 +1,6 @@
 //! A chain that runs: its parts, what is proven of them, and its end.
 
+mod crossing;
 mod node;
 mod proving;
 mod scraper;

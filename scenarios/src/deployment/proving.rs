@@ -40,6 +40,7 @@ impl Deployment {
             proofs.extend(proxy.prove(&node.place, &node.node.part, &node.ports)?);
         }
         proofs.extend(self.prove_passed_on(&tallies)?);
+        proofs.extend(self.prove_crossing()?);
         self.probes.set(self.probes.get() + 1);
         for node in &self.proxies {
             proofs.extend(self.probe_in_clear(node)?);
