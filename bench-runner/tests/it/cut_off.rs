@@ -8,8 +8,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::{
-    Answer, alive, alone, call, cgroups, descendants, json, listeners, listening_ports, meshtax, scratch_directories,
-    within,
+    Answer, alive, alone, call, cgroups, descendants, is_root, json, listeners, listening_ports, meshtax, namespaces,
+    scratch_directories, skip, within,
 };
 
 /// A run in its second trial, with everything it has started.
@@ -20,7 +20,7 @@ struct Running {
     directory: PathBuf,
 }
 
-fn start(out: &Path) -> Running {
+fn start(out: &Path, platform: &str) -> Running {
     let mut child = meshtax(&[
         "run",
         "--dataplane",
@@ -35,6 +35,8 @@ fn start(out: &Path) -> Running {
         "200ms",
         "--repeats",
         "2",
+        "--platform",
+        platform,
         "--out",
         out.to_str().unwrap(),
     ])
@@ -63,7 +65,8 @@ fn start(out: &Path) -> Running {
         if load_runs(&pids) { Ok(()) } else { Err(format!("the second trial has no probe yet: {pids:?}")) }
     });
     let ports = listening_ports(&pids).into_iter().collect::<Vec<_>>();
-    assert!(pids.len() >= 5 && ports.len() >= 3, "{pids:?} {ports:?}");
+    // The ports of pods are in namespaces of their own.
+    assert!(pids.len() >= 5 && (ports.len() >= 3 || platform == "pods"), "{pids:?} {ports:?}");
     Running { child, pids, ports, directory }
 }
 
@@ -80,7 +83,7 @@ fn nothing_is_left(running: &Running) {
             return Err(format!("ports {open:?} are still open"));
         }
         let ours = |p: &PathBuf| p.to_string_lossy().contains(&format!("-{runner}-"));
-        let left: Vec<PathBuf> = cgroups().into_iter().chain(scratch_directories()).filter(ours).collect();
+        let left: Vec<PathBuf> = cgroups().into_iter().chain(scratch_directories()).chain(namespaces()).filter(ours).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?} are still there")) }
     });
 }
@@ -110,7 +113,24 @@ fn finishes(directory: &Path) {
 fn sigkill_of_the_runner() {
     let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
-    let mut running = start(tmp.path());
+    let mut running = start(tmp.path(), "processes");
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    nothing_is_left(&running);
+    finishes(&running.directory);
+}
+
+#[test]
+fn sigkill_of_the_runner_with_pods() {
+    if !is_root() {
+        assert!(skip("pods need root", "REQUIRE_ROOT"));
+        return;
+    }
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let mut running = start(tmp.path(), "pods");
+    let of_it = |p: &PathBuf| p.to_string_lossy().contains(&format!("-{}-", running.child.id()));
+    assert!(namespaces().iter().any(of_it), "it has namespaces while it runs: {:?}", namespaces());
     running.child.kill().unwrap();
     running.child.wait().unwrap();
     nothing_is_left(&running);
@@ -121,7 +141,7 @@ fn sigkill_of_the_runner() {
 fn ctrl_c() {
     let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
-    let mut running = start(tmp.path());
+    let mut running = start(tmp.path(), "processes");
     let pid = Pid::from_raw(i32::try_from(running.child.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     let status = running.child.wait().unwrap();

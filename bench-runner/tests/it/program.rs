@@ -171,6 +171,14 @@ pub(crate) fn scratch_directories() -> Vec<PathBuf> {
     found
 }
 
+/// The name of every network namespace of ours.
+pub(crate) fn namespaces() -> Vec<PathBuf> {
+    // Without a single one there is no such directory.
+    let Ok(entries) = std::fs::read_dir("/run/netns") else { return Vec::new() };
+    let ours = entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("meshtax-"));
+    ours.map(|e| e.path()).collect()
+}
+
 /// Looks until it holds; panics with what is said when it does not in time.
 pub(crate) fn within(limit: Duration, mut holds: impl FnMut() -> Result<(), String>) {
     let end = Instant::now() + limit;
