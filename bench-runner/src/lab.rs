@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use record::{Cell, CpuQuantity, Warning, WarningKind};
-use scenarios::limits::CgroupTree;
+use record::{Cell, Warning, WarningKind};
+use scenarios::limits::{CgroupTree, Limits};
 use scenarios::proxy::envoy::EnvoyProgram;
 
 use crate::scratch::{Scratch, sweep_stale};
@@ -21,7 +21,7 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// Sets up for a plan with these cells: with CPU limits among them a cgroup must be had, without it is a note.
+    /// Sets up for a plan with these cells: with limits among them a cgroup must be had, without it is a note.
     pub(crate) fn open(cells: &[Cell], envoy: Option<EnvoyProgram>) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         // What a runner before us could not take away, since its warden was killed too.
@@ -29,10 +29,14 @@ impl Lab {
         let _ = scenarios::network::sweep_stale();
         let _ = sweep_stale();
         let mut warnings = Vec::new();
-        let limits: Vec<CpuQuantity> = cells.iter().filter_map(|c| c.factors.cpu_limit).collect();
-        let cgroups = match CgroupTree::create("run") {
+        let limits: Vec<Limits> =
+            cells.iter().map(|c| Limits::of(&c.factors)).filter(|limits| *limits != Limits::default()).collect();
+        // Memory is accounted for where it is to be limited and nowhere else: accounting is not free.
+        let memory = limits.iter().any(|limits| limits.memory.is_some());
+        let tree = if memory { CgroupTree::with_memory("run") } else { CgroupTree::create("run") };
+        let cgroups = match tree {
             Ok(tree) => {
-                limits.iter().try_for_each(|limit| tree.check_limit(*limit))?;
+                limits.iter().try_for_each(|limits| tree.check(limits))?;
                 Some(tree)
             }
             Err(error) if !limits.is_empty() => return Err(error.into()),

@@ -56,9 +56,11 @@ pub enum Error {
         /// Where it was looked for, and what was found there.
         tried: Vec<String>,
     },
-    /// CPU limits cannot be set here.
-    #[error("a CPU limit needs a cgroup we may write: {reason}\n  try: {remedy}")]
+    /// CPU limits, weights or memory limits cannot be set here.
+    #[error("{what} needs a cgroup we may write: {reason}\n  try: {remedy}")]
     LimitNotPermitted {
+        /// Which of them: "a CPU limit".
+        what: &'static str,
         /// What is in the way.
         reason: String,
         /// How to get out of the way.
@@ -130,6 +132,21 @@ pub enum Error {
         part: String,
         /// How: "exit status 1", "signal 9 (SIGKILL)".
         status: String,
+        /// What we were doing with it.
+        doing: String,
+        /// The last lines of its log.
+        log: Vec<String>,
+    },
+    /// The kernel killed a part for want of memory.
+    #[error(
+        "{part} was killed by the kernel: over its memory limit of {limit}, while {doing}{}\n  try: a higher --memory-limit, or fewer worker threads and connections, each of which takes memory",
+        quoted(log)
+    )]
+    OutOfMemory {
+        /// The part.
+        part: String,
+        /// Its limit.
+        limit: record::MemoryQuantity,
         /// What we were doing with it.
         doing: String,
         /// The last lines of its log.

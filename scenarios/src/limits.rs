@@ -1,19 +1,25 @@
-//! CPU limits by cgroup: v1, v2 and hybrid.
+//! CPU limits, weights and memory limits by cgroup: v1, v2 and hybrid.
 //!
 //! A run has one tree of cgroups, `meshtax-PID-STARTTIME-TAG`, in each hierarchy that counts or limits CPU time and
-//! lets us write; each service and each sidecar has a leaf of its own in it. What is limited is what is counted.
+//! lets us write, and where it was asked for in the one that limits memory; each service and each sidecar has a leaf of
+//! its own in it. What is limited is what is counted.
 
 mod delegation;
 mod layout;
 mod leaf;
+mod memory;
 mod remove;
+mod wanted;
+mod weight;
 
 use std::path::{Path, PathBuf};
 
-use record::CpuQuantity;
+use record::{CpuQuantity, MemoryQuantity};
 
 pub use leaf::Leaf;
+pub(crate) use memory::MemoryWatch;
 pub use remove::{remove, sweep_stale};
+pub use wanted::Limits;
 
 use crate::owner::Owner;
 use crate::{Error, Result};
@@ -25,17 +31,15 @@ const PERIOD_US: u64 = 100_000;
 /// The kernel takes no quota below a millisecond a period.
 const LEAST_MILLICORES: u32 = 10;
 
-/// The weight a cgroup is born with, in v1 and v2, and the most there may be.
-const SHARES: (u64, u64) = (1024, 262_144);
-const WEIGHT: (u64, u64) = (100, 10_000);
-
 /// The cgroups of a run; removed when dropped.
 #[derive(Debug)]
 pub struct CgroupTree {
     branches: Vec<Branch>,
     roots: Vec<PathBuf>,
-    /// Why limits cannot be set, though a tree could be made.
+    /// Why CPU limits cannot be set, though a tree could be made.
     no_limits: Option<String>,
+    /// Why memory limits cannot be set.
+    no_memory: Option<String>,
 }
 
 /// The tree's part in one hierarchy.
@@ -45,10 +49,12 @@ struct Branch {
     root: PathBuf,
     /// Whether a quota can be set in it.
     limits: bool,
+    /// Whether memory can be limited in it.
+    memory: bool,
 }
 
 impl CgroupTree {
-    /// Makes a tree, named for this process and `run_tag`.
+    /// Makes a tree, named for this process and `run_tag`, that does not touch the accounting of memory.
     ///
     /// In v2 a cgroup that hands the cpu controller down may hold no processes: where we are alone in ours, we move
     /// into a leaf of the tree, and back when it is removed.
@@ -56,31 +62,55 @@ impl CgroupTree {
     /// # Errors
     /// [`Error::LimitNotPermitted`] when no hierarchy lets us make one, with what each of them said.
     pub fn create(run_tag: &str) -> Result<Self> {
-        let owner = Owner::ourselves().ok_or_else(|| not_permitted("/proc/self/stat cannot be read"))?;
+        Self::made(run_tag, false)
+    }
+
+    /// Makes one in which memory can be limited too, where that is permitted: [`Self::check`] says whether it is.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn with_memory(run_tag: &str) -> Result<Self> {
+        Self::made(run_tag, true)
+    }
+
+    fn made(run_tag: &str, memory: bool) -> Result<Self> {
+        let owner = Owner::ourselves().ok_or_else(|| not_permitted(CPU, "/proc/self/stat cannot be read"))?;
         let tag: String =
             run_tag.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
         let name = format!("{}-{}", owner.prefix(), tag.get(..40).unwrap_or(&tag));
-        let mut tree = Self { branches: Vec::new(), roots: Vec::new(), no_limits: None };
-        let mut reasons = Vec::new();
-        for hierarchy in own_hierarchies() {
-            match tree.grow(&hierarchy, &name) {
-                Ok(None) => {}
-                Ok(Some(reason)) | Err(reason) => reasons.push(reason),
+        let mut tree = Self { branches: Vec::new(), roots: Vec::new(), no_limits: None, no_memory: None };
+        let (mut reasons, mut of_memory) = (Vec::new(), Vec::new());
+        for hierarchy in own_hierarchies().into_iter().filter(|h| memory || h.counts_cpu()) {
+            let grown = tree.grow(&hierarchy, &name);
+            let reason = match grown {
+                Ok(ref no_limits) => no_limits.clone(),
+                Err(ref reason) => Some(reason.clone()),
+            };
+            if hierarchy.counts_cpu() {
+                reasons.extend(reason.clone());
+            }
+            if memory {
+                let limited = grown.map_or(reason, |_| tree.limit_memory_in_last().err());
+                of_memory.extend(limited);
             }
         }
         if tree.branches.is_empty() {
             let none = "neither cgroup v1 with cpu nor v2 is mounted here".to_owned();
             // The first is of the hierarchy that limits; the others say the same in other places.
-            return Err(not_permitted(reasons.into_iter().next().unwrap_or(none)));
+            return Err(not_permitted(CPU, reasons.into_iter().next().unwrap_or(none)));
         }
         if !tree.branches.iter().any(|b| b.limits) {
             reasons.push(format!("{} has no cpu controller", tree.describe()));
             tree.no_limits = reasons.first().cloned();
         }
+        if !tree.branches.iter().any(|b| b.memory) {
+            let none = if memory { "no hierarchy here has the memory controller" } else { "it was not asked for" };
+            tree.no_memory = Some(of_memory.into_iter().next().unwrap_or_else(|| none.to_owned()));
+        }
         Ok(tree)
     }
 
-    /// Adds a branch; says why it cannot limit where that is so.
+    /// Adds a branch; says why it cannot limit CPU time where that is so.
     fn grow(&mut self, hierarchy: &Hierarchy, name: &str) -> std::result::Result<Option<String>, String> {
         let (root, no_limits) = match &hierarchy.kind {
             Kind::V1(_) => (make(&hierarchy.own.join(name))?, None),
@@ -91,9 +121,22 @@ impl CgroupTree {
             Kind::V1(_) => hierarchy.has("cpu"),
             Kind::V2 => no_limits.is_none(),
         };
-        self.branches.push(Branch { kind: hierarchy.kind.clone(), root, limits });
+        self.branches.push(Branch { kind: hierarchy.kind.clone(), root, limits, memory: false });
         // That the v2 tree of a hybrid has no cpu controller is how it should be.
         Ok(no_limits.filter(|_| !self.branches.iter().any(|b| b.limits)))
+    }
+
+    /// Has the branch that was added last limit memory too; says why it cannot, where one would expect it to.
+    fn limit_memory_in_last(&mut self) -> std::result::Result<(), String> {
+        let found = self.branches.iter().any(|b| b.memory);
+        let Some(branch) = self.branches.last_mut() else { return Ok(()) };
+        branch.memory = match &branch.kind {
+            Kind::V1(controllers) => controllers.iter().any(|c| c == "memory"),
+            // One controller is in one hierarchy.
+            Kind::V2 if found => false,
+            Kind::V2 => delegation::also(&branch.root, "memory").map(|()| true)?,
+        };
+        Ok(())
     }
 
     /// The directories of the tree, one a hierarchy; what [`remove()`] takes.
@@ -101,7 +144,7 @@ impl CgroupTree {
         &self.roots
     }
 
-    /// Why a limit cannot be set, where that is so though there are cgroups that count.
+    /// Why a CPU limit cannot be set, where that is so though there are cgroups that count.
     pub fn no_limits(&self) -> Option<&str> {
         self.no_limits.as_deref()
     }
@@ -126,7 +169,7 @@ impl CgroupTree {
     /// [`Error::Cgroup`] when the kernel refuses, or something is still inside; and those of [`Self::set_limit`].
     pub fn leaf(&self, name: &str, limit: Option<CpuQuantity>) -> Result<Leaf> {
         if let Some(limit) = limit {
-            self.check_limit(limit)?;
+            self.check_limit(CPU, limit)?;
         }
         let leaf = Leaf {
             name: name.to_owned(),
@@ -145,14 +188,27 @@ impl CgroupTree {
         Ok(leaf)
     }
 
-    /// Whether a limit could be set.
+    /// Whether a part could be held to so much.
     ///
     /// # Errors
-    /// [`Error::LimitNotPermitted`] where none can be, [`Error::Value`] for one the kernel would not take.
-    pub fn check_limit(&self, limit: CpuQuantity) -> Result<()> {
-        if let Some(reason) = &self.no_limits {
-            return Err(not_permitted(reason.clone()));
+    /// [`Error::LimitNotPermitted`] for what cannot be set here, [`Error::Value`] for a CPU limit that the kernel would
+    /// not take.
+    pub fn check(&self, limits: &Limits) -> Result<()> {
+        let Limits { cpu, request, memory } = limits;
+        cpu.map_or(Ok(()), |limit| self.check_limit(CPU, limit))?;
+        request.map_or(Ok(()), |_| self.check_cpu(REQUEST))?;
+        match (&self.no_memory, memory) {
+            (Some(reason), Some(_)) => Err(not_permitted(MEMORY, reason.clone())),
+            _ => Ok(()),
         }
+    }
+
+    fn check_cpu(&self, what: What) -> Result<()> {
+        self.no_limits.as_ref().map_or(Ok(()), |reason| Err(not_permitted(what, reason.clone())))
+    }
+
+    fn check_limit(&self, what: What, limit: CpuQuantity) -> Result<()> {
+        self.check_cpu(what)?;
         if limit.millicores() < LEAST_MILLICORES {
             return Err(Error::Value {
                 what: format!("the CPU limit {limit}"),
@@ -163,13 +219,12 @@ impl CgroupTree {
         Ok(())
     }
 
-    /// Limits a leaf, and reads the limit back.
+    /// Limits the CPU time of a leaf, and reads the limit back.
     ///
     /// # Errors
-    /// Those of [`Self::check_limit`]; [`Error::Cgroup`] when the kernel refuses, [`Error::Unproven`] when it keeps
-    /// another.
+    /// Those of [`Self::check`]; [`Error::Cgroup`] when the kernel refuses, [`Error::Unproven`] when it keeps another.
     pub fn set_limit(&self, leaf: &Leaf, limit: CpuQuantity) -> Result<()> {
-        self.check_limit(limit)?;
+        self.check_limit(CPU, limit)?;
         let quota_us = u64::from(limit.millicores()) * PERIOD_US / 1000;
         for branch in self.branches.iter().filter(|b| b.limits) {
             let directory = branch.root.join(&leaf.name);
@@ -181,29 +236,42 @@ impl CgroupTree {
                 Kind::V2 => write(&directory, "cpu.max", &format!("{quota_us} {PERIOD_US}"))?,
             }
         }
-        let found = leaf.limit_millicores()?;
-        if found == Some(limit.millicores()) {
-            return Ok(());
+        leaf.prove_limit(Some(limit)).map(drop)
+    }
+
+    /// Gives a leaf the weight of a CPU request, and reads it back.
+    ///
+    /// # Errors
+    /// As [`Self::set_limit`].
+    pub fn set_request(&self, leaf: &Leaf, request: CpuQuantity) -> Result<()> {
+        self.check_cpu(REQUEST)?;
+        for branch in self.branches.iter().filter(|b| b.limits) {
+            let weight = weight::of_request(request, &branch.kind).to_string();
+            write(&branch.root.join(&leaf.name), weight::file(&branch.kind), &weight)?;
         }
-        Err(Error::Unproven {
-            part: leaf.name.clone(),
-            claim: "CPU limit".to_owned(),
-            expected: limit.to_string(),
-            found: found.map_or_else(|| "none".to_owned(), |m| format!("{m}m")),
-            read_from: leaf.limit_file(),
-        })
+        self.weigh()?;
+        leaf.prove_request(Some(request)).map(drop)
+    }
+
+    /// Limits the memory of a leaf, and reads the limit back. To be done before anything is inside: what was charged
+    /// before a limit stays, and v1 refuses a limit below it while v2 kills at once.
+    ///
+    /// # Errors
+    /// As [`Self::set_limit`].
+    pub fn set_memory(&self, leaf: &Leaf, limit: MemoryQuantity) -> Result<()> {
+        self.check(&Limits { memory: Some(limit), ..Limits::default() })?;
+        for branch in self.branches.iter().filter(|b| b.memory) {
+            memory::set(&branch.root.join(&leaf.name), limit)?;
+        }
+        leaf.prove_memory(Some(limit)).map(drop)
     }
 
     /// Gives the tree the weight of all its leaves. Otherwise everything in it together would weigh as much as any
     /// one process outside when CPUs are short, and a chain of more parts would have less for each.
     fn weigh(&self) -> Result<()> {
         for branch in self.branches.iter().filter(|b| b.limits) {
-            let (file, (one, most)) = match branch.kind {
-                Kind::V1(_) => ("cpu.shares", SHARES),
-                Kind::V2 => ("cpu.weight", WEIGHT),
-            };
-            let leaves = remove::children(&branch.root).len() as u64;
-            write(&branch.root, file, &(one * leaves).min(most).to_string())?;
+            let all = weight::of_all(&remove::children(&branch.root), &branch.kind);
+            write(&branch.root, weight::file(&branch.kind), &all.to_string())?;
         }
         Ok(())
     }
@@ -240,9 +308,16 @@ fn cgroup_error(action: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Err
     move |source| Error::Cgroup { action: action.to_owned(), path: path.to_owned(), source }
 }
 
-fn not_permitted(reason: impl Into<String>) -> Error {
-    let remedy = "as root, or `systemd-run --user --scope -p Delegate=yes meshtax run ...`, or without --cpu-limit";
-    Error::LimitNotPermitted { reason: reason.into(), remedy: remedy.to_owned() }
+/// What may not be permitted, and the flag that asks for it.
+type What = (&'static str, &'static str);
+
+const CPU: What = ("a CPU limit", "--cpu-limit");
+const REQUEST: What = ("a CPU request", "--cpu-request");
+const MEMORY: What = ("a memory limit", "--memory-limit");
+
+fn not_permitted((what, flag): What, reason: impl Into<String>) -> Error {
+    let remedy = format!("as root, or `systemd-run --user --scope -p Delegate=yes meshtax run ...`, or without {flag}");
+    Error::LimitNotPermitted { what, reason: reason.into(), remedy }
 }
 
 #[cfg(test)]
@@ -255,6 +330,7 @@ mod tests {
             branches: Vec::new(),
             roots: Vec::new(),
             no_limits: Some("cannot create /sys/fs/cgroup/x: Permission denied".into()),
+            no_memory: Some("the memory controller is not delegated to /sys/fs/cgroup/x".into()),
         };
         let said = tree.leaf("s1", Some("500m".parse().unwrap())).unwrap_err().to_string();
         assert_eq!(
@@ -266,8 +342,26 @@ mod tests {
     }
 
     #[test]
+    fn a_request_and_a_memory_limit_that_cannot_be_set_are_named_as_such() {
+        let tree = CgroupTree {
+            branches: Vec::new(),
+            roots: Vec::new(),
+            no_limits: Some("cannot create /sys/fs/cgroup/x: Permission denied".into()),
+            no_memory: Some("the memory controller is not delegated to /sys/fs/cgroup/x".into()),
+        };
+        let said = |limits: Limits| tree.check(&limits).unwrap_err().to_string();
+        let request = said(Limits { request: Some("100m".parse().unwrap()), ..Limits::default() });
+        assert!(request.starts_with("a CPU request needs a cgroup we may write: cannot create"), "{request}");
+        assert!(request.ends_with("or without --cpu-request"), "{request}");
+        let memory = said(Limits { memory: Some("64Mi".parse().unwrap()), ..Limits::default() });
+        assert!(memory.starts_with("a memory limit needs a cgroup we may write: the memory controller"), "{memory}");
+        assert!(memory.ends_with("or without --memory-limit"), "{memory}");
+        tree.check(&Limits::default()).unwrap();
+    }
+
+    #[test]
     fn a_limit_below_the_kernels_least_is_refused_with_the_least() {
-        let tree = CgroupTree { branches: Vec::new(), roots: Vec::new(), no_limits: None };
+        let tree = CgroupTree { branches: Vec::new(), roots: Vec::new(), no_limits: None, no_memory: None };
         let said = tree.leaf("s1", Some("9m".parse().unwrap())).unwrap_err().to_string();
         assert!(said.starts_with("the CPU limit 9m: the kernel takes none below 10m"), "{said}");
     }

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use record::{CpuQuantity, Part, Proof, Reading, Role};
+use record::{Part, Proof, Reading, Role};
 
 use crate::Result;
 use crate::launch::Launched;
-use crate::limits::Leaf;
+use crate::limits::{Leaf, Limits};
 use crate::proxy::{Place, Ports, proof};
 
 /// A process of the deployment, and its cgroup.
@@ -35,17 +35,16 @@ impl Node {
         }
     }
 
-    /// Whether it is where it was put, under the limit it was given.
-    pub(super) fn prove_place(&self, limit: Option<CpuQuantity>) -> Result<Vec<Proof>> {
+    /// Whether it is where it was put, held to what it should be.
+    pub(super) fn prove_place(&self, limits: &Limits) -> Result<Vec<Proof>> {
         let Some(leaf) = &self.leaf else { return Ok(Vec::new()) };
         let name = self.part.name();
         let first = leaf.directories().first().map(|d| d.display().to_string()).unwrap_or_default();
         let found = leaf.missing(self.part.pid()).map_or_else(|| first.clone(), |d| format!("not in {}", d.display()));
         let member = proof::claim(name, "cgroup", &first, &found, &format!("{first}/cgroup.procs"))?;
-        let shown = |millicores: Option<u32>| millicores.map_or_else(|| "none".to_owned(), |m| format!("{m}m"));
-        let expected = shown(limit.map(CpuQuantity::millicores));
-        let found = shown(leaf.limit_millicores()?);
-        Ok(vec![member, proof::claim(name, "CPU limit", &expected, &found, &leaf.limit_file())?])
+        let mut proofs = vec![member];
+        proofs.extend(leaf.prove(limits)?);
+        Ok(proofs)
     }
 }
 

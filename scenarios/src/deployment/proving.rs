@@ -7,6 +7,7 @@ use record::{Entry, Mtls, Proof, Sidecars};
 
 use super::{Deployment, GATEWAY, ProxyNode, ServiceNode};
 use crate::certs::spiffe_id;
+use crate::limits::Limits;
 use crate::platform::Ground;
 use crate::proxy::proof::{Asked, Speech};
 use crate::proxy::{Tally, none, proof};
@@ -26,7 +27,7 @@ impl Deployment {
     pub fn prove(&self) -> Result<Vec<Proof>> {
         let mut proofs = none::prove(&self.calls())?;
         for service in &self.services {
-            proofs.extend(service.node.prove_place(None)?);
+            proofs.extend(service.node.prove_place(&Limits::default())?);
         }
         let Some(proxy) = &self.proxy else { return Ok(proofs) };
         // From the last to the first: a request that is still on its way then counts where it came from, and not
@@ -89,7 +90,7 @@ impl Deployment {
         let name = node.part.name();
         let mut proofs = vec![proof::claim(name, "program", &node.program, &tally.program, &tally.program_source)?];
         proofs.push(proof::workers(name, node.part.pid(), self.factors.workers)?);
-        proofs.extend(node.prove_place(self.factors.cpu_limit)?);
+        proofs.extend(node.prove_place(&Limits::of(&self.factors))?);
         let asked = |speech: Speech| Asked { part: name, speech, refused_probes: self.probes.get() };
         if let Some(way) = &tally.inbound {
             proofs.extend(proof::inbound(&asked(self.speech_into(place)), way)?);

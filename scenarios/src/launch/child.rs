@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
+use crate::limits::MemoryWatch;
 use crate::ready::Deadline;
 use crate::{Error, Result};
 
@@ -22,6 +23,8 @@ pub struct Launched {
     stdout: Option<ChildStdout>,
     /// What was read of its stdout and not yet asked for.
     unread: Vec<u8>,
+    /// The memory limit it may die of.
+    memory: Option<MemoryWatch>,
 }
 
 /// A line longer than this is no answer of ours.
@@ -30,7 +33,12 @@ const LONGEST_ANSWER: usize = 64 << 10;
 impl Launched {
     pub(super) fn new(name: String, mut child: std::process::Child, log: PathBuf) -> Self {
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        Self { name, child, log, stdin, stdout, unread: Vec::new() }
+        Self { name, child, log, stdin, stdout, unread: Vec::new(), memory: None }
+    }
+
+    /// Has an end by the kernel for want of memory told from others.
+    pub(crate) fn watch_memory(&mut self, watch: MemoryWatch) {
+        self.memory = Some(watch);
     }
 
     /// The part's name.
@@ -74,16 +82,16 @@ impl Launched {
     /// An error if it has ended, with its last log lines.
     ///
     /// # Errors
-    /// [`Error::Died`].
+    /// [`Error::Died`], and [`Error::OutOfMemory`] when it was killed for want of memory.
     pub fn expect_alive(&self, doing: &str) -> Result<()> {
-        match self.ending() {
-            None => Ok(()),
-            Some(status) => Err(Error::Died {
-                part: self.name.clone(),
-                status,
-                doing: doing.to_owned(),
-                log: self.log_tail(LINES_SHOWN),
-            }),
+        let Some(status) = self.ending() else { return Ok(()) };
+        let (part, doing, log) = (self.name.clone(), doing.to_owned(), self.log_tail(LINES_SHOWN));
+        let killed = status == format!("signal {}", Signal::KILL.as_raw());
+        match &self.memory {
+            Some(memory) if killed && memory.killed() => {
+                Err(Error::OutOfMemory { part, limit: memory.limit, doing, log })
+            }
+            _ => Err(Error::Died { part, status, doing, log }),
         }
     }
 

@@ -29,23 +29,29 @@ pub(super) fn grow(hierarchy: &Hierarchy, name: &str, controller: &str) -> Resul
     make(&own.join(name)).map(|root| (root, Some(reason.clone()))).map_err(|_| reason)
 }
 
+/// Has a tree that has grown hand another controller down as well; says why it cannot where that is so.
+pub(super) fn also(root: &Path, controller: &str) -> Result<(), String> {
+    let above = root.parent().ok_or_else(|| format!("there is nothing above {}", root.display()))?;
+    if !handed_down(above).iter().any(|c| c == controller) {
+        divisible(above, controller)?;
+        if remove::pids(above).contains(&std::process::id()) {
+            enter(root, std::process::id(), above)?;
+        }
+        enable(above, controller)?;
+    }
+    enable(root, controller)
+}
+
 /// Has our own cgroup hand the controller down, if need be after moving out of it.
 fn hand_down(own: &Path, name: &str, controller: &str) -> Result<PathBuf, String> {
     if handed_down(own).iter().any(|c| c == controller) {
         return plant(own, name, controller);
     }
-    if !words(&own.join("cgroup.controllers")).iter().any(|c| c == controller) {
-        return Err(format!("the {controller} controller is not delegated to {}", own.display()));
-    }
-    let ourselves = std::process::id();
-    let others = remove::pids(own).into_iter().filter(|pid| *pid != ourselves).count();
-    // The root of all has no such file, and is the one cgroup that may hold processes and hand down.
-    if own.join("cgroup.type").exists() && others > 0 {
-        return Err(format!("{others} other processes are in {}, which therefore cannot hand it down", own.display()));
-    }
+    divisible(own, controller)?;
     let root = make(&own.join(name))?;
-    let handed =
-        enter(&root, ourselves, own).and_then(|()| enable(own, controller)).and_then(|()| enable(&root, controller));
+    let handed = enter(&root, std::process::id(), own)
+        .and_then(|()| enable(own, controller))
+        .and_then(|()| enable(&root, controller));
     match handed {
         Ok(()) => Ok(root),
         Err(reason) => {
@@ -53,6 +59,20 @@ fn hand_down(own: &Path, name: &str, controller: &str) -> Result<PathBuf, String
             Err(reason)
         }
     }
+}
+
+/// Whether a cgroup has a controller, and could hand it down once we have moved out of it.
+fn divisible(place: &Path, controller: &str) -> Result<(), String> {
+    if !words(&place.join("cgroup.controllers")).iter().any(|c| c == controller) {
+        return Err(format!("the {controller} controller is not delegated to {}", place.display()));
+    }
+    let ourselves = std::process::id();
+    let others = remove::pids(place).into_iter().filter(|pid| *pid != ourselves).count();
+    // The root of all has no such file, and is the one cgroup that may hold processes and hand down.
+    if place.join("cgroup.type").exists() && others > 0 {
+        return Err(format!("{others} other processes are in {}, which therefore cannot hand it down", place.display()));
+    }
+    Ok(())
 }
 
 /// Moves us from our cgroup into a leaf of the tree, unless ours is the root of all.
@@ -164,6 +184,32 @@ mod tests {
         let (_, no_limits) = grown(directory.path(), &other).unwrap();
         let others = format!("2 other processes are in {}, which therefore cannot hand it down", other.display());
         assert_eq!(no_limits, Some(others));
+    }
+
+    #[test]
+    fn memory_is_handed_down_beside_the_cpu_or_the_reason_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = directory.path().join("delegated");
+        cgroup(&own, "cpu memory\n", "cpu\n", "");
+        let (root, _) = grown(directory.path(), &own).unwrap();
+        also(&root, "memory").unwrap();
+        assert_eq!(said(&own.join("cgroup.subtree_control")), "+memory");
+        assert_eq!(said(&root.join("cgroup.subtree_control")), "+memory");
+
+        // Many distributions delegate memory to a user and the cpu not: we move out of our cgroup for it.
+        let own = directory.path().join("session");
+        cgroup(&own, "memory\n", "", &format!("{}\n", std::process::id()));
+        let (root, no_limits) = grown(directory.path(), &own).unwrap();
+        assert!(no_limits.unwrap().starts_with("the cpu controller is not delegated"));
+        also(&root, "memory").unwrap();
+        assert_eq!(said(&root.join(OUR_LEAF).join("cgroup.procs")), std::process::id().to_string());
+        assert_eq!(said(&own.join("cgroup.subtree_control")), "+memory");
+
+        let without = directory.path().join("without");
+        cgroup(&without, "cpu\n", "cpu\n", "");
+        let (root, _) = grown(directory.path(), &without).unwrap();
+        let reason = also(&root, "memory").unwrap_err();
+        assert_eq!(reason, format!("the memory controller is not delegated to {}", without.display()));
     }
 
     #[test]

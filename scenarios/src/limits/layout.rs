@@ -25,9 +25,14 @@ impl Hierarchy {
     pub(super) fn has(&self, controller: &str) -> bool {
         matches!(&self.kind, Kind::V1(controllers) if controllers.iter().any(|c| c == controller))
     }
+
+    /// Whether it counts CPU time or limits it.
+    pub(super) fn counts_cpu(&self) -> bool {
+        self.kind == Kind::V2 || self.has("cpu") || self.has("cpuacct")
+    }
 }
 
-/// The hierarchies that count CPU time or limit it: v1 with cpu or cpuacct, and v2.
+/// The hierarchies that count CPU time or limit it, or memory: v1 with cpu, cpuacct or memory, and v2.
 ///
 /// A hierarchy whose mount does not show our own cgroup is left out: there is no place in it for us.
 pub(super) fn hierarchies(mountinfo: &str, cgroup: &str) -> Vec<Hierarchy> {
@@ -38,8 +43,7 @@ pub(super) fn hierarchies(mountinfo: &str, cgroup: &str) -> Vec<Hierarchy> {
         let own = if below.is_empty() { mount.point.clone() } else { mount.point.join(below) };
         let hierarchy = Hierarchy { kind: mount.kind, mount: mount.point, own };
         // The same hierarchy may be mounted twice; the first is where everyone looks for it.
-        let counts = hierarchy.kind == Kind::V2 || hierarchy.has("cpu") || hierarchy.has("cpuacct");
-        if counts && !found.iter().any(|h| h.kind == hierarchy.kind) {
+        if (hierarchy.counts_cpu() || hierarchy.has("memory")) && !found.iter().any(|h| h.kind == hierarchy.kind) {
             found.push(hierarchy);
         }
     }
@@ -161,6 +165,7 @@ mod tests {
         let mountinfo = "\
             31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
             33 31 0:30 / /sys/fs/cgroup/cpuacct rw,relatime - cgroup cgroup rw,cpuacct\n\
+            35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n\
             32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
             34 31 0:31 / /sys/fs/cgroup/cpuset rw,relatime - cgroup cgroup rw,cpuset\n\
             40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd\n\
@@ -171,6 +176,7 @@ mod tests {
             pairs(&[
                 ("cpu", "/sys/fs/cgroup/cpu/jobs/7"),
                 ("cpuacct", "/sys/fs/cgroup/cpuacct"),
+                ("memory", "/sys/fs/cgroup/memory/x/y"),
                 ("v2", "/sys/fs/cgroup/unified")
             ])
         );

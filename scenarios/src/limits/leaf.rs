@@ -1,9 +1,13 @@
-//! The cgroup of one part: where it is, the limit it has, and whether a process is in it.
+//! The cgroup of one part: where it is, what it is held to, and whether a process is in it.
 
 use std::path::{Path, PathBuf};
 
-use super::{cgroup_error, remove};
+use record::{CpuQuantity, MemoryQuantity, Proof};
+
+use super::layout::Kind;
+use super::{Limits, MemoryWatch, cgroup_error, memory, remove, weight};
 use crate::Result;
+use crate::proxy::proof::claim;
 
 /// A cgroup for one part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +72,59 @@ impl Leaf {
     pub fn limit_file(&self) -> String {
         let files = self.directories.iter().flat_map(|d| [d.join("cpu.cfs_quota_us"), d.join("cpu.max")]);
         files.into_iter().find(|f| f.exists()).map_or_else(|| "no cgroup".to_owned(), |f| f.display().to_string())
+    }
+
+    /// Reads back what it is held to; of memory only where there is a controller for it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unproven`] when that is not what was wanted, and [`crate::Error::Cgroup`] when it cannot be read.
+    pub fn prove(&self, wanted: &Limits) -> Result<Vec<Proof>> {
+        let Limits { cpu, request, memory } = wanted;
+        let mut proofs = vec![self.prove_limit(*cpu)?];
+        proofs.extend(self.prove_request(*request)?);
+        proofs.extend(self.prove_memory(*memory)?);
+        Ok(proofs)
+    }
+
+    pub(super) fn prove_limit(&self, limit: Option<CpuQuantity>) -> Result<Proof> {
+        let shown = |millicores: Option<u32>| millicores.map_or_else(|| "none".to_owned(), |m| format!("{m}m"));
+        let expected = shown(limit.map(CpuQuantity::millicores));
+        claim(&self.name, "CPU limit", &expected, &shown(self.limit_millicores()?), &self.limit_file())
+    }
+
+    /// A leaf without a request has the weight it was born with, which nobody claims anything of.
+    pub(super) fn prove_request(&self, request: Option<CpuQuantity>) -> Result<Option<Proof>> {
+        let Some(request) = request else { return Ok(None) };
+        let weights = [Kind::V1(Vec::new()), Kind::V2];
+        let found = self.directories.iter().find_map(|directory| {
+            let kind = weights.iter().find(|kind| directory.join(weight::file(kind)).exists())?;
+            Some((directory.join(weight::file(kind)), kind, weight::read(directory, kind)))
+        });
+        let Some((file, kind, found)) = found else {
+            return claim(&self.name, "CPU weight", &request.to_string(), "none", "no cgroup").map(Some);
+        };
+        let expected = weight::of_request(request, kind).to_string();
+        let found = found.map_or_else(|| "unreadable".to_owned(), |weight| weight.to_string());
+        claim(&self.name, "CPU weight", &expected, &found, &file.display().to_string()).map(Some)
+    }
+
+    pub(super) fn prove_memory(&self, limit: Option<MemoryQuantity>) -> Result<Option<Proof>> {
+        let Some(file) = memory::file(&self.directories) else {
+            let Some(limit) = limit else { return Ok(None) };
+            return claim(&self.name, "memory limit", &limit.to_string(), "none", "no cgroup").map(Some);
+        };
+        let expected = limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+        let found = match (memory::read(&self.directories)?, limit) {
+            (None, _) => "none".to_owned(),
+            (Some(bytes), Some(limit)) if bytes == memory::in_pages(limit) => limit.to_string(),
+            (Some(bytes), _) => MemoryQuantity::from_bytes(bytes).map_or_else(|_| "0".to_owned(), |q| q.to_string()),
+        };
+        claim(&self.name, "memory limit", &expected, &found, &file.display().to_string()).map(Some)
+    }
+
+    /// What tells whether the kernel killed a process in it for want of memory.
+    pub(crate) fn watch_memory(&self, limit: MemoryQuantity) -> MemoryWatch {
+        MemoryWatch::new(limit, &self.directories)
     }
 
     /// The first of its directories in which a process is not.

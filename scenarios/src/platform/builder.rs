@@ -3,7 +3,7 @@
 //! On loopback each part listens on a port that the kernel chose before anyone is told to call it, so that no port is
 //! chosen first and bound later: all services first, then the proxies, each after those of the services it calls.
 
-use record::{CpuQuantity, Dataplane, Role};
+use record::{Dataplane, Role};
 
 use super::Ground;
 use super::answers::answers;
@@ -11,7 +11,7 @@ use super::services::processes;
 use crate::deployment::{Deployment, DeploymentSpec, Node, Private, envoy_of};
 use crate::error::file_error;
 use crate::launch::Launch;
-use crate::limits::CgroupTree;
+use crate::limits::{CgroupTree, Limits};
 use crate::proxy::sidecar::Embedded;
 use crate::proxy::{Folders, Proxy};
 use crate::{Error, Result};
@@ -62,9 +62,10 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(spec: &'a DeploymentSpec<'a>) -> Result<Self> {
-        if let Some(limit) = spec.factors.cpu_limit {
+        let limits = Limits::of(spec.factors);
+        if limits != Limits::default() {
             // Before anything is started: it would be in vain.
-            cgroups_for_limit(spec)?.check_limit(limit)?;
+            cgroups_for_limits(spec)?.check(&limits)?;
         }
         Ok(Self { spec })
     }
@@ -81,19 +82,37 @@ impl<'a> Builder<'a> {
         ground.put(&mut launch, role, beside)?;
         let leaf = self.spec.cgroups.map(|tree| tree.leaf(&launch.name, None)).transpose()?;
         launch.cgroups = leaf.as_ref().map(|l| l.directories().to_vec()).unwrap_or_default();
-        Ok(Node { role, part: launch.spawn(self.spec.program)?, program, leaf })
+        // From its first page on: memory that was taken before a limit would be over it or outside of it.
+        let limit = self.spec.factors.memory_limit.filter(|_| role.is_proxy());
+        let held = limit.zip(leaf.as_ref());
+        if let Some((limit, leaf)) = held {
+            cgroups_for_limits(self.spec)?.set_memory(leaf, limit)?;
+        }
+        let mut part = launch.spawn(self.spec.program)?;
+        if let Some((limit, leaf)) = held {
+            part.watch_memory(leaf.watch_memory(limit));
+        }
+        Ok(Node { role, part, program, leaf })
     }
 
-    /// Limits a proxy once it is up: what it does from now on is what is measured, while starting under a small limit
-    /// takes many seconds and tells nothing.
-    pub(super) fn limit(&self, node: &Node, limit: CpuQuantity) -> Result<()> {
-        let tree = cgroups_for_limit(self.spec)?;
-        node.leaf.as_ref().map_or(Ok(()), |leaf| tree.set_limit(leaf, limit))
+    /// Holds a proxy to its CPU limit and request once it is up: what it does from now on is what is measured, while
+    /// starting under a small limit takes many seconds and tells nothing.
+    pub(super) fn limit(&self, node: &Node) -> Result<()> {
+        let Limits { cpu, request, memory: _ } = Limits::of(self.spec.factors);
+        let Some(leaf) = &node.leaf else { return Ok(()) };
+        if let Some(limit) = cpu {
+            cgroups_for_limits(self.spec)?.set_limit(leaf, limit)?;
+        }
+        if let Some(request) = request {
+            cgroups_for_limits(self.spec)?.set_request(leaf, request)?;
+        }
+        Ok(())
     }
 }
 
-fn cgroups_for_limit<'a>(spec: &'a DeploymentSpec<'_>) -> Result<&'a CgroupTree> {
+fn cgroups_for_limits<'a>(spec: &'a DeploymentSpec<'_>) -> Result<&'a CgroupTree> {
     spec.cgroups.ok_or_else(|| Error::LimitNotPermitted {
+        what: "a limit",
         reason: "none could be made".to_owned(),
         remedy: "`meshtax doctor`, which says why".to_owned(),
     })

@@ -125,9 +125,7 @@ impl Builder<'_> {
         let launch = proxy.launch(&place, &deployment.folders)?;
         let mut node = self.start(&deployment.ground, role, beside, launch, proxy.program())?;
         let ports = proxy.listening(&place, &mut node.part, &deployment.folders, self.spec.ready_timeout)?;
-        if let Some(limit) = self.spec.factors.cpu_limit {
-            self.limit(&node, limit)?;
-        }
+        self.limit(&node)?;
         Ok(ProxyNode { node, place, ports })
     }
 
