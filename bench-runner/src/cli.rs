@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{disk, doctor, library, load, probe, report, resume, run, service, sidecar, verify, warden};
+use crate::{disk, doctor, library, load, neighbour, probe, report, resume, run, service, sidecar, verify, warden};
 
 /// What a service mesh costs on this host, and why.
 #[derive(Parser)]
@@ -40,6 +40,9 @@ pub(crate) enum Command {
     /// The built-in mTLS sidecar.
     #[command(hide = true)]
     Sidecar(sidecar::Args),
+    /// The noisy neighbour of a trial.
+    #[command(hide = true)]
+    Neighbour(neighbour::Args),
     /// Start a part so that it cannot outlive us, inside its cgroup.
     #[command(hide = true)]
     Launch(LaunchArgs),

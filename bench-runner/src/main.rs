@@ -14,6 +14,7 @@ mod interrupt;
 mod lab;
 mod library;
 mod load;
+mod neighbour;
 mod plan;
 mod probe;
 mod progress;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Disk(args) => disk::execute(args),
         Command::Service(args) => service::execute(args),
         Command::Sidecar(args) => sidecar::execute(args),
+        Command::Neighbour(args) => neighbour::execute(args),
     };
     result.unwrap_or_else(|error| {
         // Not eprintln: stderr may be a log on the very disk that is full, and a panic would hide the error.

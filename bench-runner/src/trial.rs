@@ -84,6 +84,7 @@ pub(crate) fn make(
     watched.deployment.begin_load(released + timing.warm_up_ns)?;
     let summary = follow_load(&mut watched, &timing, released, interrupt, progress, &directory)?;
     let events = watched.deployment.end_load();
+    watched.deployment.end_neighbour()?;
 
     progress.phase(Phase::CoolDown.word());
     let cooling = monotonic_ns();

@@ -2,6 +2,7 @@
 
 mod crossing;
 mod node;
+mod noise;
 mod proving;
 mod scraper;
 mod tending;
@@ -25,6 +26,7 @@ use tending::Tending;
 
 pub use verifying::Verdict;
 pub(crate) use node::{Node, Private, ProxyNode, ServiceNode};
+pub(crate) use noise::Noise;
 
 /// What the sidecar of the load generator stands beside.
 pub(crate) const ENTRY: &str = "entry";
@@ -80,6 +82,8 @@ pub struct Deployment {
     /// The one where the load enters first; empty without proxies.
     pub(crate) proxies: Vec<ProxyNode>,
     pub(crate) proxy: Option<Box<dyn Proxy>>,
+    /// Who else is at work on the host.
+    pub(crate) noise: Option<Noise>,
     /// Held for its end: it goes with the deployment.
     _private: Private,
     pub(crate) folders: Folders,
@@ -111,6 +115,7 @@ impl Deployment {
             proxies: Vec::new(),
             authority: (proxy.is_some() && secured).then(Authority::new).transpose()?,
             proxy,
+            noise: None,
             _private: private,
             folders,
             tending: Tending::default(),
@@ -205,15 +210,15 @@ impl Deployment {
         services.chain(self.proxies.iter().map(|s| &s.node))
     }
 
-    /// The processes: services first, then proxies.
+    /// The processes: services first, then proxies, then the neighbour.
     pub fn parts(&self) -> Vec<Part> {
-        self.nodes().map(Node::describe).collect()
+        self.all_nodes().map(Node::describe).collect()
     }
 
     /// The cgroups by the names of their parts; empty where they are not permitted.
     pub fn cgroups(&self) -> Vec<(String, Vec<PathBuf>)> {
         let of = |node: &Node| Some((node.part.name().to_owned(), node.leaf.as_ref()?.directories().to_vec()));
-        self.nodes().filter_map(of).collect()
+        self.all_nodes().filter_map(of).collect()
     }
 
     /// What these proxies do not do of what Istio's do.
@@ -226,7 +231,8 @@ impl Deployment {
     /// # Errors
     /// [`Error::Died`] with its name, how it ended and its last log lines.
     pub fn check_alive(&self) -> Result<()> {
-        self.nodes().try_for_each(|node| node.part.expect_alive("serving the chain"))
+        self.nodes().try_for_each(|node| node.part.expect_alive("serving the chain"))?;
+        self.noise.as_ref().map_or(Ok(()), Noise::expect_alive)
     }
 
     /// Ends it: every part is asked to end, killed after three seconds, and reaped; its cgroups and keys are removed.
@@ -245,10 +251,16 @@ impl Deployment {
         result
     }
 
-    /// Proxies first: a service that ends first would have them log that it is gone.
+    fn all_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes().chain(self.noise.iter().map(|noise| &noise.node))
+    }
+
+    /// The neighbour first, so that it holds up no other's end; then the proxies: a service that ends first would have
+    /// them log that it is gone.
     fn take_nodes(&mut self) -> Vec<Node> {
+        let noise = self.noise.take().map(|noise| noise.node);
         let proxies = self.proxies.drain(..).map(|s| s.node);
-        proxies.chain(self.services.drain(..).map(|s| s.node)).collect()
+        noise.into_iter().chain(proxies).chain(self.services.drain(..).map(|s| s.node)).collect()
     }
 }
 

@@ -94,6 +94,14 @@ pub enum Error {
         /// What the kernel or the tool said.
         said: String,
     },
+    /// A noisy neighbour cannot be had here, or did not do its work.
+    #[error("the noisy neighbour: {problem}\n  try: {remedy}")]
+    Neighbour {
+        /// What is missing or went wrong.
+        problem: String,
+        /// What would be right.
+        remedy: String,
+    },
     /// A program could not be started.
     #[error("cannot start {part} ({}): {source}\n  try: check that the file is there and may be executed", program.display())]
     Start {

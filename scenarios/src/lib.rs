@@ -9,6 +9,7 @@ pub mod http;
 pub mod launch;
 pub mod lifeline;
 pub mod limits;
+pub mod neighbour;
 pub mod network;
 mod onlooker;
 mod owner;

@@ -26,6 +26,7 @@ impl Deployment {
     /// [`crate::Error::Answer`] when a part cannot be asked.
     pub fn prove(&self) -> Result<Vec<Proof>> {
         let mut proofs = none::prove(&self.calls())?;
+        proofs.extend(self.neighbour_proofs());
         for service in &self.services {
             proofs.extend(service.node.prove_place(&Limits::default())?);
         }

@@ -70,7 +70,10 @@ fn divisible(place: &Path, controller: &str) -> Result<(), String> {
     let others = remove::pids(place).into_iter().filter(|pid| *pid != ourselves).count();
     // The root of all has no such file, and is the one cgroup that may hold processes and hand down.
     if place.join("cgroup.type").exists() && others > 0 {
-        return Err(format!("{others} other processes are in {}, which therefore cannot hand it down", place.display()));
+        return Err(format!(
+            "{others} other processes are in {}, which therefore cannot hand it down",
+            place.display()
+        ));
     }
     Ok(())
 }

@@ -31,8 +31,7 @@ const V1: Files = Files {
     // The first is missing where swap is not accounted.
     swap: &[("memory.memsw.limit_in_bytes", Swap::Both), ("memory.swappiness", Swap::None)],
 };
-const V2: Files =
-    Files { limit: "memory.max", events: "memory.events", swap: &[("memory.swap.max", Swap::None)] };
+const V2: Files = Files { limit: "memory.max", events: "memory.events", swap: &[("memory.swap.max", Swap::None)] };
 
 /// Limits the memory of a cgroup, and keeps it out of swap: a proxy that swaps would be slow where in Kubernetes it is
 /// killed.

@@ -7,6 +7,7 @@ use record::{Dataplane, Role};
 
 use super::Ground;
 use super::answers::answers;
+use super::neighbour::asked;
 use super::services::processes;
 use crate::deployment::{Deployment, DeploymentSpec, Node, Private, envoy_of};
 use crate::error::file_error;
@@ -26,6 +27,7 @@ pub(crate) fn deploy(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
     builder.proxies(&mut deployment)?;
     builder.tell(&mut deployment)?;
     answers(&deployment, spec.shape, spec.ready_timeout)?;
+    builder.neighbour(&mut deployment)?;
     Ok(deployment)
 }
 
@@ -67,10 +69,13 @@ impl<'a> Builder<'a> {
             // Before anything is started: it would be in vain.
             cgroups_for_limits(spec)?.check(&limits)?;
         }
+        if let Some(config) = asked(spec) {
+            crate::neighbour::possible(&config)?;
+        }
         Ok(Self { spec })
     }
 
-    /// Starts a part in a cgroup of its own, where that is permitted.
+    /// Starts a part where it belongs, in a cgroup of its own.
     pub(super) fn start(
         &self,
         ground: &Ground,
@@ -80,6 +85,11 @@ impl<'a> Builder<'a> {
         program: String,
     ) -> Result<Node> {
         ground.put(&mut launch, role, beside)?;
+        self.begin(role, launch, program)
+    }
+
+    /// Starts a part in a cgroup of its own, where that is permitted.
+    pub(super) fn begin(&self, role: Role, mut launch: Launch, program: String) -> Result<Node> {
         let leaf = self.spec.cgroups.map(|tree| tree.leaf(&launch.name, None)).transpose()?;
         launch.cgroups = leaf.as_ref().map(|l| l.directories().to_vec()).unwrap_or_default();
         // From its first page on: memory that was taken before a limit would be over it or outside of it.

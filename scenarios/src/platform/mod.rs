@@ -3,6 +3,7 @@
 mod answers;
 mod builder;
 mod ground;
+mod neighbour;
 mod proxies;
 mod services;
 
