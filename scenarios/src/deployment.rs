@@ -217,7 +217,7 @@ impl Deployment {
 
     /// The cgroups by the names of their parts; empty where they are not permitted.
     pub fn cgroups(&self) -> Vec<(String, Vec<PathBuf>)> {
-        let of = |node: &Node| Some((node.part.name().to_owned(), node.leaf.as_ref()?.directories().to_vec()));
+        let of = |node: &Node| Some((node.part.name().to_owned(), node.leaf.as_ref()?.counting()));
         self.all_nodes().filter_map(of).collect()
     }
 

@@ -27,6 +27,12 @@ impl Leaf {
         &self.directories
     }
 
+    /// Those of its directories that count CPU time, for the probe: one that limits memory alone counts none.
+    pub fn counting(&self) -> Vec<PathBuf> {
+        let counts = |d: &&PathBuf| ["cpu.stat", "cpuacct.usage"].iter().any(|file| d.join(file).exists());
+        self.directories.iter().filter(counts).cloned().collect()
+    }
+
     /// Removes it; its processes must be gone.
     ///
     /// # Errors
