@@ -76,9 +76,9 @@ impl Held {
         }
     }
 
-    /// Waits until it is time to end, whatever the parent says before.
-    pub(crate) async fn end(&mut self) {
-        while self.line().await.is_some() {}
+    /// Gives the output away, to be used for something else from now on.
+    pub(crate) fn give_output(&mut self) -> Box<dyn Write + Send> {
+        std::mem::replace(&mut self.output, Box::new(std::io::sink()))
     }
 
     /// Says one JSON line to the parent. A parent that no longer reads is about to end us anyway, so that is no error.

@@ -46,18 +46,6 @@ pub(crate) async fn accept(listener: TcpListener, complaints: &Complaints, mut t
     }
 }
 
-/// The same for a listener that may be absent.
-pub(crate) async fn accept_if(
-    listener: Option<TcpListener>,
-    complaints: &Complaints,
-    take: impl FnMut(TcpStream) -> bool,
-) {
-    match listener {
-        Some(listener) => accept(listener, complaints, take).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Lets this process have as many files as it may: pools here have no bound, and the usual soft limit is 1024.
 pub(crate) fn raise_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

@@ -2,23 +2,26 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::rt::{Read, Write};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::handshakes::{Handshakes, reason};
 use crate::ports::in_time;
@@ -39,6 +42,10 @@ pub(crate) fn error_header(text: &str) -> HeaderValue {
 pub(crate) struct Meter {
     /// Connections opened.
     pub(crate) connections: AtomicU64,
+    /// Requests that got a connection, or were given up without one.
+    pub(crate) requests: AtomicU64,
+    /// Tries beyond the first of a request.
+    pub(crate) retries: AtomicU64,
     /// Requests that got no response.
     pub(crate) failures: AtomicU64,
     pub(crate) handshakes: Handshakes,
@@ -50,17 +57,37 @@ pub(crate) enum Transport {
     Tls(TlsConnector),
 }
 
+/// What holds for a pool's connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms {
+    /// Tries that are added when a connection cannot be made, or ends before a byte of the request was written.
+    pub(crate) retries: u32,
+    /// Requests after which a connection is closed; 0 is no bound.
+    pub(crate) requests_per_connection: u32,
+    /// The address from which connections are made; none leaves it to the kernel.
+    pub(crate) from: Option<IpAddr>,
+}
+
 /// The pool, over which requests with bodies of one kind are sent.
 pub(crate) struct Upstream<B = Incoming> {
     address: SocketAddr,
-    transport: Transport,
+    transport: RefCell<Rc<Transport>>,
+    terms: Terms,
     meter: Arc<Meter>,
     /// Last in, first out, so that as few connections are used as the load needs; without a bound, since a pool that
     /// closes connections would put handshakes into the figures.
-    idle: RefCell<Vec<SendRequest<B>>>,
+    idle: RefCell<Vec<Sender<B>>>,
     /// A connection of the pool ended since the idle ones were last looked through.
     ended: Cell<bool>,
     owed: Rc<Cell<usize>>,
+}
+
+/// The end of a connection that requests are given to.
+struct Sender<B> {
+    send: SendRequest<B>,
+    /// Requests that were given to it.
+    requests: u32,
+    local: Option<SocketAddr>,
 }
 
 impl<B> Upstream<B>
@@ -68,14 +95,29 @@ where
     B: Body<Data = Bytes, Error = hyper::Error> + Send + 'static,
 {
     pub(crate) fn new(address: SocketAddr, transport: Transport, meter: Arc<Meter>) -> Rc<Self> {
+        Self::on_terms(address, transport, Terms::default(), meter)
+    }
+
+    pub(crate) fn on_terms(address: SocketAddr, transport: Transport, terms: Terms, meter: Arc<Meter>) -> Rc<Self> {
         Rc::new(Self {
             address,
-            transport,
+            transport: RefCell::new(Rc::new(transport)),
+            terms,
             meter,
             idle: RefCell::default(),
             ended: Cell::new(false),
             owed: Rc::default(),
         })
+    }
+
+    /// Where its connections go.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Has connections that are yet to be made speak another way; those that are there stay as they are.
+    pub(crate) fn speak_by(&self, transport: Transport) {
+        *self.transport.borrow_mut() = Rc::new(transport);
     }
 
     /// Requests sent whose responses are not yet through.
@@ -87,6 +129,7 @@ where
     /// back, which it does when the connection had ended before a byte was written; otherwise it is never sent twice.
     pub(crate) async fn send(self: &Rc<Self>, request: Request<B>) -> Result<Response<Relayed<B>>, Failure> {
         let debt = Debt::new(&self.owed);
+        self.meter.requests.fetch_add(1, Relaxed);
         let answer = self.exchange(request).await;
         match answer {
             Ok((response, sender)) => Ok(response.map(|body| Relayed::new(body, sender, Rc::clone(self), debt))),
@@ -99,12 +142,9 @@ where
         }
     }
 
-    async fn exchange(
-        self: &Rc<Self>,
-        mut request: Request<B>,
-    ) -> Result<(Response<Incoming>, SendRequest<B>), Failure> {
+    async fn exchange(self: &Rc<Self>, mut request: Request<B>) -> Result<(Response<Incoming>, Sender<B>), Failure> {
         while let Some(mut sender) = self.idle_one() {
-            match sender.try_send_request(request).await {
+            match sender.try_send(request).await {
                 Ok(response) => return Ok((response, sender)),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
@@ -112,10 +152,27 @@ where
                 },
             }
         }
-        let mut sender = self.connect().await?;
-        match sender.send_request(request).await {
-            Ok(response) => Ok((response, sender)),
-            Err(error) => Err(self.exchange_failure(error)),
+        let mut retry = 0;
+        loop {
+            let failure = match self.connect().await {
+                Ok(mut sender) => match sender.try_send(request).await {
+                    Ok(response) => return Ok((response, sender)),
+                    Err(mut error) => {
+                        let unsent = error.take_message();
+                        let failure = self.exchange_failure(error.into_error());
+                        let Some(unsent) = unsent else { return Err(failure) };
+                        request = unsent;
+                        failure
+                    }
+                },
+                Err(failure) => failure,
+            };
+            if retry >= self.terms.retries {
+                return Err(failure);
+            }
+            retry += 1;
+            tokio::time::sleep(pause_before(retry)).await;
+            self.meter.retries.fetch_add(1, Relaxed);
         }
     }
 
@@ -123,36 +180,26 @@ where
         Failure::Exchange { address: self.address, source }
     }
 
-    fn idle_one(&self) -> Option<SendRequest<B>> {
+    fn idle_one(&self) -> Option<Sender<B>> {
         let mut idle = self.idle.borrow_mut();
         if self.ended.take() {
-            idle.retain(|sender| !sender.is_closed());
+            idle.retain(|sender| !sender.send.is_closed());
         }
         idle.pop()
     }
 
-    async fn connect(self: &Rc<Self>) -> Result<SendRequest<B>, Failure> {
+    async fn connect(self: &Rc<Self>) -> Result<Sender<B>, Failure> {
         let address = self.address;
-        let fail = |source| Failure::Connect { address, source };
-        let stream = in_time(TcpStream::connect(address)).await.map_err(fail)?;
-        stream.set_nodelay(true).map_err(fail)?;
-        self.meter.connections.fetch_add(1, Relaxed);
-        match &self.transport {
+        let stream = dial(address, self.terms.from, &self.meter).await?;
+        let local = stream.local_addr().ok();
+        let transport = Rc::clone(&self.transport.borrow());
+        let send = match &*transport {
             Transport::Plain => self.speak(TokioIo::new(stream)).await,
             Transport::Tls(connector) => {
-                // The address stands in for a name: no SNI is sent for it, and peers are told apart by their SPIFFE id.
-                match in_time(connector.connect(ServerName::from(address.ip()), stream)).await {
-                    Ok(stream) => {
-                        self.meter.handshakes.succeeded(stream.get_ref().1.peer_certificates());
-                        self.speak(TokioIo::new(stream)).await
-                    }
-                    Err(source) => {
-                        self.meter.handshakes.failed();
-                        Err(Failure::Handshake { address, source })
-                    }
-                }
+                self.speak(TokioIo::new(secure(connector, address, stream, &self.meter).await?)).await
             }
-        }
+        }?;
+        Ok(Sender { send, requests: 0, local })
     }
 
     async fn speak<T>(self: &Rc<Self>, io: T) -> Result<SendRequest<B>, Failure>
@@ -170,16 +217,78 @@ where
     }
 
     /// Takes a connection back whose response is through.
-    fn give_back(self: Rc<Self>, mut sender: SendRequest<B>) {
-        if sender.is_ready() {
+    fn give_back(self: Rc<Self>, mut sender: Sender<B>) {
+        let most = self.terms.requests_per_connection;
+        if most > 0 && sender.requests >= most {
+            // Dropped, it is closed.
+            return;
+        }
+        if sender.send.is_ready() {
             self.idle.borrow_mut().push(sender);
-        } else if !sender.is_closed() {
+        } else if !sender.send.is_closed() {
             // An answer that came before its request was wholly sent: free when that is done.
             tokio::task::spawn_local(async move {
-                if sender.ready().await.is_ok() {
+                if sender.send.ready().await.is_ok() {
                     self.idle.borrow_mut().push(sender);
                 }
             });
+        }
+    }
+}
+
+impl<B> Sender<B>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Send + 'static,
+{
+    async fn try_send(&mut self, request: Request<B>) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
+        self.requests = self.requests.saturating_add(1);
+        self.send.try_send_request(request).await
+    }
+}
+
+/// How long to wait before a retry: as Envoy does, anything up to 25 ms before the first, 75 before the second, and
+/// 250 at most.
+fn pause_before(retry: u32) -> Duration {
+    const BASE_US: u64 = 25_000;
+    let most = (BASE_US * ((1 << retry.min(10)) - 1)).min(10 * BASE_US);
+    Duration::from_micros(rand::random_range(0..most))
+}
+
+/// A connection.
+pub(crate) async fn dial(address: SocketAddr, from: Option<IpAddr>, meter: &Meter) -> Result<TcpStream, Failure> {
+    let fail = |source| Failure::Connect { address, source };
+    let connected = async {
+        match from {
+            None => TcpStream::connect(address).await,
+            Some(from) => {
+                let socket = if from.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+                socket.bind(SocketAddr::new(from, 0))?;
+                socket.connect(address).await
+            }
+        }
+    };
+    let stream = in_time(connected).await.map_err(fail)?;
+    stream.set_nodelay(true).map_err(fail)?;
+    meter.connections.fetch_add(1, Relaxed);
+    Ok(stream)
+}
+
+/// TLS on a connection that was made.
+pub(crate) async fn secure(
+    connector: &TlsConnector,
+    address: SocketAddr,
+    stream: TcpStream,
+    meter: &Meter,
+) -> Result<TlsStream<TcpStream>, Failure> {
+    // The address stands in for a name: no SNI is sent for it, and peers are told apart by their SPIFFE id.
+    match in_time(connector.connect(ServerName::from(address.ip()), stream)).await {
+        Ok(stream) => {
+            meter.handshakes.succeeded(stream.get_ref().1.peer_certificates());
+            Ok(stream)
+        }
+        Err(source) => {
+            meter.handshakes.failed();
+            Err(Failure::Handshake { address, source })
         }
     }
 }
@@ -207,19 +316,25 @@ where
     B: Body<Data = Bytes, Error = hyper::Error> + Send + 'static,
 {
     body: Incoming,
-    lease: Option<(Rc<Upstream<B>>, SendRequest<B>, Debt)>,
+    local: Option<SocketAddr>,
+    lease: Option<(Rc<Upstream<B>>, Sender<B>, Debt)>,
 }
 
 impl<B> Relayed<B>
 where
     B: Body<Data = Bytes, Error = hyper::Error> + Send + 'static,
 {
-    fn new(body: Incoming, sender: SendRequest<B>, pool: Rc<Upstream<B>>, debt: Debt) -> Self {
-        let mut relayed = Self { body, lease: Some((pool, sender, debt)) };
+    fn new(body: Incoming, sender: Sender<B>, pool: Rc<Upstream<B>>, debt: Debt) -> Self {
+        let mut relayed = Self { body, local: sender.local, lease: Some((pool, sender, debt)) };
         if relayed.body.is_end_stream() {
             relayed.end();
         }
         relayed
+    }
+
+    /// The address that it was asked for from.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.local
     }
 
     fn end(&mut self) {

@@ -8,27 +8,47 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use record::{HopStamps, Mtls};
+use record::{HopStamps, Mtls, Protocol};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use scenarios::certs::{Authority, IdentityFiles, spiffe_id};
-use scenarios::proxy::embedded::{InboundConfig, OutboundConfig, SidecarConfig, Stats};
+use scenarios::proxy::embedded::{
+    CalleeConfig, InboundConfig, OutboundConfig, PortConfig, SidecarConfig, Stats, SubsetConfig,
+};
 use scenarios::service::ServiceConfig;
 
 use crate::caller::{Caller, body, head};
 use crate::part::{ANY, Service, Sidecar, idle_service, service, sidecar};
 
-fn config(name: &str, mtls: Mtls, identity: Option<IdentityFiles>) -> SidecarConfig {
-    SidecarConfig { name: name.into(), workers: 2, mtls, inbound: None, outbound: None, identity, admin: ANY }
+fn config(name: &str, identity: Option<IdentityFiles>) -> SidecarConfig {
+    SidecarConfig {
+        name: name.into(),
+        workers: 2,
+        protocol: Protocol::Http,
+        retries: 0,
+        requests_per_connection: 0,
+        inbound: None,
+        outbound: None,
+        identity,
+        access_log: None,
+        admin: ANY,
+    }
 }
 
-fn inbound(app: SocketAddr) -> Option<InboundConfig> {
-    Some(InboundConfig { listen: ANY, app })
+fn inbound(app: SocketAddr, mtls: Mtls) -> Option<InboundConfig> {
+    let ports = vec![PortConfig { app, mtls }];
+    Some(InboundConfig { listen: ANY, redirected: false, ports, mtls, from: None })
 }
 
-fn outbound(upstream: SocketAddr, peer: &str) -> Option<OutboundConfig> {
-    Some(OutboundConfig { listen: ANY, upstream, peer: spiffe_id(peer) })
+/// A callee that is not in subsets, spoken to with mTLS if its peer is named.
+fn callee(service: &str, address: SocketAddr, peer: Option<&str>) -> CalleeConfig {
+    let subsets = vec![SubsetConfig { name: String::new(), weight: 1, address }];
+    CalleeConfig { service: service.into(), listen: Some(ANY), address, peer: peer.map(spiffe_id), subsets }
+}
+
+fn outbound(callees: Vec<CalleeConfig>) -> Option<OutboundConfig> {
+    Some(OutboundConfig { capture: None, door: None, callees })
 }
 
 fn identity(authority: &Authority, name: &str, directory: &Path) -> IdentityFiles {
@@ -44,15 +64,15 @@ struct Edge {
 }
 
 impl Edge {
-    fn to_app(app: SocketAddr, mtls: Mtls, callee: Option<Service>) -> Self {
+    fn to_app(app: SocketAddr, mtls: Mtls, service: Option<Service>) -> Self {
         let keys = tempfile::tempdir().unwrap();
         let authority = Authority::new().unwrap();
-        let who = |name| (mtls == Mtls::Strict).then(|| identity(&authority, name, keys.path()));
-        let to = sidecar(SidecarConfig { inbound: inbound(app), ..config("s2-sidecar", mtls, who("s2")) });
-        let upstream = to.at.inbound.unwrap();
-        let from =
-            sidecar(SidecarConfig { outbound: outbound(upstream, "s2"), ..config("s1-sidecar", mtls, who("s1")) });
-        Self { from, to, _callee: callee, _keys: keys }
+        let secured = mtls != Mtls::Disable;
+        let who = |name| secured.then(|| identity(&authority, name, keys.path()));
+        let to = sidecar(SidecarConfig { inbound: inbound(app, mtls), ..config("s2-sidecar", who("s2")) });
+        let callee = callee("s2", to.at.inbound.unwrap(), secured.then_some("s2"));
+        let from = sidecar(SidecarConfig { outbound: outbound(vec![callee]), ..config("s1-sidecar", who("s1")) });
+        Self { from, to, _callee: service, _keys: keys }
     }
 
     fn to_service(config: ServiceConfig, mtls: Mtls) -> Self {
@@ -61,7 +81,7 @@ impl Edge {
     }
 
     fn caller(&self) -> Caller {
-        Caller::connect(self.from.at.outbound.unwrap())
+        Caller::connect(self.from.at.outbound[0])
     }
 }
 
@@ -74,7 +94,7 @@ fn a_good_pair_counts_its_handshakes_and_names_its_peers_on_both_sides() {
 
     let (from, to) = (edge.from.stats(), edge.to.stats());
     assert_eq!((from.version.as_str(), from.workers, &from.inbound), (env!("CARGO_PKG_VERSION"), 2, &None));
-    let (out, inn) = (from.outbound.unwrap(), to.inbound.unwrap());
+    let (out, inn) = (&from.outbound[0], to.inbound.unwrap());
     assert_eq!((out.connections, out.requests, out.upstream_connections, out.upstream_failures), (1, 1, 1, 0));
     assert_eq!((out.tls_handshakes, out.tls_handshakes_failed), (1, 0));
     assert_eq!(out.peers, BTreeMap::from([(spiffe_id("s2"), 1)]));
@@ -92,7 +112,7 @@ fn without_mtls_all_is_in_clear_and_counted_so() {
     assert_eq!(Caller::connect(edge.to.at.inbound.unwrap()).get("/").status, 200);
     let inn = edge.to.stats().inbound.unwrap();
     assert_eq!((inn.connections, inn.requests, inn.plaintext_requests, inn.tls_handshakes), (2, 2, 2, 0));
-    assert_eq!(edge.from.stats().outbound.unwrap().tls_handshakes, 0);
+    assert_eq!(edge.from.stats().outbound.remove(0).tls_handshakes, 0);
 }
 
 #[test]
@@ -106,17 +126,17 @@ fn a_caller_in_clear_is_refused_and_counted() {
 }
 
 /// Two sidecars that must not come together, and what each counts once a request was tried.
-fn mismatch(caller: &IdentityFiles, callee: &IdentityFiles, expected: &str) -> (String, Stats, Stats) {
+fn mismatch(at_caller: &IdentityFiles, at_callee: &IdentityFiles, expected: &str) -> (String, Stats, Stats) {
     let app = service(idle_service("s2"));
     let to = sidecar(SidecarConfig {
-        inbound: inbound(app.listen),
-        ..config("s2-sidecar", Mtls::Strict, Some(callee.clone()))
+        inbound: inbound(app.listen, Mtls::Strict),
+        ..config("s2-sidecar", Some(at_callee.clone()))
     });
     let from = sidecar(SidecarConfig {
-        outbound: outbound(to.at.inbound.unwrap(), expected),
-        ..config("s1-sidecar", Mtls::Strict, Some(caller.clone()))
+        outbound: outbound(vec![callee("s2", to.at.inbound.unwrap(), Some(expected))]),
+        ..config("s1-sidecar", Some(at_caller.clone()))
     });
-    let answer = Caller::connect(from.at.outbound.unwrap()).get("/");
+    let answer = Caller::connect(from.at.outbound[0]).get("/");
     assert_eq!(answer.status, 503);
     let said = answer.header("x-meshtax-error").unwrap().to_owned();
     assert_eq!(answer.text(), format!("{said}\n"));
@@ -132,7 +152,7 @@ fn a_callee_of_another_id_is_refused_by_the_caller() {
     let (said, from, to) = mismatch(&one, &two, "s3");
     assert!(said.starts_with("outbound: no TLS with 127.0.0.1:"), "{said}");
     assert!(said.contains(&format!("{}, and must be {}", spiffe_id("s2"), spiffe_id("s3"))), "{said}");
-    let (out, inn) = (from.outbound.unwrap(), to.inbound.unwrap());
+    let (out, inn) = (&from.outbound[0], to.inbound.unwrap());
     assert_eq!((out.tls_handshakes, out.tls_handshakes_failed, out.upstream_failures), (0, 1, 1));
     assert_eq!((inn.tls_handshakes, inn.tls_handshakes_failed, inn.requests), (0, 1, 0));
     assert!(out.peers.is_empty() && inn.peers.is_empty());
@@ -145,7 +165,7 @@ fn a_callee_of_another_authority_is_refused_by_the_caller() {
     let two = identity(&Authority::new().unwrap(), "s2", keys.path());
     let (said, from, to) = mismatch(&one, &two, "s2");
     assert!(said.contains("no TLS with"), "{said}");
-    assert_eq!(from.outbound.unwrap().tls_handshakes_failed, 1);
+    assert_eq!(from.outbound[0].tls_handshakes_failed, 1);
     assert_eq!(to.inbound.unwrap().requests, 0);
 }
 
@@ -158,7 +178,7 @@ fn a_caller_of_another_authority_is_refused_by_the_callee() {
     let one = IdentityFiles { ca: two.ca.clone(), ..identity(&other, "s1", keys.path()) };
     let (said, from, to) = mismatch(&one, &two, "s2");
     assert!(said.contains("no response from"), "{said}");
-    let (out, inn) = (from.outbound.unwrap(), to.inbound.unwrap());
+    let (out, inn) = (&from.outbound[0], to.inbound.unwrap());
     // In TLS 1.3 the caller's side is through before its certificate was looked at.
     assert_eq!((out.tls_handshakes, out.upstream_failures), (1, 1));
     assert_eq!((inn.tls_handshakes, inn.tls_handshakes_failed, inn.requests), (0, 1, 0));
@@ -237,7 +257,7 @@ fn a_caller_is_let_in_with_its_certificate_and_not_without() {
     let authority = Authority::new().unwrap();
     let [one, two] = ["s1", "s2"].map(|name| identity(&authority, name, keys.path()));
     let app = service(idle_service("s2"));
-    let to = sidecar(SidecarConfig { inbound: inbound(app.listen), ..config("s2-sidecar", Mtls::Strict, Some(two)) });
+    let to = sidecar(SidecarConfig { inbound: inbound(app.listen, Mtls::Strict), ..config("s2-sidecar", Some(two)) });
     let tried = |shows| {
         let mut stream = BufReader::new(tls_caller(to.at.inbound.unwrap(), &one, shows));
         let written = stream.get_mut().write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -254,7 +274,7 @@ fn a_hundred_requests_on_one_connection_take_one_connection_upstream() {
     let edge = Edge::to_service(ServiceConfig { response_bytes: 100, ..idle_service("s2") }, Mtls::Strict);
     let mut caller = edge.caller();
     assert!((0..100).all(|_| caller.get("/").status == 200));
-    let (out, inn) = (edge.from.stats().outbound.unwrap(), edge.to.stats().inbound.unwrap());
+    let (out, inn) = (edge.from.stats().outbound.remove(0), edge.to.stats().inbound.unwrap());
     assert_eq!((out.connections, out.requests, out.upstream_connections, out.tls_handshakes), (1, 100, 1, 1));
     assert_eq!((inn.connections, inn.requests, inn.upstream_connections), (1, 100, 1));
 }
@@ -267,7 +287,7 @@ fn connections_are_dealt_out_evenly_and_each_worker_has_its_own_upstream() {
         assert_eq!(caller.get("/").status, 200);
     }
     // One after another, so that one connection a worker is enough.
-    let out = edge.from.stats().outbound.unwrap();
+    let out = edge.from.stats().outbound.remove(0);
     assert_eq!((out.connections, out.requests, out.upstream_connections), (8, 8, 2));
 }
 
@@ -427,7 +447,7 @@ fn an_app_that_is_down_is_said_by_its_own_sidecar_and_counted_there() {
     assert!(said.starts_with(&format!("inbound: cannot connect to {down}")), "{said}");
     assert_eq!(edge.to.stats().inbound.unwrap().upstream_failures, 1);
     // The caller's sidecar did get a response, and passed it on.
-    assert_eq!(edge.from.stats().outbound.unwrap().upstream_failures, 0);
+    assert_eq!(edge.from.stats().outbound.remove(0).upstream_failures, 0);
 }
 
 #[test]
@@ -495,7 +515,7 @@ fn keys_that_cannot_be_used_are_an_error_that_names_the_file() {
     let empty = keys.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
     let serve = |identity| {
-        let config = SidecarConfig { inbound: inbound(ANY), ..config("s1-sidecar", Mtls::Strict, Some(identity)) };
+        let config = SidecarConfig { inbound: inbound(ANY, Mtls::Strict), ..config("s1-sidecar", Some(identity)) };
         let lifeline = scenarios::lifeline::Lifeline::new(std::io::empty(), std::io::sink());
         scenarios::proxy::embedded::serve_on(config, lifeline).unwrap_err().to_string()
     };

@@ -4,9 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use record::Mtls;
+use record::{Mtls, Protocol};
 use rustix::process::{Pid, Signal, kill_process};
-use scenarios::proxy::embedded::{self, InboundConfig, SidecarConfig};
+use scenarios::proxy::embedded::{self, InboundConfig, PortConfig, SidecarConfig};
 use scenarios::service::{self, ServiceConfig};
 use serde::de::DeserializeOwned;
 
@@ -94,8 +94,17 @@ fn sidecar(workers: u32) -> (tempfile::TempDir, Process, embedded::Listening) {
     let config = SidecarConfig {
         name: "s1-sidecar".into(),
         workers,
-        mtls: Mtls::Disable,
-        inbound: Some(InboundConfig { listen: ANY, app: ([127, 0, 0, 1], 9).into() }),
+        protocol: Protocol::Http,
+        retries: 0,
+        requests_per_connection: 0,
+        inbound: Some(InboundConfig {
+            listen: ANY,
+            redirected: false,
+            ports: vec![PortConfig { app: ([127, 0, 0, 1], 9).into(), mtls: Mtls::Disable }],
+            mtls: Mtls::Disable,
+            from: None,
+        }),
+        access_log: None,
         outbound: None,
         identity: None,
         admin: ANY,

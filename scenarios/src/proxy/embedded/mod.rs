@@ -8,24 +8,47 @@
 //! cases; the other one did not even strip headers or count. A request costs six system calls, two of each of
 //! epoll_wait, recvfrom and writev, and wakes no other thread.
 
+mod access_log;
 mod admin;
+mod admit;
+mod callee;
 mod config;
+mod first_bytes;
+mod front;
 mod headers;
-mod relay;
+mod inflow;
+mod keys;
+mod listeners;
+mod passage;
+mod pipe;
+mod reply;
+mod route;
 mod spiffe;
 mod stats;
 mod tls;
+mod told;
+mod worker;
 
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 
-pub use self::config::{InboundConfig, OutboundConfig, SidecarConfig};
-use self::relay::{Order, Plan, Relay};
+use self::access_log::{Writer, Written};
+pub use self::config::{
+    CalleeConfig, DoorConfig, InboundConfig, LogConfig, OutboundConfig, PortConfig, SidecarConfig, SubsetConfig,
+};
+use self::keys::Keys;
+use self::listeners::Listeners;
 use self::stats::Gauges;
-pub use self::stats::{InboundStats, OutboundStats, Stats};
+pub use self::stats::{InboundStats, LogStats, OutboundStats, PortStats, Stats, SubsetStats, Told};
+use self::told::State;
+use self::worker::{Order, Plan, Relay};
 use crate::complaints::Complaints;
 use crate::lifeline::Lifeline;
 use crate::workers::Workers;
@@ -43,13 +66,14 @@ pub struct Ready {
 }
 
 /// Where a sidecar listens: the addresses the kernel chose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listening {
-    /// For the sidecars of callers; absent when no service stands behind it.
+    /// For callers, at a gateway for its clients; absent when neither is served.
     pub inbound: Option<SocketAddr>,
-    /// For its own service; absent when that calls nobody.
-    pub outbound: Option<SocketAddr>,
+    /// For its own service: one for each callee that has a listener of its own, in their order, or the one that
+    /// captures.
+    pub outbound: Vec<SocketAddr>,
     /// For `GET /ready` and `GET /stats`.
     pub admin: SocketAddr,
 }
@@ -69,59 +93,81 @@ pub fn serve(config: SidecarConfig) -> Result<()> {
 pub fn serve_on(config: SidecarConfig, lifeline: Lifeline) -> Result<()> {
     config.check()?;
     let complaints = Arc::new(Complaints::new(&config.name));
-    let plan = Arc::new(Plan::new(&config, Arc::clone(&complaints))?);
+    let keys = Arc::new(Keys::read(&config)?);
+    let file = config.access_log.as_ref().map(Writer::open).transpose()?.flatten();
+    let plan = Arc::new(Plan { config, complaints });
+    let name = &plan.config.name;
     ports::raise_open_files();
     let runtime = workers::runtime().map_err(|source| Error::Thread {
-        part: config.name.clone(),
+        part: name.clone(),
         what: "cannot make a runtime".into(),
         source,
     })?;
-    let gauges: Vec<Arc<Gauges>> = (0..config.workers).map(|_| Arc::default()).collect();
+    let (lines, to_write) = std::sync::mpsc::channel();
+    let gauges: Vec<Arc<Gauges>> = (0..plan.config.workers).map(|_| Arc::new(Gauges::of(&plan.config))).collect();
     let make = gauges
         .iter()
         .map(|gauges| {
-            let (plan, gauges) = (Arc::clone(&plan), Arc::clone(gauges));
-            move || Relay::new(plan, gauges)
+            let (plan, gauges, keys) = (Arc::clone(&plan), Arc::clone(gauges), Arc::clone(&keys));
+            let lines = plan.config.access_log.is_some().then(|| lines.clone());
+            move || Relay::new(plan, gauges, keys, lines)
         })
         .collect();
-    let workers = Workers::start(&config.name, WORKER_PREFIX, make)?;
-    runtime.block_on(attend(&config, lifeline, &workers, gauges, &complaints))?;
-    workers.end()
+    drop(lines);
+    let workers = Workers::start(name, WORKER_PREFIX, make)?;
+    let log = Log { file, to_write };
+    let writer = runtime.block_on(attend(&plan, lifeline, &workers, gauges, keys.serial.clone(), log))?;
+    let ended = workers.end();
+    writer.map_or(Ok(()), Writer::end).and(ended)
 }
 
-/// The main thread's part: it accepts, answers on the admin port and waits for the end, and relays nothing.
+/// Where the access log is to be written to, and what.
+struct Log {
+    /// None is standard output.
+    file: Option<File>,
+    to_write: Receiver<Vec<u8>>,
+}
+
+impl Log {
+    fn start(self, plan: &Plan, output: Box<dyn Write + Send>, written: &Arc<Written>) -> Result<Writer> {
+        let to = self.file.map_or(output, |file| Box::new(file) as _);
+        let complaints = Arc::clone(&plan.complaints);
+        Writer::start(&plan.config.name, to, self.to_write, Arc::clone(written), complaints)
+    }
+}
+
+/// The main thread's part: it accepts, answers on the admin port, does what it is told and waits for the end, and
+/// relays nothing. Returns who writes the access log, if there is one.
 async fn attend(
-    config: &SidecarConfig,
+    plan: &Arc<Plan>,
     lifeline: Lifeline,
     workers: &Workers<Order>,
     gauges: Vec<Arc<Gauges>>,
-    complaints: &Complaints,
-) -> Result<()> {
+    serial: Option<String>,
+    log: Log,
+) -> Result<Option<Writer>> {
+    let Plan { config, complaints } = &**plan;
     let mut held = lifeline.hold(&config.name)?;
-    let open = |address: Option<SocketAddr>| -> Result<(Option<TcpListener>, Option<SocketAddr>)> {
-        Ok(match address {
-            Some(address) => {
-                let (listener, chosen) = ports::listen(&config.name, address)?;
-                (Some(listener), Some(chosen))
-            }
-            None => (None, None),
-        })
-    };
-    let (inbound, inbound_at) = open(config.inbound.as_ref().map(|i| i.listen))?;
-    let (outbound, outbound_at) = open(config.outbound.as_ref().map(|o| o.listen))?;
+    let (listeners, mut listening) = Listeners::open(config)?;
     let (admin, admin_at) = ports::listen(&config.name, config.admin)?;
-    held.say(&Ready { ready: Listening { inbound: inbound_at, outbound: outbound_at, admin: admin_at } });
-    let served = (config.inbound.is_some(), config.outbound.is_some());
-    let collect = move || stats::sum(&gauges, served);
-    // A worker that has ended takes no orders, which ends the sidecar too: it would only seem to serve.
-    let hand_on = |order: fn(std::net::TcpStream) -> Order| {
-        move |stream: tokio::net::TcpStream| stream.into_std().map_or(true, |stream| workers.deal(order(stream)))
+    listening.admin = admin_at;
+    held.say(&Ready { ready: listening });
+    let written = Arc::new(Written::default());
+    let writes = config.access_log.is_some();
+    // From now on standard output is the access log's alone.
+    let writer = if writes { Some(log.start(plan, held.give_output(), &written)?) } else { None };
+    let state = Rc::new(RefCell::new(State { serial, ..State::default() }));
+    let collect = {
+        let (plan, state) = (Arc::clone(plan), Rc::clone(&state));
+        move || {
+            let State { told, serial } = &*state.borrow();
+            stats::sum(&plan.config, &gauges, &written, serial.clone(), told.clone())
+        }
     };
     tokio::select! {
-        () = ports::accept_if(inbound, complaints, hand_on(Order::Inbound)) => {}
-        () = ports::accept_if(outbound, complaints, hand_on(Order::Outbound)) => {}
+        () = listeners.accept(complaints, workers) => {}
         () = admin::answer(admin, complaints, collect) => {}
-        () = held.end() => {}
+        () = told::heed(&mut held, config, workers, &state, complaints) => {}
     }
-    Ok(())
+    Ok(writer)
 }

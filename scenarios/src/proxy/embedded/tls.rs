@@ -1,4 +1,4 @@
-//! The two sides of mTLS between sidecars, from the files of an identity.
+//! The two sides of mTLS between sidecars, and the one of a gateway, from the files of an identity.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,15 +8,19 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::version::TLS13;
+use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::spiffe::{AnyWorkload, ExactPeer};
 use crate::certs::IdentityFiles;
+use crate::onlooker::serial_of;
 use crate::{Error, Result};
 
-/// What sidecars of Istio agree on for HTTP/1.1 between them.
-const ALPN: &[u8] = b"istio-http/1.1";
+/// What sidecars of Istio agree on for bytes that are no HTTP.
+pub(super) const ALPN_BYTES: &[u8] = b"istio";
+
+/// What a sidecar of Istio offers for HTTP/1.1: to another sidecar, to one that only carries bytes, to any server.
+const ALPN_HTTP: [&[u8]; 3] = [b"istio-http/1.1", ALPN_BYTES, b"http/1.1"];
 
 /// An identity that was read.
 pub(super) struct Credentials {
@@ -37,6 +41,11 @@ impl Credentials {
         Ok(Self { chain, key, roots, provider: Arc::new(ring::default_provider()) })
     }
 
+    /// The serial number of the certificate, hexadecimal.
+    pub(super) fn serial(&self) -> Option<String> {
+        self.chain.first().and_then(serial_of)
+    }
+
     /// The inbound side: a client certificate of the run is a must. No tickets are given out, so that every connection
     /// is verified and counted.
     pub(super) fn server(&self) -> Result<ServerConfig> {
@@ -49,13 +58,25 @@ impl Credentials {
             .with_client_cert_verifier(Arc::new(AnyWorkload { chain }))
             .with_single_cert(self.chain.clone(), self.key.clone_key())
             .map_err(|e| unusable(&e))?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = ALPN_HTTP.map(<[u8]>::to_vec).to_vec();
         config.send_tls13_tickets = 0;
         Ok(config)
     }
 
-    /// The outbound side: it shows its certificate and wants to see that of one peer.
-    pub(super) fn client(&self, peer: &str) -> Result<ClientConfig> {
+    /// The side of a gateway towards clients outside of the mesh: nothing is asked of them.
+    pub(super) fn door(&self) -> Result<ServerConfig> {
+        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|e| unusable(&e))?
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .map_err(|e| unusable(&e))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// The outbound side, for HTTP or for bytes: it shows its certificate and wants to see that of one peer.
+    pub(super) fn client(&self, peer: &str, bytes: bool) -> Result<ClientConfig> {
         let verifier = ExactPeer {
             id: peer.to_owned(),
             roots: self.roots.clone(),
@@ -68,7 +89,7 @@ impl Credentials {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_auth_cert(self.chain.clone(), self.key.clone_key())
             .map_err(|e| unusable(&e))?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = if bytes { vec![ALPN_BYTES.to_vec()] } else { ALPN_HTTP.map(<[u8]>::to_vec).to_vec() };
         config.resumption = Resumption::disabled();
         config.enable_sni = false;
         Ok(config)
