@@ -251,6 +251,7 @@ fn start_part(
         netns,
         user: None,
         log: directory.path().join("logs").join(format!("{name}.log")),
+        stdout: None,
         pipe_stdin: true,
         pipe_stdout: true,
         env: Vec::new(),

@@ -9,6 +9,7 @@
 //! started from a thread that lives as long as the run: the runner's main thread.
 
 mod child;
+mod drain;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -41,8 +42,10 @@ pub struct Launch {
     /// The user and the group it runs as, without any other group; none keeps ours. That user must be able to read
     /// what the program is told to read, and the way to it.
     pub user: Option<u32>,
-    /// Where its stderr goes, and its stdout too if that is not piped.
+    /// Where its stderr goes, and its stdout too if that goes nowhere else.
     pub log: PathBuf,
+    /// A file of its own for its stdout; none where it has none, and of no meaning where it is piped.
+    pub stdout: Option<PathBuf>,
     /// Whether we write to its stdin; otherwise it reads an end of file.
     pub pipe_stdin: bool,
     /// Whether we read its stdout.
@@ -62,8 +65,10 @@ impl Launch {
             return Err(self.not_started(std::io::ErrorKind::NotFound.into()));
         }
         rustix::fs::access(&self.program, rustix::fs::Access::EXEC_OK).map_err(|e| self.not_started(e.into()))?;
-        let open = || File::options().create(true).append(true).open(&self.log);
-        let log = open().map_err(file_error("open the log", &self.log))?;
+        let open = |path: &Path| {
+            File::options().create(true).append(true).open(path).map_err(file_error("open the log", path))
+        };
+        let log = open(&self.log)?;
         let mut command = Command::new(meshtax);
         command.arg("launch").arg("--parent").arg(std::process::id().to_string());
         for directory in &self.cgroups {
@@ -76,7 +81,10 @@ impl Launch {
             command.arg("--user").arg(user.to_string());
         }
         command.arg("--").arg(&self.program).args(&self.args).envs(self.env.iter().map(|(k, v)| (k, v)));
-        let stdout = log.try_clone().map_err(file_error("open the log", &self.log))?;
+        let stdout = match &self.stdout {
+            Some(path) => open(path)?,
+            None => log.try_clone().map_err(file_error("open the log", &self.log))?,
+        };
         command
             .stdin(if self.pipe_stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(if self.pipe_stdout { Stdio::piped() } else { stdout.into() })
@@ -190,6 +198,11 @@ fn die_with(parent: u32) -> Result<()> {
 /// root may change neither its groups nor its group.
 fn become_user(id: u32) -> Result<()> {
     let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
+    // A file or a pipe that is its stdout may be opened again by its name, /dev/stdout, which asks whose it is.
+    for output in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        let given = rustix::fs::fchown(output, Some(user), Some(group));
+        given.map_err(|e| refuse(format!("its output cannot be given to user {id}: {e}")))?;
+    }
     rustix::thread::set_thread_groups(&[])
         .and_then(|()| rustix::thread::set_thread_res_gid(group, group, group))
         .and_then(|()| rustix::thread::set_thread_res_uid(user, user, user))

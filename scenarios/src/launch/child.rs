@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
+use super::drain::Drain;
 use crate::limits::MemoryWatch;
 use crate::ready::Deadline;
 use crate::{Error, Result};
@@ -21,6 +22,8 @@ pub struct Launched {
     log: PathBuf,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
+    /// Who reads its stdout and drops what it says, once it is told to.
+    drain: Option<Drain>,
     /// What was read of its stdout and not yet asked for.
     unread: Vec<u8>,
     /// The memory limit it may die of.
@@ -33,7 +36,7 @@ const LONGEST_ANSWER: usize = 64 << 10;
 impl Launched {
     pub(super) fn new(name: String, mut child: std::process::Child, log: PathBuf) -> Self {
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        Self { name, child, log, stdin, stdout, unread: Vec::new(), memory: None }
+        Self { name, child, log, stdin, stdout, drain: None, unread: Vec::new(), memory: None }
     }
 
     /// Has an end by the kernel for want of memory told from others.
@@ -176,6 +179,23 @@ impl Launched {
                 Err(_) => return false,
             }
         }
+    }
+
+    /// From now on reads whatever it says and drops it, as long as it lives: a pipe that nobody reads holds up its
+    /// writer.
+    ///
+    /// # Errors
+    /// [`Error::Thread`] when there is no thread to be had.
+    pub(crate) fn drain(&mut self) -> Result<()> {
+        if let Some(stdout) = self.stdout.take() {
+            self.drain = Some(Drain::start(&self.name, stdout)?);
+        }
+        Ok(())
+    }
+
+    /// The bytes that were read and dropped; none where they are not.
+    pub(crate) fn drained(&self) -> Option<u64> {
+        self.drain.as_ref().map(Drain::bytes)
     }
 
     /// Asks it to end: its stdin is closed and SIGTERM sent. So many can be asked before the first is waited for.

@@ -70,6 +70,7 @@ impl Builder<'_> {
             env: Vec::new(),
             cgroups: Vec::new(),
             log: deployment.folders.log(&instance.name),
+            stdout: None,
             pipe_stdin: true,
             pipe_stdout: true,
             netns: None,

@@ -42,6 +42,7 @@ impl Proxy for Embedded {
             netns: None,
             user: None,
             log: folders.log(&place.name),
+            stdout: None,
             pipe_stdin: true,
             pipe_stdout: true,
         })

@@ -43,6 +43,7 @@ pub(crate) fn shell(directory: &Path, script: &str) -> Launch {
         netns: None,
         user: None,
         log: directory.join("s1.log"),
+        stdout: None,
         pipe_stdin: true,
         pipe_stdout: true,
     }
