@@ -1,27 +1,39 @@
-//! A real Envoy as the sidecar: its configuration, where it listens, and what its counters say.
+//! A real Envoy as the sidecar, configured as Istio configures it.
 
+mod admin;
+mod chains;
+mod dump;
+mod lacks;
+mod log;
+mod names;
 mod program;
+mod proofs;
+mod secrets;
+mod sheet;
+mod stats;
+mod template;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use minijinja::{Environment, UndefinedBehavior, context};
-use record::{Factors, Lack, Proof, Weights};
+use record::{AccessLog, Factors, Lack, LogSink, Proof, Weights};
 use serde_json::Value;
 
 pub use program::{EnvoyProgram, find};
 
-use super::{Counter, Folders, Place, Ports, Proxy, Tally, Way};
-use crate::certs::{SPIFFE_PREFIX, spiffe_id};
+use super::{ADMIN_PORT, DOOR_PORT, Folders, Place, Ports, Proxy, Stand, Tally};
 use crate::launch::{Launch, Launched};
 use crate::ready::{Deadline, until};
 use crate::{Error, Result};
+use admin::Admin;
+use sheet::{RoutesSheet, Sheet, Way};
 
-/// How long its admin port may take; under a small CPU limit even that waits its turn.
-const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a running one may take to take up what it was given.
+const UPDATE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Proxy for EnvoyProgram {
     fn program(&self) -> String {
@@ -29,13 +41,19 @@ impl Proxy for EnvoyProgram {
     }
 
     fn launch(&self, place: &Place, folders: &Folders) -> Result<Launch> {
-        let config = folders.config(&format!("{}.envoy.yaml", place.name), &render(place)?)?;
+        let sheet = Sheet::of(place, &folders.private, secrets::write(place)?);
+        let config = folders.config(&format!("{}.envoy.yaml", place.name), &template::bootstrap(place, &sheet)?)?;
+        for way in sheet::ways(place, &folders.private, None) {
+            folders.config(&way.routes.file_name, &routes(place, &way)?)?;
+        }
         let address = folders.private.join(format!("{}.admin", place.name));
         let workers = place.factors.workers.to_string();
-        let mut args: Vec<std::ffi::OsString> = vec!["--config-path".into(), config.into()];
+        let mut args: Vec<OsString> = vec!["--config-path".into(), config.into()];
         args.extend(["--admin-address-path".into(), address.into(), "--concurrency".into(), workers.into()]);
         // Without hot restart there is no shared memory, and so no id to be unique on the machine.
         args.extend(["--disable-hot-restart", "--log-level", "warn"].map(Into::into));
+        args.extend(self.flushing(place)?);
+        let (file, piped) = log_goes(place, folders);
         Ok(Launch {
             name: place.name.clone(),
             program: self.path.clone(),
@@ -45,146 +63,170 @@ impl Proxy for EnvoyProgram {
             netns: None,
             user: None,
             log: folders.log(&place.name),
+            stdout: file,
             pipe_stdin: false,
-            pipe_stdout: false,
+            pipe_stdout: piped,
         })
     }
 
     fn listening(&self, place: &Place, part: &mut Launched, folders: &Folders, patience: Duration) -> Result<Ports> {
+        // Before it writes a line.
+        part.drain()?;
         let deadline = Deadline::after(patience);
         let file = folders.private.join(format!("{}.admin", place.name));
-        let admin = until(part, "the address of its admin port", &deadline, || {
+        let address = until(part, "the address of its admin port", &deadline, || {
             // The file may be there before its content is.
             Ok(std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<SocketAddr>().ok()))
         })?;
-        until(part, &format!("GET /ready at {admin}"), &deadline, || {
-            Ok(place.stand.get(admin, "/ready", ADMIN_PATIENCE).ok().filter(|answer| answer.status == 200))
-        })?;
-        until(part, &format!("its listeners at {admin}/listeners"), &deadline, || {
-            let listeners = json(place, part, admin, "/listeners?format=json")?;
-            let inbound = listener(&listeners, "inbound");
-            let found = place.callees.iter().map(|c| Some((c.service.clone(), listener(&listeners, "outbound")?)));
-            let outbound: Option<Vec<_>> = found.collect();
-            let whole = inbound.is_some() == place.app.is_some();
-            Ok(outbound.filter(|_| whole).map(|outbound| Ports { inbound, outbound, admin }))
+        let address = match place.stand {
+            Stand::Loopback => address,
+            Stand::Pod(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)),
+        };
+        let admin = Admin { place, part, address };
+        until(part, &format!("GET /ready at {address}"), &deadline, || Ok(admin.ready().then_some(())))?;
+        until(part, &format!("its listeners at {address}/listeners"), &deadline, || {
+            Ok(ports(place, &admin.json("/listeners?format=json")?, address))
         })
     }
 
     fn tally(&self, place: &Place, part: &Launched, ports: &Ports) -> Result<Tally> {
-        let info = json(place, part, ports.admin, "/server_info")?;
+        let admin = Admin { place, part, address: ports.admin };
+        let info = admin.json("/server_info")?;
         let said = info.get("version").and_then(Value::as_str).unwrap_or_default();
         let version = program::parse_version(said);
-        // ^(listener|cluster|http)\.(in|out)bound\.
-        let path = "/stats?filter=%5E(listener%7Ccluster%7Chttp)%5C.(in%7Cout)bound%5C.";
-        let stats = text(place, part, ports.admin, path)?;
-        let counters = counters(&stats);
+        let counters = admin.counters()?;
         Ok(Tally {
             program: version.map_or_else(|| said.to_owned(), |v| program::described(&v.version, &v.build)),
             program_source: format!("{}/server_info", ports.admin),
-            inbound: ports.inbound.map(|_| way(&counters, "inbound", "listener.inbound")),
-            outbound: place
-                .callees
-                .iter()
-                .map(|callee| (callee.service.clone(), way(&counters, "outbound", "cluster.outbound")))
-                .collect(),
-            retries: None,
+            inbound: stats::inbound(place, &counters),
+            outbound: place.callees.iter().map(|c| (c.service.clone(), stats::outbound(c, &counters))).collect(),
+            retries: Some(stats::retries(place, &counters)),
         })
     }
 
-    fn prove(&self, _: &Place, _: &Launched, _: &Ports) -> Result<Vec<Proof>> {
-        Ok(Vec::new())
+    fn prove(&self, place: &Place, part: &Launched, ports: &Ports) -> Result<Vec<Proof>> {
+        proofs::prove(&Admin { place, part, address: ports.admin })
     }
 
-    fn shift(&self, place: &Place, part: &mut Launched, _: &Folders, weights: &Weights) -> Result<()> {
-        Err(part.answer(format!("{} has no route to shift to {weights}", place.name)))
-    }
-
-    fn renew(&self, _: &Place, _: &mut Launched, _: &Ports) -> Result<()> {
+    fn shift(&self, place: &Place, part: &mut Launched, folders: &Folders, weights: &Weights) -> Result<()> {
+        let address = self.admin_of(place, part, folders)?;
+        let admin = Admin { place, part, address };
+        for way in sheet::ways(place, &folders.private, Some(weights)) {
+            let before = admin.counters()?;
+            folders.replace(&way.routes.file_name, &routes(place, &way)?)?;
+            admin.taken(&stats::routes_updated(&way), &before, UPDATE_PATIENCE)?;
+        }
         Ok(())
+    }
+
+    fn renew(&self, place: &Place, part: &mut Launched, ports: &Ports) -> Result<()> {
+        let Some(identity) = &place.identity else { return Ok(()) };
+        let admin = Admin { place, part, address: ports.admin };
+        let before = admin.counters()?;
+        secrets::write_certificate(place, identity)?;
+        admin.taken(stats::CERTIFICATE_UPDATED, &before, UPDATE_PATIENCE)
     }
 
     fn scrape_path(&self) -> &'static str {
         "/stats/prometheus"
     }
 
-    fn lacks(&self, _: &Factors) -> Vec<Lack> {
-        Vec::new()
+    fn lacks(&self, factors: &Factors) -> Vec<Lack> {
+        lacks::of(factors)
     }
 }
+
+impl EnvoyProgram {
+    /// When it writes out what it has buffered of its log.
+    fn flushing(&self, place: &Place) -> Result<Vec<OsString>> {
+        let factors = &place.factors;
+        let every_ms = (factors.log_flush_ns / 1_000_000).max(1);
+        let mut args: Vec<OsString> = vec!["--file-flush-interval-msec".into(), every_ms.to_string().into()];
+        if self.flush_size {
+            args.extend(["--file-flush-min-size-kb".into(), factors.log_flush_kb.to_string().into()]);
+        } else if factors.log_flush_kb != FIXED_FLUSH_KB && factors.access_log != AccessLog::Off {
+            return Err(Error::Config {
+                part: place.name.clone(),
+                problem: format!(
+                    "{} always buffers {FIXED_FLUSH_KB} KiB of its log: leave log_flush_kb at that, or take a newer \
+                     Envoy",
+                    self.describe()
+                ),
+            });
+        }
+        Ok(args)
+    }
+
+    fn admin_of(&self, place: &Place, part: &Launched, folders: &Folders) -> Result<SocketAddr> {
+        if let Stand::Pod(_) = place.stand {
+            return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)));
+        }
+        let file = folders.private.join(format!("{}.admin", place.name));
+        let said = std::fs::read_to_string(&file).map_err(crate::error::file_error("read", &file))?;
+        let no = |_| part.answer(format!("it said that its admin port is at '{}'", said.trim()));
+        said.trim().parse().map_err(no)
+    }
+}
+
+/// How much an Envoy buffers of its log that cannot be told.
+const FIXED_FLUSH_KB: u32 = 64;
 
 /// Why it cannot be what these factors ask for.
 pub(crate) fn cannot(_: &Factors) -> Option<String> {
     None
 }
 
-/// The configuration file of a sidecar.
-fn render(place: &Place) -> Result<String> {
-    let mut environment = Environment::new();
-    // A hole that nobody filled must not become an empty value.
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_keep_trailing_newline(true);
-    // YAML takes JSON's strings, which carry any path unharmed.
-    environment.add_filter("quoted", |text: String| Value::String(text).to_string());
-    let address = |a: SocketAddr| context! { host => a.ip().to_string(), port => a.port() };
-    let path = |p: &std::path::Path| p.display().to_string();
-    let values = context! {
-        service => place.service,
-        identity => place.identity.as_ref().map(|i| context! { chain => path(&i.chain), key => path(&i.key), ca => path(&i.ca) }),
-        inbound => place.app.as_ref().map(|app| context! { app => address(app.address), peers => SPIFFE_PREFIX }),
-        outbound => place.callees.first().map(|c| context! {
-            upstream => c.subsets.first().map(|subset| address(subset.address)),
-            callee => c.service,
-            peer => spiffe_id(&c.service),
-        }),
-    };
-    let problem = |e: minijinja::Error| Error::Config { part: place.name.clone(), problem: format!("{e:#}") };
-    environment.add_template("envoy.yaml", include_str!("../../proxies/envoy.yaml.j2")).map_err(problem)?;
-    environment.get_template("envoy.yaml").and_then(|t| t.render(values)).map_err(problem)
-}
-
-fn text(place: &Place, part: &Launched, admin: SocketAddr, path: &str) -> Result<String> {
-    let doing = || format!("GET {path} at its admin port {admin}");
-    match place.stand.get(admin, path, ADMIN_PATIENCE) {
-        Ok(answer) if answer.status == 200 => Ok(answer.text()),
-        Ok(answer) => Err(part.answer(format!("{} was answered with status {}", doing(), answer.status))),
-        Err(e) => Err(part.expect_alive(&doing()).err().unwrap_or_else(|| part.answer(format!("{}: {e}", doing())))),
+/// Where its stdout goes, which its log goes to: a file of the disk that was chosen, or a pipe. It is handed the file
+/// open, since it may lie where the proxy's user cannot go.
+fn log_goes(place: &Place, folders: &Folders) -> (Option<PathBuf>, bool) {
+    let factors = &place.factors;
+    if factors.access_log == AccessLog::Off {
+        return (None, false);
     }
-}
-
-fn json(place: &Place, part: &Launched, admin: SocketAddr, path: &str) -> Result<Value> {
-    let text = text(place, part, admin, path)?;
-    serde_json::from_str(&text).map_err(|e| part.answer(format!("its admin port's {path} is no JSON: {e}")))
-}
-
-/// The address of a listener by its name, once it has one.
-fn listener(listeners: &Value, name: &str) -> Option<SocketAddr> {
-    let all = listeners.get("listener_statuses")?.as_array()?;
-    let found = all.iter().find(|l| l.get("name").and_then(Value::as_str) == Some(name))?;
-    let address = found.get("local_address")?.get("socket_address")?;
-    let ip = address.get("address")?.as_str()?.parse().ok()?;
-    let port = u16::try_from(address.get("port_value")?.as_u64()?).ok().filter(|p| *p != 0)?;
-    Some(SocketAddr::new(ip, port))
-}
-
-/// `name: value` a line; histograms have another form and are left out.
-fn counters(text: &str) -> BTreeMap<&str, u64> {
-    text.lines().filter_map(|l| l.split_once(": ")).filter_map(|(name, v)| Some((name, v.parse().ok()?))).collect()
-}
-
-/// One direction; `tls` is the scope its TLS counters are in, which has none without TLS.
-fn way(counters: &BTreeMap<&str, u64>, direction: &str, tls: &str) -> Way {
-    let sum = |names: &[String]| Counter {
-        value: names.iter().filter_map(|n| counters.get(n.as_str())).sum(),
-        source: names.join(" + "),
-    };
-    let ssl = |names: &[&str]| sum(&names.iter().map(|n| format!("{tls}.ssl.{n}")).collect::<Vec<_>>());
-    Way {
-        requests: sum(&[format!("http.{direction}.downstream_rq_total")]),
-        handshakes: ssl(&["handshake"]),
-        strangers: Some(ssl(&["fail_verify_error", "fail_verify_san", "fail_verify_no_cert", "fail_verify_cert_hash"])),
-        broken: Some(ssl(&["connection_error"])),
-        in_clear: None,
-        peers: None,
+    if factors.access_log_to == LogSink::Stdout {
+        return (None, true);
     }
+    let name = format!("{}.access.log", place.name);
+    if factors.access_log_dir.is_empty() {
+        return (Some(folders.logs.join(name)), false);
+    }
+    // Other trials write there too.
+    let trial = folders.kept.file_name().unwrap_or_default().to_string_lossy();
+    (Some(Path::new(&factors.access_log_dir).join(format!("{trial}-{name}"))), false)
+}
+
+fn routes(place: &Place, way: &Way) -> Result<String> {
+    let retries = place.factors.retries;
+    template::routes(place, &RoutesSheet { way, redirected: sheet::redirected(place), retries })
+}
+
+/// Where it takes callers and its own service's calls, once all its listeners are there.
+fn ports(place: &Place, listeners: &Value, admin: SocketAddr) -> Option<Ports> {
+    let at = |name: &str| admin::listener(listeners, name);
+    if place.door.is_some() {
+        let callee = place.callees.first()?;
+        let door = at(&names::way(place, callee))?;
+        let inbound = match &place.stand {
+            Stand::Loopback => door,
+            Stand::Pod(pod) => SocketAddr::from((pod.address, DOOR_PORT)),
+        };
+        return Some(Ports { inbound: Some(inbound), outbound: Vec::new(), admin });
+    }
+    let Stand::Pod(_) = place.stand else {
+        let inbound = at(names::INBOUND);
+        let way = |callee: &super::Callee| Some((callee.service.clone(), at(&names::way(place, callee))?));
+        let outbound: Option<Vec<_>> = place.callees.iter().map(way).collect();
+        return outbound.filter(|_| inbound.is_some() == place.app.is_some()).map(|outbound| Ports {
+            inbound,
+            outbound,
+            admin,
+        });
+    };
+    let whole = (place.app.is_none() || at(names::INBOUND).is_some())
+        && (place.callees.is_empty() || at(names::OUTBOUND).is_some());
+    whole.then(|| Ports {
+        inbound: place.app.as_ref().map(|app| app.address),
+        outbound: place.callees.iter().map(|c| (c.service.clone(), c.address)).collect(),
+        admin,
+    })
 }

@@ -15,7 +15,11 @@ pub(crate) fn claim(part: &str, claim: &str, expected: &str, found: &str, source
     held(expected == found, part, claim, expected, found, source)
 }
 
-fn held(holds: bool, part: &str, claim: &str, expected: &str, found: &str, source: &str) -> Result<Proof> {
+/// A claim that holds by another measure than being the same.
+///
+/// # Errors
+/// [`Error::Unproven`] if not.
+pub(crate) fn held(holds: bool, part: &str, claim: &str, expected: &str, found: &str, source: &str) -> Result<Proof> {
     let proof = Proof {
         part: part.to_owned(),
         claim: claim.to_owned(),

@@ -17,6 +17,8 @@ pub struct EnvoyProgram {
     pub version: String,
     /// "RELEASE" or "DEBUG".
     pub build: String,
+    /// Whether it can be told how much of a log it buffers; those before 1.37 cannot.
+    pub flush_size: bool,
 }
 
 impl EnvoyProgram {
@@ -95,8 +97,9 @@ fn probe(path: &Path) -> std::result::Result<EnvoyProgram, String> {
             let begin: String = said.trim().chars().take(80).collect();
             format!("asked for its version it answered '{begin}', which no Envoy does")
         })?;
+    let flush_size = answer(path, &["--help"])?.contains("--file-flush-min-size-kb");
     let path = std::fs::canonicalize(path).map_err(|e| e.to_string())?;
-    Ok(EnvoyProgram { path, version, build })
+    Ok(EnvoyProgram { path, version, build, flush_size })
 }
 
 pub(super) struct Version {
