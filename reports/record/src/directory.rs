@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{DiskTest, Error, Interval, Result, Run, SCHEMA, Sample, SlowRequest, Trial};
+use crate::{DiskTest, Error, Interval, IstioReading, Result, Run, SCHEMA, Sample, SlowRequest, Trial};
 
 const RUN: &str = "run.json";
 const SEAL: &str = "trial.json";
@@ -20,6 +20,7 @@ const SAMPLES: &str = "samples.jsonl";
 const SLOW: &str = "slow.jsonl";
 const DISK_BEFORE: &str = "disk-before.json";
 const DISK_AFTER: &str = "disk-after.json";
+const ISTIO: &str = "istio.json";
 
 fn file_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::File { action, path: path.to_owned(), source }
@@ -166,6 +167,22 @@ impl RunDirectory {
     /// As [`Self::disk_before`].
     pub fn disk_after(&self) -> Result<Option<DiskTest>> {
         read_json_if_there(&self.path.join(DISK_AFTER))
+    }
+
+    /// Keeps how a user's Istio configuration was read.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_istio(&self, reading: &IstioReading) -> Result<()> {
+        write_json(&self.path.join(ISTIO), reading)
+    }
+
+    /// How a user's Istio configuration was read; none where the run is not of one.
+    ///
+    /// # Errors
+    /// As [`Self::disk_before`].
+    pub fn istio(&self) -> Result<Option<IstioReading>> {
+        read_json_if_there(&self.path.join(ISTIO))
     }
 
     /// Whether a trial is sealed.

@@ -15,6 +15,7 @@ mod hops;
 mod host;
 mod interrupts;
 mod interval;
+mod istio_reading;
 mod lack;
 mod layer;
 mod load;
@@ -57,6 +58,7 @@ pub use hops::{CallStamps, HopStamps};
 pub use host::{BlockDevice, Host};
 pub use interrupts::{SoftirqCounters, SoftnetCounters};
 pub use interval::{INTERVAL_NS, Interval};
+pub use istio_reading::{IstioDefault, IstioField, IstioReading, IstioSetting, IstioVerdict};
 pub use lack::{Lack, LeftOut};
 pub use layer::{BlockLayer, BlockQueue, LayerKind};
 pub use load::{

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, schema_for};
 
-use crate::{DiskTest, Interval, LoadSummary, Run, Sample, SlowRequest, Trial};
+use crate::{DiskTest, Interval, IstioReading, LoadSummary, Run, Sample, SlowRequest, Trial};
 
 /// Each file of a run directory by name, with its schema.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -14,5 +14,6 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("sample", schema_for!(Sample)),
         ("slow", schema_for!(SlowRequest)),
         ("disk-test", schema_for!(DiskTest)),
+        ("istio", schema_for!(IstioReading)),
     ]
 }

@@ -247,7 +247,7 @@ fn settle(f: &mut Factors, cpus: u32) {
 }
 
 /// The CPUs that a process of ours may run on.
-fn cpus() -> u32 {
+pub(crate) fn cpus() -> u32 {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1))
 }
 

@@ -17,7 +17,7 @@ const UNITS: [(&str, u64); 5] =
 
 impl Length {
     /// None when it is no length, or finer than a nanosecond.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let split = text.find(|c: char| c != '.' && !c.is_ascii_digit())?;
         let (number, unit) = text.split_at(split);
         let (_, unit_ns) = UNITS.iter().find(|(word, _)| *word == unit.trim_start())?;

@@ -6,7 +6,6 @@
 mod field;
 mod quantity;
 mod script;
-mod yaml;
 
 use std::path::Path;
 
@@ -14,8 +13,8 @@ use serde_saphyr::Spanned;
 
 use self::field::entries;
 use self::script::NamedStep;
-use self::yaml::{Document, Fault, Placed};
 use super::{Call, Service, Shape, Step};
+use crate::yaml::{Document, Fault, Placed};
 
 /// More services than this are no plan for one host.
 const MOST_SERVICES: usize = 128;
@@ -24,7 +23,7 @@ const MOST_SERVICES: usize = 128;
 const MOST_CALLS: f64 = 200.0;
 
 pub(super) fn read(text: &str, origin: &str) -> crate::Result<Shape> {
-    let document = Document { text, origin };
+    let document = Document { text, origin, form: "YAML with `services:`, a list of tables that have a `name`" };
     let whole = document.parse()?;
     topology(&whole, origin).map_err(|fault| fault.into_error(&document))
 }

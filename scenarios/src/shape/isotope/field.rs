@@ -1,7 +1,7 @@
 //! The kinds of value that stand in a topology, each read from its place.
 
 use super::quantity;
-use super::yaml::{Fault, Placed, Value};
+use crate::yaml::{Fault, Placed, Value};
 use serde_saphyr::Spanned;
 
 /// The entries of a table that say something: `key:` with nothing after it is as if it were not there.

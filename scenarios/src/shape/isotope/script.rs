@@ -3,7 +3,7 @@
 use serde_saphyr::Spanned;
 
 use super::field::{bytes, entries, list, sleep_ns, text, whole};
-use super::yaml::{Fault, Placed, Value};
+use crate::yaml::{Fault, Placed, Value};
 
 /// A step whose callees are known by name and place.
 #[derive(Clone, Debug, Default)]

@@ -8,11 +8,11 @@ use serde_saphyr::{Location, Options, Spanned};
 use crate::{Error, Result};
 
 /// A value and where it stands.
-pub(super) type Placed = Spanned<Value>;
+pub(crate) type Placed = Spanned<Value>;
 
 /// A value of YAML.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// An empty place, or `null`.
     Nothing,
     Truth(bool),
@@ -24,7 +24,7 @@ pub(super) enum Value {
 
 impl Value {
     /// What it is, for people.
-    pub(super) fn described(&self) -> String {
+    pub(crate) fn described(&self) -> String {
         match self {
             Self::Nothing => "nothing".to_owned(),
             Self::Truth(truth) => truth.to_string(),
@@ -38,24 +38,24 @@ impl Value {
 
 /// What is wrong at a place, and what would be right.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     place: Location,
     problem: String,
     remedy: String,
 }
 
 impl Fault {
-    pub(super) fn at<T>(place: &Spanned<T>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn at<T>(place: &Spanned<T>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { place: place.referenced, problem: problem.into(), remedy: remedy.into() }
     }
 
     /// The fault of a value of another kind.
-    pub(super) fn expected(what: &str, found: &Placed) -> Self {
+    pub(crate) fn expected(what: &str, found: &Placed) -> Self {
         Self::at(found, format!("expected {what}, found {}", found.value.described()), what)
     }
 
     /// As an error of the document it was found in.
-    pub(super) fn into_error(self, document: &Document<'_>) -> Error {
+    pub(crate) fn into_error(self, document: &Document<'_>) -> Error {
         let Self { place, problem, remedy } = self;
         let (line, column) = (place.line().max(1) as usize, place.column().max(1) as usize);
         let shown = document.text.lines().nth(line - 1).unwrap_or_default();
@@ -65,26 +65,38 @@ impl Fault {
 }
 
 /// The text and where it is from.
-pub(super) struct Document<'a> {
-    pub(super) text: &'a str,
-    pub(super) origin: &'a str,
+pub(crate) struct Document<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) origin: &'a str,
+    /// What it should be, for whoever wrote something else.
+    pub(crate) form: &'static str,
 }
 
 impl Document<'_> {
     /// Reads it whole.
-    pub(super) fn parse(&self) -> Result<Placed> {
-        let mut options = Options::default();
-        // A service may be called y, or no.
-        options.strict_booleans = true;
-        serde_saphyr::from_str_with_options(self.text, options).map_err(|error| {
-            let error = error.without_snippet();
-            let place = error.location().unwrap_or(Location::UNKNOWN);
-            let said = error.to_string();
-            let problem = said.lines().next().unwrap_or_default().to_owned();
-            let remedy = "YAML with `services:`, a list of tables that have a `name`".to_owned();
-            Fault { place, problem, remedy }.into_error(self)
-        })
+    pub(crate) fn parse(&self) -> Result<Placed> {
+        serde_saphyr::from_str_with_options(self.text, options()).map_err(|error| self.broken(error))
     }
+
+    /// Reads each of several documents in one text; empty ones are left out.
+    pub(crate) fn parse_all(&self) -> Result<Vec<Placed>> {
+        serde_saphyr::from_multiple_with_options(self.text, options()).map_err(|error| self.broken(error))
+    }
+
+    fn broken(&self, error: serde_saphyr::Error) -> Error {
+        let error = error.without_snippet();
+        let place = error.location().unwrap_or(Location::UNKNOWN);
+        let said = error.to_string();
+        let problem = said.lines().next().unwrap_or_default().to_owned();
+        Fault { place, problem, remedy: self.form.to_owned() }.into_error(self)
+    }
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    // A service may be called y, or no.
+    options.strict_booleans = true;
+    options
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -150,7 +162,7 @@ mod tests {
     #[test]
     fn every_value_and_key_has_its_place() {
         let text = "a: 1\nb:\n- - x: no\n  - 2.5\n- ''\nc:\n";
-        let whole = Document { text, origin: "f" }.parse().unwrap();
+        let whole = Document { text, origin: "f", form: "YAML" }.parse().unwrap();
         let Value::Table(top) = &whole.value else { panic!("{whole:?}") };
         let keys: Vec<_> = top.iter().map(|(k, _)| (k.value.as_str(), k.referenced.line())).collect();
         assert_eq!(keys, [("a", 1), ("b", 2), ("c", 6)]);
@@ -165,9 +177,20 @@ mod tests {
     }
 
     #[test]
+    fn each_of_several_documents_has_the_places_of_the_whole_text() {
+        let text = "---\n# nothing\n---\na: 1\n---\nb: 2\n...\n---\n{\"c\": 3}\n";
+        let all = Document { text, origin: "f", form: "YAML" }.parse_all().unwrap();
+        let places = all.iter().map(|d| {
+            let Value::Table(entries) = &d.value else { panic!("{d:?}") };
+            (entries[0].0.value.as_str(), entries[0].0.referenced.line())
+        });
+        assert_eq!(places.collect::<Vec<_>>(), [("a", 4), ("b", 6), ("c", 9)]);
+    }
+
+    #[test]
     fn what_is_no_yaml_is_shown_where_it_stands() {
         for (text, line) in [("a: [1, 2\nb: 3\n", 2), ("a: 1\na: 2\n", 2), ("a: 'x\n", 1)] {
-            let error = Document { text, origin: "t.yaml" }.parse().unwrap_err().to_string();
+            let error = Document { text, origin: "t.yaml", form: "YAML" }.parse().unwrap_err().to_string();
             assert!(error.starts_with(&format!("t.yaml line {line}, column ")), "{text:?}: {error}");
             assert!(error.contains("\n  try: "), "{error}");
         }
