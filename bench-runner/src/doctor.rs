@@ -10,13 +10,13 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::programs::ProgramArgs;
 use crate::report::print;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The Envoy binary, if it isn't on PATH.
-    #[arg(long, value_name = "PATH")]
-    envoy: Option<PathBuf>,
+    #[command(flatten)]
+    programs: ProgramArgs,
     /// Where run directories will be made.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
@@ -87,7 +87,7 @@ impl Finding {
 pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let mut host = node_probe::host(Path::new("/"), &args.out);
     node_probe::measure_speed(&mut host, node_probe::Effort::Full);
-    let findings = checks::all(&host, args.envoy.as_deref(), &args.out);
+    let findings = checks::all(&host, &args.programs, &args.out);
     match (args.format, args.card) {
         (Format::Text, false) => print(&text(&findings))?,
         (Format::Text, true) => print(&format!("{}\nfindings\n{}", card::text(&host), text(&findings)))?,
@@ -118,13 +118,18 @@ mod tests {
     #[test]
     fn every_finding_that_is_not_good_has_a_way_out() {
         let host = node_probe::host(Path::new("/"), Path::new("."));
-        let findings = checks::all(&host, Some(Path::new("/nonexistent/envoy")), Path::new("."));
+        let nowhere = |name: &str| Some(PathBuf::from("/nonexistent").join(name));
+        let programs = ProgramArgs { envoy: nowhere("envoy"), haproxy: nowhere("haproxy"), nginx: nowhere("nginx") };
+        let findings = checks::all(&host, &programs, Path::new("."));
         assert!(findings.len() >= 10);
         for f in &findings {
             assert_eq!(f.remedy.is_empty(), f.weight == Weight::Good, "{f:?}");
         }
-        let envoy = findings.iter().find(|f| f.what == "envoy").unwrap();
-        assert!(envoy.weight == Weight::Note && envoy.found.contains("/nonexistent/envoy"), "{envoy:?}");
+        for name in ["envoy", "haproxy", "nginx"] {
+            let found = findings.iter().find(|f| f.what == name).unwrap();
+            let path = format!("/nonexistent/{name}");
+            assert!(found.weight == Weight::Note && found.found.contains(&path), "{found:?}");
+        }
         assert!(text(&findings).lines().count() > findings.len());
     }
 
@@ -144,7 +149,7 @@ mod tests {
         };
         let card = SpeedCard { best_ns: 1000, median_ns: 1100, p95_ns: 1500, variation: 0.12, windows: 40, chunks: 9 };
         let found = |host: &record::Host, what: &str| {
-            let findings = checks::all(host, None, Path::new("."));
+            let findings = checks::all(host, &ProgramArgs::default(), Path::new("."));
             findings.into_iter().find(|f| f.what == what).unwrap()
         };
         host.smt_siblings = Reading::Seen(vec![check.clone()]);

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use record::{Cell, Warning, WarningKind};
 use scenarios::limits::{CgroupTree, Limits};
-use scenarios::proxy::envoy::EnvoyProgram;
 
+use crate::programs::Programs;
 use crate::scratch::{Scratch, sweep_stale};
 use crate::warden::Warden;
 
 /// The shared things; dropping it removes them.
 pub(crate) struct Lab {
     program: PathBuf,
-    envoy: Option<EnvoyProgram>,
+    programs: Programs,
     scratch: Scratch,
     cgroups: Option<CgroupTree>,
     warden: Option<Warden>,
@@ -22,7 +22,7 @@ pub(crate) struct Lab {
 
 impl Lab {
     /// Sets up for a plan with these cells: with limits among them a cgroup must be had, without it is a note.
-    pub(crate) fn open(cells: &[Cell], envoy: Option<EnvoyProgram>) -> anyhow::Result<Self> {
+    pub(crate) fn open(cells: &[Cell], programs: Programs) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         // What a runner before us could not take away, since its warden was killed too.
         let _ = scenarios::limits::sweep_stale();
@@ -54,7 +54,7 @@ impl Lab {
         let scratch = Scratch::create()?;
         let roots = cgroups.as_ref().map(CgroupTree::roots).unwrap_or_default();
         let warden = Some(Warden::start(&program, roots, &scenarios::network::own_prefix()?, scratch.path())?);
-        Ok(Self { program, envoy, scratch, cgroups, warden, warnings })
+        Ok(Self { program, programs, scratch, cgroups, warden, warnings })
     }
 
     /// This program.
@@ -62,9 +62,9 @@ impl Lab {
         &self.program
     }
 
-    /// The Envoy, if the plan has one.
-    pub(crate) fn envoy(&self) -> Option<&EnvoyProgram> {
-        self.envoy.as_ref()
+    /// The proxies that the plan needs.
+    pub(crate) fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// The private directory for keys.

@@ -17,6 +17,7 @@ mod load;
 mod neighbour;
 mod plan;
 mod probe;
+mod programs;
 mod progress;
 mod report;
 mod resume;

@@ -3,22 +3,22 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use record::{Dataplane, METHOD, Run, RunDirectory, Warning, WarningKind};
+use record::{METHOD, Run, RunDirectory, Warning, WarningKind};
 
 use crate::campaign::{self, Ending};
 use crate::disk::beside;
 use crate::exit::{Exit, Usage};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
+use crate::programs::ProgramArgs;
 use crate::run::PROGRAM;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The run directory.
     run: PathBuf,
-    /// The Envoy binary, if it isn't on PATH.
-    #[arg(long, value_name = "PATH")]
-    envoy: Option<PathBuf>,
+    #[command(flatten)]
+    programs: ProgramArgs,
     #[command(flatten)]
     beside: beside::Beside,
     /// Exit with 1 if a warning touches the result.
@@ -31,21 +31,9 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let directory = RunDirectory::open(&args.run)?;
     let run = directory.run()?;
     same_conditions(&run, &node_probe::host(std::path::Path::new("/"), directory.path()))?;
-    let needs_envoy = run.cells.iter().any(|c| c.factors.dataplane == Dataplane::Envoy);
-    let envoy = needs_envoy.then(|| scenarios::proxy::envoy::find(args.envoy.as_deref())).transpose()?;
-    if let Some(found) = &envoy {
-        let then = |what: &str| run.versions.get(what).map_or("?", String::as_str);
-        let (was, is) =
-            (format!("{} {}", then("envoy"), then("envoy build")), format!("{} {}", found.version, found.build));
-        if was != is {
-            let said = format!(
-                "this run was begun with Envoy {was}, and {} is {is}\n  try: --envoy PATH with the same; figures of two do not belong in one run",
-                found.path.display(),
-            );
-            return Err(Usage(said).into());
-        }
-    }
-    let lab = Lab::open(&run.cells, envoy)?;
+    let programs = args.programs.find(&run.cells)?;
+    programs.expect(&run.versions)?;
+    let lab = Lab::open(&run.cells, programs)?;
     let without = |warnings: &[Warning]| warnings.iter().any(|w| w.kind == WarningKind::NotPermitted);
     if without(&run.warnings) != without(lab.warnings()) {
         let (was, is) = if without(&run.warnings) { ("without", "with") } else { ("with", "without") };

@@ -2,14 +2,13 @@
 
 mod factors;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use node_probe::Effort;
-use record::{Dataplane, METHOD, Run, RunDirectory, SCHEMA};
+use record::{METHOD, Run, RunDirectory, SCHEMA};
 use scenarios::{Matrix, Scenario};
 
 use crate::campaign::{self, Ending};
@@ -18,6 +17,7 @@ use crate::exit::{Exit, Usage};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
 use crate::plan;
+use crate::programs::ProgramArgs;
 use crate::progress::say;
 pub(crate) use factors::FactorArgs;
 
@@ -57,9 +57,8 @@ pub(crate) struct Args {
     /// decision.
     #[arg(long, help_heading = "Plan")]
     quick: bool,
-    /// The Envoy binary, if it isn't on PATH.
-    #[arg(long, value_name = "PATH")]
-    envoy: Option<PathBuf>,
+    #[command(flatten)]
+    programs: ProgramArgs,
     /// Where run directories are made.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
@@ -76,18 +75,13 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     args.override_in(&mut scenario)?;
     scenario.check().map_err(say_flag)?;
     let Matrix { cells, left_out } = scenario.matrix().map_err(say_flag)?;
-    let needs_envoy = cells.iter().any(|c| c.factors.dataplane == Dataplane::Envoy);
-    let envoy = needs_envoy.then(|| scenarios::proxy::envoy::find(args.envoy.as_deref())).transpose()?;
-    let mut versions = BTreeMap::new();
-    if let Some(envoy) = &envoy {
-        versions.insert("envoy".to_owned(), envoy.version.clone());
-        versions.insert("envoy build".to_owned(), envoy.build.clone());
-    }
+    let programs = args.programs.find(&cells)?;
+    let versions = programs.versions();
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create {}; choose another place with --out DIR", args.out.display()))?;
     let mut host = node_probe::host(Path::new("/"), &args.out);
     node_probe::measure_speed(&mut host, if args.quick { Effort::Quick } else { Effort::Full });
-    let lab = Lab::open(&cells, envoy)?;
+    let lab = Lab::open(&cells, programs)?;
     // Before there is a run directory: a place that cannot be tested leaves none behind.
     let disk = match args.beside.disk.then(|| beside::before(&args.out, args.beside, &interrupt)).transpose() {
         Err(_) if interrupt.asked() => return Ok(Exit::Cut.into()),

@@ -34,10 +34,30 @@ pub fn spiffe_id(name: &str) -> String {
     format!("{SPIFFE_PREFIX}sa/{name}")
 }
 
+/// The DNS name of a service, of the form that Kubernetes gives to services.
+pub(crate) fn dns_name(service: &str) -> String {
+    format!("{service}.meshtax.svc.cluster.local")
+}
+
+/// The serial number of the certificate in a PEM file, hexadecimal.
+///
+/// # Errors
+/// A file that cannot be read or holds no certificate.
+pub(crate) fn serial_in(path: &Path) -> Result<String> {
+    let der = CertificateDer::from_pem_file(path).ok();
+    der.and_then(|der| crate::onlooker::serial_of(&der)).ok_or_else(|| Error::Certificate {
+        name: path.display().to_string(),
+        problem: "its serial number cannot be read".into(),
+        remedy: "report this: it was made by meshtax".into(),
+    })
+}
+
 /// A certificate authority of one run; its key never leaves memory.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate_pem: String,
+    /// Whether services get a DNS name beside their SPIFFE id.
+    names: bool,
 }
 
 impl Authority {
@@ -53,7 +73,13 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate_pem = params.self_signed(&key).map_err(fail)?.pem();
-        Ok(Self { issuer: Issuer::new(params, key), certificate_pem })
+        Ok(Self { issuer: Issuer::new(params, key), certificate_pem, names: false })
+    }
+
+    /// The same, giving every service a DNS name beside its SPIFFE id: for proxies that can verify nothing else.
+    #[must_use]
+    pub(crate) fn with_names(self) -> Self {
+        Self { names: true, ..self }
     }
 
     /// The authority's own certificate, PEM.
@@ -75,7 +101,12 @@ impl Authority {
                 remedy: "letters, digits, '.', '-' and '_'".into(),
             });
         }
-        self.sign(name, &spiffe_id(name))
+        if !self.names {
+            return self.sign(name, &spiffe_id(name));
+        }
+        let invalid = |e: rcgen::Error| certificate_error(name, &e);
+        let uri = SanType::URI(spiffe_id(name).try_into().map_err(invalid)?);
+        self.sign_for(name, vec![uri, SanType::DnsName(dns_name(name).try_into().map_err(invalid)?)])
     }
 
     /// Makes the key and certificate of a server for clients outside of the mesh, who know it by a DNS name.
@@ -84,20 +115,20 @@ impl Authority {
     /// A name that is none.
     pub fn issue_server(&self, name: &str) -> Result<Identity> {
         let dns = |e: rcgen::Error| certificate_error(name, &e);
-        self.sign_for(name, SanType::DnsName(name.try_into().map_err(dns)?))
+        self.sign_for(name, vec![SanType::DnsName(name.try_into().map_err(dns)?)])
     }
 
     /// Signs any id at all: what a run never does, and what a test of refusal needs.
     pub(crate) fn sign(&self, name: &str, spiffe_id: &str) -> Result<Identity> {
         let id = |e: rcgen::Error| certificate_error(name, &e);
-        self.sign_for(name, SanType::URI(spiffe_id.try_into().map_err(id)?))
+        self.sign_for(name, vec![SanType::URI(spiffe_id.try_into().map_err(id)?)])
     }
 
-    fn sign_for(&self, name: &str, who: SanType) -> Result<Identity> {
+    fn sign_for(&self, name: &str, who: Vec<SanType>) -> Result<Identity> {
         let fail = |e: rcgen::Error| certificate_error(name, &e);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(fail)?;
         let mut params = validity();
-        params.subject_alt_names = vec![who];
+        params.subject_alt_names = who;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;

@@ -13,13 +13,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use record::{Entry, Factors, Lack, Mtls, Part};
+use record::{Dataplane, Entry, Factors, Lack, Mtls, Part};
 
 use crate::certs::{Authority, GATEWAY_NAME};
 use crate::http::{self, Answer, Tls};
 use crate::limits::{CgroupTree, Leaf};
 use crate::platform::Ground;
 use crate::proxy::envoy::EnvoyProgram;
+use crate::proxy::packaged::PackagedProgram;
 use crate::proxy::{Folders, Proxy};
 use crate::{Error, Result, Shape};
 use tending::Tending;
@@ -52,6 +53,10 @@ pub struct DeploymentSpec<'a> {
     pub program: &'a Path,
     /// The Envoy, for cells that need one.
     pub envoy: Option<&'a EnvoyProgram>,
+    /// The HAProxy, likewise.
+    pub haproxy: Option<&'a PackagedProgram>,
+    /// The nginx, likewise.
+    pub nginx: Option<&'a PackagedProgram>,
     /// The trial's directory: configurations as they ran, and `logs/`.
     pub directory: &'a Path,
     /// A directory of mode 0700 for keys; each deployment has one of its own in it while it lives.
@@ -113,7 +118,7 @@ impl Deployment {
             shape: spec.shape.clone(),
             services: Vec::new(),
             proxies: Vec::new(),
-            authority: (proxy.is_some() && secured).then(Authority::new).transpose()?,
+            authority: (proxy.is_some() && secured).then(|| authority(factors.dataplane)).transpose()?,
             proxy,
             noise: None,
             _private: private,
@@ -215,6 +220,16 @@ impl Deployment {
         self.all_nodes().map(Node::describe).collect()
     }
 
+    /// The processes that proxies started for their work, by the names of the parts that they belong to.
+    pub fn children(&self) -> Vec<(String, u32)> {
+        let of = |node: &ProxyNode, proxy: &dyn Proxy| {
+            let name = node.node.part.name().to_owned();
+            proxy.children(&node.node.part).into_iter().map(move |pid| (name.clone(), pid)).collect::<Vec<_>>()
+        };
+        let Some(proxy) = &self.proxy else { return Vec::new() };
+        self.proxies.iter().flat_map(|node| of(node, proxy.as_ref())).collect()
+    }
+
     /// The cgroups by the names of their parts; empty where they are not permitted.
     pub fn cgroups(&self) -> Vec<(String, Vec<PathBuf>)> {
         let of = |node: &Node| Some((node.part.name().to_owned(), node.leaf.as_ref()?.counting()));
@@ -285,5 +300,23 @@ pub(crate) fn envoy_of(spec: &DeploymentSpec<'_>) -> Result<EnvoyProgram> {
     spec.envoy.cloned().ok_or_else(|| Error::NoEnvoy {
         problem: "the cell needs an Envoy and none was given".to_owned(),
         tried: Vec::new(),
+    })
+}
+
+/// An HAProxy or nginx of a spec.
+pub(crate) fn packaged_of(program: Option<&PackagedProgram>, dataplane: Dataplane) -> Result<PackagedProgram> {
+    program.cloned().ok_or_else(|| Error::NoPackagedProxy {
+        proxy: dataplane,
+        problem: format!("the cell needs an {dataplane} and none was given"),
+        tried: Vec::new(),
+    })
+}
+
+/// Who issues identities; where proxies know no SPIFFE ids, with names beside them.
+fn authority(dataplane: Dataplane) -> Result<Authority> {
+    let authority = Authority::new()?;
+    Ok(match dataplane {
+        Dataplane::Haproxy | Dataplane::Nginx => authority.with_names(),
+        Dataplane::None | Dataplane::Embedded | Dataplane::Envoy | Dataplane::Ambient => authority,
     })
 }

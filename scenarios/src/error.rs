@@ -64,6 +64,19 @@ pub enum Error {
         /// Where it was looked for, and what was found there.
         tried: Vec<String>,
     },
+    /// There is no HAProxy or nginx on this machine, or what was named is none.
+    #[error(
+        "{problem}\n{}  try: apt-get install {proxy}, or --{proxy} PATH with the path of the program",
+        listed(tried)
+    )]
+    NoPackagedProxy {
+        /// Which.
+        proxy: record::Dataplane,
+        /// What is missing.
+        problem: String,
+        /// Where it was looked for, and what was found there.
+        tried: Vec<String>,
+    },
     /// CPU limits, weights or memory limits cannot be set here.
     #[error("{what} needs a cgroup we may write: {reason}\n  try: {remedy}")]
     LimitNotPermitted {

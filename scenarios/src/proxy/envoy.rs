@@ -23,6 +23,7 @@ use std::time::Duration;
 use record::{AccessLog, Factors, Lack, LogSink, Proof, Weights};
 use serde_json::Value;
 
+pub(in crate::proxy) use program::answer;
 pub use program::{EnvoyProgram, find};
 
 use super::{ADMIN_PORT, DOOR_PORT, Folders, Place, Ports, Proxy, Stand, Tally};

@@ -2,10 +2,17 @@
 
 pub mod embedded;
 pub mod envoy;
+pub(crate) mod haproxy;
+mod held;
+mod listens;
+pub(crate) mod nginx;
 pub mod none;
+pub mod packaged;
 mod place;
 pub(crate) mod proof;
 pub(crate) mod sidecar;
+#[cfg(test)]
+mod stage;
 mod tally;
 
 use std::net::SocketAddr;
@@ -46,6 +53,16 @@ pub(crate) trait Proxy {
     /// Has a running one take up the files of its identity, which have been replaced by rename.
     fn renew(&self, place: &Place, part: &mut Launched, ports: &Ports) -> Result<()>;
 
+    /// Its worker threads, or the processes that it has in their place, as the kernel shows them.
+    fn workers(&self, part: &Launched, expected: u32) -> Result<Proof> {
+        proof::workers(part.name(), part.pid(), expected)
+    }
+
+    /// The processes beside the one that was started, which do its work.
+    fn children(&self, _: &Launched) -> Vec<u32> {
+        Vec::new()
+    }
+
     /// The path at its admin address under which it tells its counters as Prometheus reads them.
     fn scrape_path(&self) -> &'static str;
 
@@ -59,9 +76,9 @@ pub(crate) fn cannot(factors: &Factors) -> Option<String> {
         Dataplane::None => None,
         Dataplane::Embedded => sidecar::cannot(factors),
         Dataplane::Envoy => envoy::cannot(factors),
-        Dataplane::Haproxy | Dataplane::Nginx | Dataplane::Ambient => {
-            Some(format!("{} is not built in yet", factors.dataplane))
-        }
+        Dataplane::Haproxy => haproxy::cannot(factors),
+        Dataplane::Nginx => nginx::cannot(factors),
+        Dataplane::Ambient => Some(format!("{} is not built in yet", factors.dataplane)),
     }
 }
 

@@ -115,8 +115,8 @@ pub(super) fn parse_version(text: &str) -> Option<Version> {
     numbered.then(|| Version { version: (*version).to_owned(), build: (*build).to_owned() })
 }
 
-/// What a program says on its stdout, if it ends well and in time.
-fn answer(program: &Path, args: &[&str]) -> std::result::Result<String, String> {
+/// What a program says on its stdout, or on its stderr if it says nothing there, if it ends well and in time.
+pub(in crate::proxy) fn answer(program: &Path, args: &[&str]) -> std::result::Result<String, String> {
     let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::null())
@@ -140,6 +140,9 @@ fn answer(program: &Path, args: &[&str]) -> std::result::Result<String, String> 
     let mut said = String::new();
     if status.success() {
         let read = child.stdout.take().map(|mut out| out.read_to_string(&mut said));
+        if said.is_empty() {
+            let _ = child.stderr.take().map(|mut err| err.read_to_string(&mut said));
+        }
         return read.unwrap_or(Ok(0)).map(|_| said).map_err(|e| e.to_string());
     }
     let _ = child.stderr.take().map(|mut err| err.read_to_string(&mut said));
