@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{disk, doctor, library, load, neighbour, probe, report, resume, run, service, sidecar, verify, warden};
+use crate::{
+    disk, doctor, library, load, neighbour, node_proxy, probe, report, resume, run, service, sidecar, verify, warden,
+};
 
 /// What a service mesh costs on this host, and why.
 #[derive(Parser)]
@@ -43,6 +45,9 @@ pub(crate) enum Command {
     /// The noisy neighbour of a trial.
     #[command(hide = true)]
     Neighbour(neighbour::Args),
+    /// The built-in proxy that all services of a node share.
+    #[command(hide = true)]
+    NodeProxy(node_proxy::Args),
     /// Start a part so that it cannot outlive us, inside its cgroup.
     #[command(hide = true)]
     Launch(LaunchArgs),

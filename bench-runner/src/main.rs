@@ -15,6 +15,7 @@ mod lab;
 mod library;
 mod load;
 mod neighbour;
+mod node_proxy;
 mod plan;
 mod probe;
 mod programs;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         Command::Service(args) => service::execute(args),
         Command::Sidecar(args) => sidecar::execute(args),
         Command::Neighbour(args) => neighbour::execute(args),
+        Command::NodeProxy(args) => node_proxy::execute(args),
     };
     result.unwrap_or_else(|error| {
         // Not eprintln: stderr may be a log on the very disk that is full, and a panic would hide the error.

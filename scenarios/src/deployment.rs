@@ -2,6 +2,7 @@
 
 mod crossing;
 mod node;
+mod node_proxy;
 mod noise;
 mod proving;
 mod scraper;
@@ -20,6 +21,7 @@ use crate::http::{self, Answer, Tls};
 use crate::limits::{CgroupTree, Leaf};
 use crate::platform::Ground;
 use crate::proxy::envoy::EnvoyProgram;
+use crate::proxy::node_proxy::lacks as node_proxy_lacks;
 use crate::proxy::packaged::PackagedProgram;
 use crate::proxy::{Folders, Proxy};
 use crate::{Error, Result, Shape};
@@ -27,6 +29,7 @@ use tending::Tending;
 
 pub use verifying::Verdict;
 pub(crate) use node::{Node, Private, ProxyNode, ServiceNode};
+pub(crate) use node_proxy::NodeProxy;
 pub(crate) use noise::Noise;
 
 /// What the sidecar of the load generator stands beside.
@@ -89,6 +92,8 @@ pub struct Deployment {
     pub(crate) proxy: Option<Box<dyn Proxy>>,
     /// Who else is at work on the host.
     pub(crate) noise: Option<Noise>,
+    /// The one that all share, in place of those.
+    pub(crate) node_proxy: Option<NodeProxy>,
     /// Held for its end: it goes with the deployment.
     _private: Private,
     pub(crate) folders: Folders,
@@ -118,9 +123,10 @@ impl Deployment {
             shape: spec.shape.clone(),
             services: Vec::new(),
             proxies: Vec::new(),
-            authority: (proxy.is_some() && secured).then(|| authority(factors.dataplane)).transpose()?,
+            authority: (factors.meshed() && secured).then(|| authority(factors.dataplane)).transpose()?,
             proxy,
             noise: None,
+            node_proxy: None,
             _private: private,
             folders,
             tending: Tending::default(),
@@ -149,6 +155,9 @@ impl Deployment {
     /// Where requests enter the chain.
     pub(crate) fn entry(&self) -> Option<SocketAddr> {
         let first = self.services.first()?;
+        if let Some(node_proxy) = &self.node_proxy {
+            return node_proxy.entry(first);
+        }
         match self.factors.entry {
             Entry::Gateway if self.factors.meshed() => self.gateway()?.ports.inbound,
             Entry::Sidecar if self.factors.meshed() => self.proxies.first()?.ports.to(&first.service),
@@ -195,6 +204,10 @@ impl Deployment {
             return self.services.iter().find(|s| s.service == callee).map(|s| s.listen);
         }
         let caller = self.services.get(caller)?;
+        if let Some(node_proxy) = &self.node_proxy {
+            let target = self.services.iter().find(|s| s.service == callee)?;
+            return node_proxy.dialled(caller.node.part.name(), target);
+        }
         let own = self.proxies.iter().find(|p| p.is_beside(caller.node.part.name()));
         let target = self.services.iter().find(|s| s.service == callee)?;
         let own = own.and_then(|own| own.ports.to(callee));
@@ -212,7 +225,8 @@ impl Deployment {
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
         let services = self.services.iter().map(|s| &s.node);
-        services.chain(self.proxies.iter().map(|s| &s.node))
+        let shared = self.node_proxy.iter().map(|s| &s.node);
+        services.chain(self.proxies.iter().map(|s| &s.node)).chain(shared)
     }
 
     /// The processes: services first, then proxies, then the neighbour.
@@ -238,6 +252,9 @@ impl Deployment {
 
     /// What these proxies do not do of what Istio's do.
     pub fn lacks(&self) -> Vec<Lack> {
+        if self.node_proxy.is_some() {
+            return node_proxy_lacks(&self.factors);
+        }
         self.proxy.as_ref().map(|proxy| proxy.lacks(&self.factors)).unwrap_or_default()
     }
 
@@ -275,6 +292,7 @@ impl Deployment {
     fn take_nodes(&mut self) -> Vec<Node> {
         let noise = self.noise.take().map(|noise| noise.node);
         let proxies = self.proxies.drain(..).map(|s| s.node);
+        let proxies = proxies.chain(self.node_proxy.take().map(|s| s.node));
         noise.into_iter().chain(proxies).chain(self.services.drain(..).map(|s| s.node)).collect()
     }
 }

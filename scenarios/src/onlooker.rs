@@ -38,7 +38,8 @@ pub(crate) fn serial_shown(address: SocketAddr, as_whom: &Identity, patience: Du
         .with_custom_certificate_verifier(Arc::new(OfTheRun { roots, provider }))
         .with_client_auth_cert(vec![certificate], key)
         .map_err(std::io::Error::other)?;
-    config.alpn_protocols = vec![b"istio-http/1.1".to_vec()];
+    // What is spoken between sidecars, and in tunnels.
+    config.alpn_protocols = vec![b"istio-http/1.1".to_vec(), b"h2".to_vec()];
     config.enable_sni = false;
     let mut session =
         ClientConnection::new(Arc::new(config), ServerName::from(address.ip())).map_err(std::io::Error::other)?;

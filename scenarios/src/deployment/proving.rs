@@ -30,6 +30,9 @@ impl Deployment {
         for service in &self.services {
             proofs.extend(service.node.prove_place(&Limits::default())?);
         }
+        if let Some(node_proxy) = &self.node_proxy {
+            proofs.extend(self.prove_node_proxy(node_proxy)?);
+        }
         let Some(proxy) = &self.proxy else { return Ok(proofs) };
         // From the last to the first: a request that is still on its way then counts where it came from, and not
         // where it came from nowhere.
@@ -54,17 +57,23 @@ impl Deployment {
     fn calls(&self) -> Vec<none::Call> {
         let own = |service: &ServiceNode| self.proxies.iter().find(|p| p.is_beside(service.node.part.name()));
         let listens = |address: SocketAddr| {
+            if let Some(shared) = self.node_proxy.as_ref().and_then(|shared| shared.listens(address)) {
+                return shared;
+            }
             let service = self.services.iter().find(|s| s.listen == address).map(|s| s.node.part.name());
             let proxy = self
                 .proxies
                 .iter()
                 .find(|p| p.ports.inbound == Some(address) || p.ports.outbound.iter().any(|(_, at)| *at == address));
-            service.or(proxy.map(|p| p.node.part.name())).unwrap_or("someone else")
+            service.or(proxy.map(|p| p.node.part.name())).unwrap_or("someone else").to_owned()
         };
         let target_of = |callee: &str| self.services.iter().find(|s| s.service == callee);
         let expected = |service: &ServiceNode, callee: &str| {
             if let Ground::Pods(_) = self.ground {
                 return Some(target_of(callee)?.node.part.name().to_owned());
+            }
+            if let Some(shared) = &self.node_proxy {
+                return shared.listener(service.node.part.name(), callee);
             }
             let own = own(service).filter(|own| own.ports.to(callee).is_some());
             let target = target_of(callee)?;
@@ -77,7 +86,7 @@ impl Deployment {
                 Some(none::Call {
                     caller: service.node.part.name().to_owned(),
                     said: *said,
-                    listens: listens(*said).to_owned(),
+                    listens: listens(*said),
                     callee: expected(service, callee)?,
                 })
             });
@@ -176,6 +185,11 @@ impl Deployment {
     fn probe_in_clear(&self, proxy: &ProxyNode) -> Result<Option<Proof>> {
         let (Some(inbound), None) = (proxy.ports.inbound, &proxy.place.door) else { return Ok(None) };
         let admitted = proxy.place.mode() != Mtls::Strict;
+        self.request_in_clear(proxy.node.part.name(), inbound, admitted).map(Some)
+    }
+
+    /// What comes of a request in clear to where a proxy takes callers.
+    pub(super) fn request_in_clear(&self, part: &str, inbound: SocketAddr, admitted: bool) -> Result<Proof> {
         let expected = if admitted { "answered" } else { "refused" };
         // From a pod in which nothing is redirected: a caller outside of the mesh.
         let found = match self.within(GATEWAY, || http::get(inbound, "/", PROBE_PATIENCE)) {
@@ -186,6 +200,6 @@ impl Deployment {
             Err(_) => "refused".to_owned(),
         };
         let source = format!("a request in clear to {inbound}");
-        proof::claim(proxy.node.part.name(), "a request in clear", expected, &found, &source).map(Some)
+        proof::claim(part, "a request in clear", expected, &found, &source)
     }
 }

@@ -49,6 +49,10 @@ impl Deployment {
             let interval = Duration::from_nanos(factors.stats_scrape_ns);
             self.tending.scraper = Some(Scraper::start(self.proxies.iter().map(target).collect(), interval)?);
         }
+        if let (true, Some(shared)) = (factors.stats_scrape_ns > 0, &self.node_proxy) {
+            let interval = Duration::from_nanos(factors.stats_scrape_ns);
+            self.tending.scraper = Some(Scraper::start(vec![shared.target()], interval)?);
+        }
         Ok(())
     }
 
@@ -92,6 +96,11 @@ impl Deployment {
 
     /// Gives every proxy a new certificate, and looks at those that are shown to callers.
     fn rotate(&mut self) -> Result<()> {
+        if self.node_proxy.is_some() {
+            let events = self.rotate_node_proxy()?;
+            self.tending.events.extend(events);
+            return Ok(());
+        }
         let (Some(proxy), Some(authority)) = (&self.proxy, &self.authority) else { return Ok(()) };
         let mut expected = Vec::new();
         for node in &mut self.proxies {
@@ -125,7 +134,7 @@ impl Deployment {
     }
 
     /// The serial number of the certificate that is shown to callers at an address.
-    fn shown(&self, authority: &Authority, inbound: SocketAddr) -> Result<String> {
+    pub(super) fn shown(&self, authority: &Authority, inbound: SocketAddr) -> Result<String> {
         let onlooker = authority.issue(ONLOOKER)?;
         self.within(GATEWAY, || serial_shown(inbound, &onlooker, PATIENCE)).map_err(|e| Error::Unproven {
             part: inbound.to_string(),

@@ -27,6 +27,7 @@ pub(crate) fn deploy(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
     let builder = Builder::new(spec)?;
     builder.services(&mut deployment)?;
     builder.proxies(&mut deployment)?;
+    builder.node_proxy(&mut deployment)?;
     builder.tell(&mut deployment)?;
     answers(&deployment, spec.shape, spec.ready_timeout)?;
     builder.neighbour(&mut deployment)?;
@@ -47,17 +48,12 @@ fn folders(spec: &DeploymentSpec<'_>, ground: &Ground, private: &Private) -> Res
 
 fn proxy(spec: &DeploymentSpec<'_>) -> Result<Option<Box<dyn Proxy>>> {
     Ok(match spec.factors.dataplane {
-        Dataplane::None => None,
+        // Of the latter there is one for all, which stands beside no one.
+        Dataplane::None | Dataplane::Ambient => None,
         Dataplane::Embedded => Some(Box::new(Embedded)),
         Dataplane::Envoy => Some(Box::new(envoy_of(spec)?)),
         Dataplane::Haproxy => Some(Box::new(Haproxy::new(packaged_of(spec.haproxy, spec.factors.dataplane)?))),
         Dataplane::Nginx => Some(Box::new(Nginx::new(packaged_of(spec.nginx, spec.factors.dataplane)?))),
-        Dataplane::Ambient => {
-            return Err(Error::Config {
-                part: spec.factors.dataplane.to_string(),
-                problem: crate::proxy::cannot(spec.factors).unwrap_or_default(),
-            });
-        }
     })
 }
 

@@ -65,8 +65,12 @@ impl Ground {
         self.pod(CLIENT).ok().flatten().map(|pod| pod.namespace.clone())
     }
 
-    /// Puts a part where it belongs: into its pod, a proxy as a user of its own.
+    /// Puts a part where it belongs: into its pod, a proxy as a user of its own. One that all share enters the pods by
+    /// itself.
     pub(crate) fn put(&self, launch: &mut Launch, role: Role, beside: &str) -> Result<()> {
+        if role == Role::NodeProxy {
+            return Ok(());
+        }
         if let Some(pod) = self.pod(beside)? {
             launch.netns = Some(pod.namespace.clone());
             launch.user = role.is_proxy().then_some(PROXY_USER);

@@ -4,6 +4,7 @@ mod answers;
 mod builder;
 mod ground;
 mod neighbour;
+mod node_proxy;
 mod proxies;
 mod services;
 

@@ -1,11 +1,13 @@
 //! What can stand between two services, and what each of them needs to be started and proven.
 
+pub mod ambient;
 pub mod embedded;
 pub mod envoy;
 pub(crate) mod haproxy;
 mod held;
 mod listens;
 pub(crate) mod nginx;
+pub(crate) mod node_proxy;
 pub mod none;
 pub mod packaged;
 mod place;
@@ -78,7 +80,7 @@ pub(crate) fn cannot(factors: &Factors) -> Option<String> {
         Dataplane::Envoy => envoy::cannot(factors),
         Dataplane::Haproxy => haproxy::cannot(factors),
         Dataplane::Nginx => nginx::cannot(factors),
-        Dataplane::Ambient => Some(format!("{} is not built in yet", factors.dataplane)),
+        Dataplane::Ambient => node_proxy::cannot(factors),
     }
 }
 

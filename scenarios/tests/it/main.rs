@@ -3,6 +3,7 @@
 // The helpers of tests are tests too: a panic there is the report, and a skipped test says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod ambient;
 mod caller;
 mod certs;
 mod embedded;

@@ -22,7 +22,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    fn start(serve: impl FnOnce(Lifeline) -> scenarios::Result<()> + Send + 'static) -> Self {
+    pub(crate) fn start(serve: impl FnOnce(Lifeline) -> scenarios::Result<()> + Send + 'static) -> Self {
         let (read_input, input) = std::io::pipe().unwrap();
         let (output, write_output) = std::io::pipe().unwrap();
         let lifeline = Lifeline::new(read_input, write_output);

@@ -23,7 +23,7 @@ mod passage;
 mod pipe;
 mod reply;
 mod route;
-mod spiffe;
+pub(super) mod spiffe;
 mod stats;
 mod tls;
 mod told;

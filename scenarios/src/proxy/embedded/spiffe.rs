@@ -32,10 +32,10 @@ fn wrong_peer(found: Option<String>, expected: String) -> Error {
 
 /// Accepts one peer only.
 #[derive(Debug)]
-pub(super) struct ExactPeer {
-    pub(super) id: String,
-    pub(super) roots: RootCertStore,
-    pub(super) algorithms: WebPkiSupportedAlgorithms,
+pub(in crate::proxy) struct ExactPeer {
+    pub(in crate::proxy) id: String,
+    pub(in crate::proxy) roots: RootCertStore,
+    pub(in crate::proxy) algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ServerCertVerifier for ExactPeer {
@@ -80,8 +80,8 @@ impl ServerCertVerifier for ExactPeer {
 
 /// Accepts every workload of the run, and nobody without a certificate.
 #[derive(Debug)]
-pub(super) struct AnyWorkload {
-    pub(super) chain: Arc<dyn ClientCertVerifier>,
+pub(in crate::proxy) struct AnyWorkload {
+    pub(in crate::proxy) chain: Arc<dyn ClientCertVerifier>,
 }
 
 impl ClientCertVerifier for AnyWorkload {
