@@ -1,17 +1,18 @@
 //! `meshtax verify`: each mesh of a scenario is started once, without load, and its mTLS mode is put to the proof.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use record::{Cell, Dataplane};
+use record::Cell;
 use scenarios::{DeploymentSpec, Matrix, Scenario, Verdict};
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
+use crate::programs::ProgramArgs;
 use crate::progress::say;
 use crate::report::print;
 use crate::run::{FactorArgs, named, say_flag};
@@ -26,9 +27,8 @@ pub(crate) struct Args {
     scenario: String,
     #[command(flatten)]
     factors: FactorArgs,
-    /// The Envoy binary, if it isn't on PATH.
-    #[arg(long, value_name = "PATH")]
-    envoy: Option<PathBuf>,
+    #[command(flatten)]
+    programs: ProgramArgs,
     /// text, or json: one object a line, each with its cell, its question and whether it holds.
     #[arg(long, default_value = "text")]
     format: Format,
@@ -49,9 +49,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     for left_out in &left_out {
         say(&format!("left out: {}: {}\n", left_out.what, left_out.reason));
     }
-    let needs_envoy = cells.iter().any(|c| c.factors.dataplane == Dataplane::Envoy);
-    let envoy = needs_envoy.then(|| scenarios::proxy::envoy::find(args.envoy.as_deref())).transpose()?;
-    let lab = Lab::open(&cells, envoy)?;
+    let lab = Lab::open(&cells, args.programs.find(&cells)?)?;
     let mut all_hold = true;
     for cell in &cells {
         if interrupt.asked() {
@@ -76,7 +74,9 @@ fn verdicts(lab: &Lab, scenario: &Scenario, cell: &Cell) -> anyhow::Result<Vec<V
         factors: &cell.factors,
         shape: &shape,
         program: lab.program(),
-        envoy: lab.envoy(),
+        envoy: lab.programs().envoy.as_ref(),
+        haproxy: lab.programs().haproxy.as_ref(),
+        nginx: lab.programs().nginx.as_ref(),
         directory: Path::new(&directory),
         scratch: lab.scratch(),
         cgroups: lab.cgroups(),

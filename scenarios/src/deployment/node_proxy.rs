@@ -7,6 +7,7 @@ use record::{Event, Mtls, Proof, monotonic_ns};
 use super::scraper::Target;
 use super::{Deployment, ENTRY, Node, ServiceNode};
 use crate::certs::spiffe_id;
+use crate::limits::Limits;
 use crate::proxy::ambient::{InboundStats, Listening, OutboundStats, Stats};
 use crate::proxy::node_proxy::{self, NODE_PROXY, SCRAPE_PATH, Seat};
 use crate::proxy::{Stand, proof};
@@ -93,7 +94,7 @@ impl Deployment {
         let found = format!("meshtax {}", stats.version);
         let mut proofs = vec![proof::claim(NODE_PROXY, "program", &node.program, &found, &source)?];
         proofs.push(proof::workers(NODE_PROXY, node.part.pid(), self.factors.workers)?);
-        proofs.extend(node.prove_place(self.factors.cpu_limit)?);
+        proofs.extend(node.prove_place(&Limits::of(&self.factors))?);
         for seat in seats {
             proofs.extend(self.prove_seat(proxy, seat, &stats, &source)?);
         }

@@ -41,6 +41,7 @@ impl Builder<'_> {
             netns: None,
             user: None,
             log: deployment.folders.log(NAME),
+            stdout: None,
             pipe_stdin: true,
             pipe_stdout: true,
         };

@@ -23,9 +23,7 @@ impl Builder<'_> {
         let launch = node_proxy::launch(self.spec.factors, &seats, &deployment.folders)?;
         let mut node = self.start(&deployment.ground, Role::NodeProxy, NODE_PROXY, launch, node_proxy::program())?;
         let at = node_proxy::listening(&seats, &mut node.part, self.spec.ready_timeout)?;
-        if let Some(limit) = self.spec.factors.cpu_limit {
-            self.limit(&node, limit)?;
-        }
+        self.limit(&node)?;
         deployment.node_proxy = Some(NodeProxy { node, seats, at });
         Ok(())
     }

@@ -62,6 +62,7 @@ impl Proxy for Haproxy {
             netns: None,
             user: None,
             log: folders.log(&place.name),
+            stdout: None,
             pipe_stdin: false,
             pipe_stdout: false,
         })

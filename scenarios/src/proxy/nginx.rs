@@ -64,6 +64,7 @@ impl Proxy for Nginx {
             netns: None,
             user: None,
             log: folders.log(&place.name),
+            stdout: None,
             pipe_stdin: false,
             pipe_stdout: false,
         })

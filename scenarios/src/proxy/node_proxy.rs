@@ -59,6 +59,7 @@ pub(crate) fn launch(factors: &Factors, seats: &[Seat], folders: &Folders) -> Re
         netns: None,
         user: None,
         log: folders.log(NODE_PROXY),
+        stdout: None,
         pipe_stdin: true,
         pipe_stdout: true,
     })

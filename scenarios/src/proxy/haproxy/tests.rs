@@ -10,7 +10,7 @@ use super::super::stage::{LONG, answers, app, folders, packaged, place, started}
 use super::super::{Door, Place};
 use super::*;
 use crate::certs::{Authority, GATEWAY_NAME};
-use crate::http;
+use crate::http::{self, Tls};
 use crate::onlooker::serial_shown;
 
 fn haproxy() -> Option<Haproxy> {
@@ -183,7 +183,7 @@ fn a_door_takes_clients_without_a_certificate() {
     let mut gateway: Place = place(Dataplane::Haproxy, "gateway", None, &[("s1", &[("", 1, to)])], identity("gateway"));
     gateway.door = Some(Door { identity: shown.clone() });
     let (part, ports) = started(&haproxy, &gateway, &folders);
-    let answer = http::get_tls(ports.inbound.unwrap(), GATEWAY_NAME, &shown.ca, "/", LONG).unwrap();
+    let answer = http::ask_tls(ports.inbound.unwrap(), Tls { name: GATEWAY_NAME, authority: &shown.ca }, "/", &[], LONG).unwrap();
     assert_eq!(answer.text(), "hello");
     let tally = haproxy.tally(&gateway, &part, &ports).unwrap();
     assert_eq!(proof::inbound(&asked(Speech::Server, 0), &tally.inbound.unwrap()).unwrap().len(), 2);
