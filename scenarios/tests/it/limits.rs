@@ -1,11 +1,11 @@
-//! CPU limits on this machine's real cgroups; needs root, or a cgroup that was delegated.
+//! CPU limits, weights and memory limits on this machine's real cgroups; needs root, or a cgroup that was delegated.
 
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use record::CpuQuantity;
-use scenarios::limits::{CgroupTree, Leaf, remove, sweep_stale};
+use scenarios::limits::{CgroupTree, Leaf, Limits, remove, sweep_stale};
 
 /// A tree of this test; none, with a word about it, where it isn't permitted.
 fn tree(tag: &str) -> Option<CgroupTree> {
@@ -139,4 +139,61 @@ fn trees_of_the_dead_are_swept_and_those_of_the_living_are_not() {
     assert!(!stale.exists(), "{} is still there", stale.display());
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&reaper.join().unwrap()), Some(9));
     assert!(tree.roots().iter().all(|r| r.is_dir()));
+}
+
+/// A tree of this test that limits memory; none, with a word about it, where it isn't permitted.
+fn tree_with_memory(tag: &str) -> Option<CgroupTree> {
+    let wanted = Limits { memory: Some(MEMORY.parse().unwrap()), ..Limits::default() };
+    let why = match CgroupTree::with_memory(tag) {
+        Ok(tree) => match tree.check(&wanted) {
+            Ok(()) => return Some(tree),
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    assert!(std::env::var_os("REQUIRE_ROOT").is_none(), "{why}");
+    eprintln!("skipped: {why} (set REQUIRE_ROOT=1 to fail)");
+    None
+}
+
+const MEMORY: &str = "16Mi";
+
+#[test]
+fn a_memory_limit_is_read_back_and_kept_to() {
+    let Some(tree) = tree_with_memory("memory") else { return };
+    let leaf = tree.leaf("s1", None).unwrap();
+    let wanted = Limits { memory: Some(MEMORY.parse().unwrap()), ..Limits::default() };
+    let said = leaf.prove(&wanted).unwrap_err().to_string();
+    assert!(said.contains("s1: memory limit should be 16Mi and is none"), "{said}");
+    tree.set_memory(&leaf, MEMORY.parse().unwrap()).unwrap();
+    let proofs = leaf.prove(&wanted).unwrap();
+    assert!(proofs.iter().any(|p| p.claim == "memory limit" && p.found == "16Mi"), "{proofs:#?}");
+    // Text that doubles until there is no room for it.
+    let mut child = inside(leaf.directories(), "sleep 0.2; a=0123456789; while :; do a=$a$a; done");
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{status}");
+    leaf.remove().unwrap();
+    assert!(leaf.directories().iter().all(|d| !d.exists()));
+    // Memory is no one's business in a tree that was made without it.
+    let without = CgroupTree::create("memory").map(|tree| tree.leaf("s1", None).unwrap().prove(&wanted));
+    assert!(without.is_err() || without.unwrap().is_err());
+}
+
+#[test]
+fn a_request_is_a_weight_and_the_tree_weighs_what_its_leaves_do() {
+    let Some(tree) = tree("request") else { return };
+    let (proxy, service) = (tree.leaf("proxy", None).unwrap(), tree.leaf("service", None).unwrap());
+    tree.set_request(&proxy, "100m".parse().unwrap()).unwrap();
+    let read = |directory: &Path, file: &str| std::fs::read_to_string(directory.join(file)).ok();
+    let of = |directories: &[std::path::PathBuf]| {
+        let found = directories.iter().find_map(|d| read(d, "cpu.shares").or_else(|| read(d, "cpu.weight")));
+        found.unwrap().trim().parse::<u64>().unwrap()
+    };
+    // cpu.shares of v1, cpu.weight of v2.
+    let all = (of(proxy.directories()), of(service.directories()), of(tree.roots()));
+    assert!([(102, 1024, 1126), (4, 100, 104)].contains(&all), "{all:?}");
+    let wanted = Limits { request: millicores(100), ..Limits::default() };
+    proxy.prove(&wanted).unwrap();
+    let said = service.prove(&wanted).unwrap_err().to_string();
+    assert!(said.starts_with("service: CPU weight should be "), "{said}");
 }
