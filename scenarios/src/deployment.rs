@@ -25,6 +25,7 @@ use crate::proxy::node_proxy::lacks as node_proxy_lacks;
 use crate::proxy::packaged::PackagedProgram;
 use crate::proxy::{Folders, Proxy};
 use crate::{Error, Result, Shape};
+pub(crate) use tending::ONLOOKER;
 use tending::Tending;
 
 pub use verifying::Verdict;

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The name under which the runner looks at certificates.
-const ONLOOKER: &str = "onlooker";
+pub(crate) const ONLOOKER: &str = "onlooker";
 
 /// What is to be done, and what was.
 #[derive(Debug, Default)]

@@ -1,28 +1,32 @@
-//! The built-in sidecar as a proxy to deploy: started as a process of its own, asked over its admin port.
+//! The built-in sidecar as a proxy to deploy: started as a process of its own, told things on its standard input, asked
+//! over its admin port.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod config;
+mod lacks;
+mod proofs;
+mod ways;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use record::{Factors, Lack, Mtls, Proof, Weights};
+use record::{AccessLog, Factors, Lack, Proof, Weights};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
-use super::embedded::{
-    CalleeConfig, DoorConfig, InboundConfig, InboundStats, OutboundConfig, OutboundStats, PortConfig, Ready,
-    SidecarConfig, Stats, SubsetConfig,
-};
-use super::{ADMIN_PORT, Callee, Counter, DOOR_PORT, Folders, Place, Ports, Proxy, Stand, Tally, Way};
-use crate::certs::spiffe_id;
+use self::ways::{stats, way_in, way_out};
+use super::embedded::{Ready, Stats};
+use super::{ADMIN_PORT, Counter, DOOR_PORT, Folders, Place, Ports, Proxy, Stand, Tally};
+use crate::error::file_error;
 use crate::launch::{Launch, Launched};
-use crate::network::{INBOUND_PORT, OUTBOUND_PORT, PASSTHROUGH_SOURCE};
+use crate::onlooker::serial_of;
+use crate::ready::{Deadline, until};
 use crate::{Error, Result};
 
-/// How long its admin port may take; under a small CPU limit even that waits its turn.
-const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to do what it is told; under a small CPU limit even that waits its turn.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The built-in sidecar.
 pub(crate) struct Embedded;
-
-/// Any port of the loopback address.
-const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl Proxy for Embedded {
     fn program(&self) -> String {
@@ -30,9 +34,10 @@ impl Proxy for Embedded {
     }
 
     fn launch(&self, place: &Place, folders: &Folders) -> Result<Launch> {
-        let text = serde_json::to_string_pretty(&config(place))
+        let text = serde_json::to_string_pretty(&config::config(place, folders))
             .map_err(|e| Error::Config { part: place.name.clone(), problem: e.to_string() })?;
         let path = folders.config(&format!("{}.json", place.name), &(text + "\n"))?;
+        let (file, piped) = config::log_goes(place, folders);
         Ok(Launch {
             name: place.name.clone(),
             program: folders.meshtax.clone(),
@@ -42,16 +47,25 @@ impl Proxy for Embedded {
             netns: None,
             user: None,
             log: folders.log(&place.name),
-            stdout: None,
+            stdout: file,
             pipe_stdin: true,
-            pipe_stdout: true,
+            pipe_stdout: piped,
         })
     }
 
-    fn listening(&self, place: &Place, part: &mut Launched, _: &Folders, patience: Duration) -> Result<Ports> {
-        let Ready { ready } = part.read_json(patience, "the line that says where it listens")?;
+    fn listening(&self, place: &Place, part: &mut Launched, folders: &Folders, patience: Duration) -> Result<Ports> {
+        part.drain()?;
+        let file = config::ready_file(place, folders);
+        let deadline = Deadline::after(patience);
+        let Ready { ready } = until(part, "the file that says where it listens", &deadline, || {
+            // It is put in its place when it is whole.
+            Ok(std::fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok()))
+        })?;
+        if (ready.inbound.is_some(), ready.outbound.len()) != config::listeners(place) {
+            return Err(part.answer(format!("it listens at {ready:?}, which is not what it was configured for")));
+        }
         let called = place.callees.iter().filter(|_| place.door.is_none());
-        let ports = match &place.stand {
+        Ok(match &place.stand {
             Stand::Loopback => Ports {
                 inbound: ready.inbound,
                 outbound: called.zip(&ready.outbound).map(|(callee, at)| (callee.service.clone(), *at)).collect(),
@@ -67,17 +81,12 @@ impl Proxy for Embedded {
                 outbound: called.map(|callee| (callee.service.clone(), callee.address)).collect(),
                 admin: ready.admin,
             },
-        };
-        let listens = (ready.inbound.is_some(), ready.outbound.len());
-        if listens != listeners(place) {
-            return Err(part.answer(format!("it listens at {ready:?}, which is not what it was configured for")));
-        }
-        Ok(ports)
+        })
     }
 
     fn tally(&self, place: &Place, part: &Launched, ports: &Ports) -> Result<Tally> {
         let source = format!("{}/stats", ports.admin);
-        let stats = stats(place, part, ports)?;
+        let stats = stats(place, part, ports.admin)?;
         let retries = stats.outbound.iter().map(|o| o.upstream_retries).sum();
         Ok(Tally {
             program: format!("meshtax {}", stats.version),
@@ -88,124 +97,67 @@ impl Proxy for Embedded {
         })
     }
 
-    fn prove(&self, _: &Place, _: &Launched, _: &Ports) -> Result<Vec<Proof>> {
-        Ok(Vec::new())
+    fn prove(&self, place: &Place, part: &Launched, ports: &Ports) -> Result<Vec<Proof>> {
+        proofs::prove(place, part, ports.admin)
     }
 
-    fn shift(&self, _: &Place, part: &mut Launched, _: &Folders, weights: &Weights) -> Result<()> {
-        part.write_line(&format!("weights {weights}"))
+    fn shift(&self, place: &Place, part: &mut Launched, folders: &Folders, weights: &Weights) -> Result<()> {
+        let admin = admin(place, folders)?;
+        tell(place, part, admin, &format!("weights {weights}"), |stats| {
+            let subsets = stats.outbound.iter().flat_map(|callee| &callee.subsets);
+            let weight = |name: &str| subsets.clone().find(|subset| subset.name == name).and_then(|s| s.weight);
+            weights.subsets().iter().all(|(name, expected)| weight(name) == Some(*expected))
+        })
     }
 
-    fn renew(&self, _: &Place, part: &mut Launched, _: &Ports) -> Result<()> {
-        part.write_line("renew")
+    fn renew(&self, place: &Place, part: &mut Launched, ports: &Ports) -> Result<()> {
+        let Some(identity) = &place.identity else { return Ok(()) };
+        let serial = CertificateDer::from_pem_file(&identity.chain).ok().and_then(|c| serial_of(&c));
+        tell(place, part, ports.admin, "renew", |stats| stats.serial == serial)
     }
 
     fn scrape_path(&self) -> &'static str {
-        "/stats"
+        "/stats/prometheus"
     }
 
-    fn lacks(&self, _: &Factors) -> Vec<Lack> {
-        Vec::new()
+    fn lacks(&self, factors: &Factors) -> Vec<Lack> {
+        lacks::of(factors)
     }
 }
 
 /// Why it cannot be what these factors ask for.
-pub(crate) fn cannot(_: &Factors) -> Option<String> {
-    None
+pub(crate) fn cannot(factors: &Factors) -> Option<String> {
+    let never = factors.access_log != AccessLog::Off && factors.log_flush_ns == 0;
+    never.then(|| "embedded: a log that is written out every 0 ns would never rest".to_owned())
 }
 
-/// Its counters.
-fn stats(place: &Place, part: &Launched, ports: &Ports) -> Result<Stats> {
-    let doing = format!("GET /stats at its admin port {}", ports.admin);
-    let said = |e: String| part.expect_alive(&doing).err().unwrap_or_else(|| part.answer(format!("{doing}: {e}")));
-    let answer = place.stand.get(ports.admin, "/stats", ADMIN_PATIENCE).map_err(|e| said(e.to_string()))?;
-    serde_json::from_slice(&answer.body).map_err(|e| said(e.to_string()))
-}
-
-fn way_in(place: &Place, source: &str, counts: InboundStats) -> Way {
-    let counter = |name: &str, value: u64| Counter { value, source: format!("{source} inbound.{name}") };
-    // Only where nobody is let in in clear do such requests say something.
-    let strict = place.door.is_none() && place.mode() == Mtls::Strict;
-    Way {
-        requests: counter("requests", counts.requests),
-        handshakes: counter("tls_handshakes", counts.tls_handshakes),
-        // Its failed handshakes are also those of callers who gave up in the middle of one.
-        strangers: None,
-        broken: strict.then(|| counter("plaintext_refused", counts.plaintext_refused)),
-        in_clear: strict.then(|| counter("plaintext_requests", counts.plaintext_requests)),
-        peers: Some(counts.peers.into_keys().collect()),
+/// Where its admin port is.
+fn admin(place: &Place, folders: &Folders) -> Result<SocketAddr> {
+    if let Stand::Pod(_) = place.stand {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)));
     }
+    let file = config::ready_file(place, folders);
+    let said = std::fs::read(&file).map_err(file_error("read", &file))?;
+    let problem = |e: serde_json::Error| Error::Config { part: place.name.clone(), problem: e.to_string() };
+    serde_json::from_slice(&said).map(|Ready { ready }| ready.admin).map_err(problem)
 }
 
-fn way_out(source: &str, counts: OutboundStats) -> Way {
-    let of = |names: &str| format!("{source} outbound.{}.{names}", counts.service);
-    Way {
-        requests: Counter {
-            value: counts.requests + counts.upstream_retries,
-            source: of("requests + upstream_retries"),
-        },
-        handshakes: Counter { value: counts.tls_handshakes, source: of("tls_handshakes") },
-        strangers: None,
-        broken: None,
-        in_clear: None,
-        peers: Some(counts.peers.into_keys().collect()),
-    }
-}
-
-/// Whether it is to listen for callers, and how many listeners it is to have for its own service.
-fn listeners(place: &Place) -> (bool, usize) {
-    let called = if place.door.is_some() { 0 } else { place.callees.len() };
-    let out = match place.stand {
-        Stand::Loopback => called,
-        Stand::Pod(_) => called.min(1),
-    };
-    (place.app.is_some() || place.door.is_some(), out)
-}
-
-fn config(place: &Place) -> SidecarConfig {
-    let in_pod = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    let redirected = matches!(place.stand, Stand::Pod(_));
-    let listen = |port: u16| if redirected { in_pod(port) } else { ANY };
-    let factors = &place.factors;
-    let inbound = place.app.as_ref().map(|app| InboundConfig {
-        listen: listen(INBOUND_PORT),
-        redirected,
-        ports: (app.ports.iter().enumerate())
-            .map(|(at, port)| PortConfig {
-                app: SocketAddr::new(app.address.ip(), *port),
-                mtls: if at == 0 { place.mode() } else { factors.mtls },
-            })
-            .collect(),
-        mtls: factors.mtls,
-        from: redirected.then_some(IpAddr::V4(PASSTHROUGH_SOURCE)),
-    });
-    let door = place.door.as_ref();
-    let outbound = (!place.callees.is_empty()).then(|| OutboundConfig {
-        capture: (redirected && door.is_none()).then(|| in_pod(OUTBOUND_PORT)),
-        door: door.map(|door| DoorConfig { listen: listen(DOOR_PORT), identity: door.identity.clone() }),
-        callees: place.callees.iter().map(|c| callee(c, (!redirected && door.is_none()).then_some(ANY))).collect(),
-    });
-    SidecarConfig {
-        name: place.name.clone(),
-        workers: factors.workers,
-        protocol: factors.protocol,
-        retries: factors.retries,
-        requests_per_connection: factors.requests_per_connection,
-        inbound,
-        outbound,
-        identity: place.identity.clone(),
-        access_log: None,
-        admin: if redirected { SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)) } else { ANY },
-    }
-}
-
-fn callee(callee: &Callee, listen: Option<SocketAddr>) -> CalleeConfig {
-    let subset = |s: &super::Subset| SubsetConfig { name: s.name.clone(), weight: s.weight, address: s.address };
-    CalleeConfig {
-        service: callee.service.clone(),
-        listen,
-        address: callee.address,
-        peer: callee.secured.then(|| spiffe_id(&callee.service)),
-        subsets: callee.subsets.iter().map(subset).collect(),
-    }
+/// Tells it something, and waits until it says that all its workers do so.
+fn tell(
+    place: &Place,
+    part: &mut Launched,
+    admin: SocketAddr,
+    line: &str,
+    does: impl Fn(&Stats) -> bool,
+) -> Result<()> {
+    let refused = stats(place, part, admin)?.told.refused;
+    part.write_line(line)?;
+    until(part, &format!("what follows from '{line}'"), &Deadline::after(PATIENCE), || {
+        let now = stats(place, part, admin)?;
+        if now.told.refused > refused {
+            let why = now.told.last_refusal.unwrap_or_default();
+            return Err(part.answer(format!("it did not do what it was told: {why}")));
+        }
+        Ok(does(&now).then_some(()))
+    })
 }

@@ -33,6 +33,7 @@ fn config(name: &str, identity: Option<IdentityFiles>) -> SidecarConfig {
         identity,
         access_log: None,
         admin: ANY,
+        ready: None,
     }
 }
 

@@ -108,6 +108,7 @@ fn sidecar(workers: u32) -> (tempfile::TempDir, Process, embedded::Listening) {
         outbound: None,
         identity: None,
         admin: ANY,
+        ready: None,
     };
     std::fs::write(&file, serde_json::to_string(&config).unwrap()).unwrap();
     let (process, ready) = Process::start::<embedded::Ready>(SIDECAR, &file);

@@ -34,6 +34,8 @@ pub struct SidecarConfig {
     pub access_log: Option<LogConfig>,
     /// Where its counters are asked for.
     pub admin: SocketAddr,
+    /// The file in which it says where it listens, once it does; none says it on standard output.
+    pub ready: Option<PathBuf>,
 }
 
 /// The way of callers to a service. With its own service a sidecar always speaks in clear.
@@ -228,7 +230,7 @@ mod tests {
     const TEXT: &str = r#"{"name":"s1-sidecar","workers":2,"protocol":"http","retries":2,"requests_per_connection":0,
         "inbound":{"listen":"127.0.0.1:0","redirected":false,"mtls":"disable","from":null,
             "ports":[{"app":"127.0.0.1:80","mtls":"disable"}]},
-        "outbound":null,"identity":null,"access_log":null,"admin":"127.0.0.1:0"}"#;
+        "outbound":null,"identity":null,"access_log":null,"admin":"127.0.0.1:0","ready":null}"#;
 
     fn read(text: &str) -> Result<SidecarConfig> {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -21,6 +21,7 @@ mod keys;
 mod listeners;
 mod passage;
 mod pipe;
+mod prometheus;
 mod reply;
 mod route;
 pub(super) mod spiffe;
@@ -33,6 +34,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -50,6 +52,7 @@ pub use self::stats::{InboundStats, LogStats, OutboundStats, PortStats, Stats, S
 use self::told::State;
 use self::worker::{Order, Plan, Relay};
 use crate::complaints::Complaints;
+use crate::error::file_error;
 use crate::lifeline::Lifeline;
 use crate::workers::Workers;
 use crate::{Error, Result, ports, workers};
@@ -136,6 +139,14 @@ impl Log {
     }
 }
 
+/// Says it in a file, which is there only when it is whole.
+fn say_in(file: &Path, ready: &Ready) -> Result<()> {
+    let next = file.with_extension("next");
+    let text = serde_json::to_vec(ready).map_err(|e| file_error("write", &next)(e.into()))?;
+    std::fs::write(&next, text).map_err(file_error("write", &next))?;
+    std::fs::rename(&next, file).map_err(file_error("put in its place", file))
+}
+
 /// The main thread's part: it accepts, answers on the admin port, does what it is told and waits for the end, and
 /// relays nothing. Returns who writes the access log, if there is one.
 async fn attend(
@@ -151,7 +162,10 @@ async fn attend(
     let (listeners, mut listening) = Listeners::open(config)?;
     let (admin, admin_at) = ports::listen(&config.name, config.admin)?;
     listening.admin = admin_at;
-    held.say(&Ready { ready: listening });
+    match &config.ready {
+        None => held.say(&Ready { ready: listening }),
+        Some(file) => say_in(file, &Ready { ready: listening })?,
+    }
     let written = Arc::new(Written::default());
     let writes = config.access_log.is_some();
     // From now on standard output is the access log's alone.

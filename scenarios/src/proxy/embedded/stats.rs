@@ -346,6 +346,7 @@ mod tests {
             identity: None,
             access_log: None,
             admin: any,
+            ready: None,
         }
     }
 
