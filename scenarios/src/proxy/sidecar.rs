@@ -38,6 +38,13 @@ impl Proxy for Embedded {
             .map_err(|e| Error::Config { part: place.name.clone(), problem: e.to_string() })?;
         let path = folders.config(&format!("{}.json", place.name), &(text + "\n"))?;
         let (file, piped) = config::log_goes(place, folders);
+        if let Some(file) = &file {
+            // A trial that was cut off and is made again begins again.
+            match std::fs::remove_file(file) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(file_error("remove", file)(e)),
+                _ => {}
+            }
+        }
         Ok(Launch {
             name: place.name.clone(),
             program: folders.meshtax.clone(),

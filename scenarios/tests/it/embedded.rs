@@ -21,7 +21,7 @@ use scenarios::service::ServiceConfig;
 use crate::caller::{Caller, body, head};
 use crate::part::{ANY, Service, Sidecar, idle_service, service, sidecar};
 
-fn config(name: &str, identity: Option<IdentityFiles>) -> SidecarConfig {
+pub(crate) fn config(name: &str, identity: Option<IdentityFiles>) -> SidecarConfig {
     SidecarConfig {
         name: name.into(),
         workers: 2,
@@ -37,22 +37,22 @@ fn config(name: &str, identity: Option<IdentityFiles>) -> SidecarConfig {
     }
 }
 
-fn inbound(app: SocketAddr, mtls: Mtls) -> Option<InboundConfig> {
+pub(crate) fn inbound(app: SocketAddr, mtls: Mtls) -> Option<InboundConfig> {
     let ports = vec![PortConfig { app, mtls }];
     Some(InboundConfig { listen: ANY, redirected: false, ports, mtls, from: None })
 }
 
 /// A callee that is not in subsets, spoken to with mTLS if its peer is named.
-fn callee(service: &str, address: SocketAddr, peer: Option<&str>) -> CalleeConfig {
+pub(crate) fn callee(service: &str, address: SocketAddr, peer: Option<&str>) -> CalleeConfig {
     let subsets = vec![SubsetConfig { name: String::new(), weight: 1, address }];
     CalleeConfig { service: service.into(), listen: Some(ANY), address, peer: peer.map(spiffe_id), subsets }
 }
 
-fn outbound(callees: Vec<CalleeConfig>) -> Option<OutboundConfig> {
+pub(crate) fn outbound(callees: Vec<CalleeConfig>) -> Option<OutboundConfig> {
     Some(OutboundConfig { capture: None, door: None, callees })
 }
 
-fn identity(authority: &Authority, name: &str, directory: &Path) -> IdentityFiles {
+pub(crate) fn identity(authority: &Authority, name: &str, directory: &Path) -> IdentityFiles {
     authority.issue(name).unwrap().write(&directory.join("keys")).unwrap()
 }
 

@@ -19,3 +19,6 @@ mod process;
 mod scenario;
 mod script;
 mod service;
+mod sidecar_log;
+mod sidecar_told;
+mod sidecar_ways;

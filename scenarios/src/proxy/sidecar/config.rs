@@ -34,9 +34,10 @@ pub(super) fn log_goes(place: &Place, folders: &Folders) -> (Option<PathBuf>, bo
     if factors.access_log_dir.is_empty() {
         return (Some(folders.logs.join(name)), false);
     }
-    // Other trials write there too.
-    let trial = folders.kept.file_name().unwrap_or_default().to_string_lossy();
-    (Some(Path::new(&factors.access_log_dir).join(format!("{trial}-{name}"))), false)
+    // Other trials write there too, and those of other runs: RUN/trials/TRIAL.
+    let part = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let (run, trial) = (part(folders.kept.ancestors().nth(2)), part(Some(&folders.kept)));
+    (Some(Path::new(&factors.access_log_dir).join(format!("{run}-{trial}-{name}"))), false)
 }
 
 /// Whether it is to listen for callers, and how many listeners it is to have for its own service.
