@@ -32,7 +32,8 @@ pub(crate) struct Args {
     /// Time from one sample to the next.
     #[arg(long, default_value = "100ms", value_parser = crate::duration::parse)]
     every: Duration,
-    /// A process to watch, as PID or NAME=PID; may be repeated.
+    /// A process to watch, as PID or NAME=PID; may be repeated. Processes of one name are one part's: their counters
+    /// are summed.
     #[arg(long = "pid", value_name = "[NAME=]PID", value_parser = process)]
     processes: Vec<(String, u32)>,
     /// A cgroup's directory to watch, as PATH or NAME=PATH; may be repeated. Directories of one name are read as

@@ -71,7 +71,8 @@ pub(crate) fn make(
     let seed = arrival_seed(run.seed, planned.block);
     let load = start_load(lab, &deployment, cell, &timing, seed, &directory, &mut parts)?;
     let probe = start_probe(lab, run_path, &directory, &deployment, &mut parts)?;
-    let processes: Vec<(String, u32)> = parts.iter().map(|part| (part.name.clone(), part.pid)).collect();
+    let mut processes: Vec<(String, u32)> = parts.iter().map(|part| (part.name.clone(), part.pid)).collect();
+    processes.extend(deployment.children());
     // Dear to read, and it holds up what is read: hence here, and again when the load has ended.
     let edges = || node_probe::edges(Path::new("/"), &processes, Some(run_path));
     let before = edges();
@@ -209,8 +210,9 @@ fn start_probe(
         args.push(flag.to_owned());
         args.push(value);
     };
-    for part in parts.iter() {
-        option("--pid", format!("{}={}", part.name, part.pid));
+    let started = parts.iter().map(|part| (part.name.clone(), part.pid));
+    for (name, pid) in started.chain(deployment.children()) {
+        option("--pid", format!("{name}={pid}"));
     }
     for (name, folders) in deployment.cgroups() {
         for folder in folders {

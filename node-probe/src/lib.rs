@@ -17,6 +17,7 @@ mod gaps;
 mod host;
 mod networks;
 mod node;
+mod one_part;
 mod own_cost;
 mod proc;
 mod processes;

@@ -9,13 +9,14 @@ use rustix::io::Errno;
 
 use crate::cgroup::groups::Groups;
 use crate::exits::Exits;
+use crate::one_part;
 use crate::proc::process::{EXITED, Found, Process};
 use crate::proc::taskstats::{Taskstats, Totals};
 use crate::proc::threads::RunTimes;
 use crate::source::Page;
 use crate::{Error, Result, absence};
 
-/// The watched processes.
+/// The watched processes; those of one name are one part.
 #[derive(Debug)]
 pub(crate) struct Processes {
     watched: Vec<Watched>,
@@ -64,12 +65,17 @@ impl Processes {
             Some(taskstats) => ask(taskstats, watched, alive),
             None => watched.iter_mut().zip(alive).map(|(w, alive)| sum(&mut w.process, alive, page)).collect(),
         };
-        let samples = watched.iter_mut().zip(found).map(|(w, found)| {
+        let mut samples: BTreeMap<String, ProcessSample> = BTreeMap::new();
+        for (w, found) in watched.iter_mut().zip(found) {
             let mut sample = w.process.sample(found, slow, *delay_accounting, page);
             sample.cgroup.clone_from(&w.cgroup);
-            (w.name.clone(), sample)
-        });
-        samples.collect()
+            let sample = match samples.remove(&w.name) {
+                Some(before) => one_part::samples(before, sample),
+                None => sample,
+            };
+            samples.insert(w.name.clone(), sample);
+        }
+        samples
     }
 
     /// Which live, and the number of their threads where that had to be looked at; the reason for one that does not.

@@ -20,7 +20,7 @@ use crate::{Error, GapSensor, Result, SensorConfig};
 pub struct Watch {
     /// Where /proc and /sys are: "/", or a directory with the text of another machine.
     pub root: PathBuf,
-    /// Processes by the name their counters get, and their ids.
+    /// Processes by the name their counters get, and their ids; the counters of those of one name are summed.
     pub processes: Vec<(String, u32)>,
     /// Cgroups by the name their counters get, and their directories: one on version 2; on version 1 those of
     /// the cpu and cpuacct hierarchies, and one in the version 2 tree where there is one beside them.
@@ -71,8 +71,8 @@ impl Sampler {
     /// What the kernel lacks is no error: its readings are absent.
     pub fn new(watch: Watch) -> Result<Self> {
         let Watch { root, processes, cgroups, disk_path, taskstats, sensor } = watch;
-        one_of_each("processes", processes.iter().map(|(name, _)| name))?;
-        one_of_each("cgroups", cgroups.iter().map(|(name, _)| name))?;
+        one_of_each("processes", processes.iter().map(|process| (&process.0, process)))?;
+        one_of_each("cgroups", cgroups.iter().map(|(name, _)| (name, name)))?;
         let disk = match disk_path {
             Some(path) => Disk::open(&root, &path)?,
             None => Reading::absent("no disk was asked for"),
@@ -120,10 +120,11 @@ impl Sampler {
     }
 }
 
-fn one_of_each<'n>(kind: &'static str, names: impl Iterator<Item = &'n String>) -> Result<()> {
+/// Whether none is watched twice; each comes with its name.
+fn one_of_each<'n, T: Ord + 'n>(kind: &'static str, watched: impl Iterator<Item = (&'n String, &'n T)>) -> Result<()> {
     let mut seen = BTreeSet::new();
-    for name in names {
-        if !seen.insert(name) {
+    for (name, one) in watched {
+        if !seen.insert(one) {
             return Err(Error::SameName { kind, name: name.clone() });
         }
     }

@@ -105,7 +105,7 @@ impl Proxy for Haproxy {
         for callee in &place.callees {
             proofs.extend(self.prove_split(place, callee, &table, ports.admin)?);
         }
-        if let Some(identity) = &place.identity {
+        if let Some(identity) = place.identity.as_ref().filter(|_| config::shows_certificate(place)) {
             proofs.push(prove_certificate(place, identity)?);
         }
         Ok(proofs)
@@ -285,22 +285,24 @@ fn table(place: &Place, part: &Launched, admin: SocketAddr) -> Result<Table> {
     Table::read(&text).ok_or_else(|| part.answer("its /stats;csv is no table".to_owned()))
 }
 
-/// What came from callers; where it looks at the first bytes, behind that.
+/// What came from callers; where it looks at the first bytes, behind that. At its listeners it counts a connection that
+/// brought no request as one, hence what was passed on to the service.
 fn way_in(place: &Place, table: &Table) -> Way {
-    let (frontends, clear): (&[(&str, &str)], _) = match config::looks(place) {
-        true => (
-            &[("inbound_tls", "FRONTEND"), ("inbound_clear", "FRONTEND")],
-            Some(table.sum(&[("inbound_clear", "FRONTEND")], &["req_tot"])),
-        ),
-        false => (&[("inbound", "FRONTEND")], None),
+    let looks = config::looks(place);
+    let frontends: &[(&str, &str)] = match looks {
+        true => &[("inbound_tls", "FRONTEND"), ("inbound_clear", "FRONTEND")],
+        false => &[("inbound", "FRONTEND")],
     };
+    let backends: Vec<String> = place.app.iter().flat_map(|app| config::backends(place, app)).collect();
+    let backends: Vec<(&str, &str)> = backends.iter().map(|backend| (backend.as_str(), "BACKEND")).collect();
+    let passed_on = if place.door.is_some() { frontends } else { &backends };
     Way {
-        requests: table.sum(frontends, &["req_tot"]),
+        requests: table.sum(passed_on, &["req_tot"]),
         handshakes: table.sum(frontends, &["ssl_sess"]),
         strangers: None,
         // Strangers are among them; at a door anyone may break off.
         broken: place.door.is_none().then(|| table.sum(frontends, &["ssl_failed_handshake"])),
-        in_clear: clear,
+        in_clear: looks.then(|| table.sum(&[("inbound_clear", "FRONTEND")], &["req_tot"])),
         peers: None,
     }
 }

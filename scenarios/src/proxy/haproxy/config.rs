@@ -65,6 +65,12 @@ pub(super) fn looks(place: &Place) -> bool {
     modes.iter().any(|(_, mode)| *mode == Mtls::Permissive || Some(mode) != modes.first().map(|(_, first)| first))
 }
 
+/// Whether it shows its certificate to anyone.
+pub(super) fn shows_certificate(place: &Place) -> bool {
+    let comes_in = |app: &App| modes(place, app).iter().any(|(_, mode)| *mode != Mtls::Disable);
+    place.callees.iter().any(|callee| callee.secured) || place.app.as_ref().is_some_and(comes_in)
+}
+
 /// The service's ports, the one for requests of the chain first, with their modes.
 fn modes(place: &Place, app: &App) -> Vec<(u16, Mtls)> {
     let of = |(at, port): (usize, &u16)| (*port, if at == 0 { place.mode() } else { place.factors.mtls });
@@ -111,12 +117,25 @@ pub(super) fn render(place: &Place, listens: &Listens, folders: &Folders) -> Res
     environment.get_template("haproxy.cfg").and_then(|t| t.render(values)).map_err(problem)
 }
 
+/// The names of the backends of the service itself.
+pub(super) fn backends(place: &Place, app: &App) -> Vec<String> {
+    app.ports.iter().map(|port| app_backend(place, *port)).collect()
+}
+
+/// One for each port; on loopback there is one.
+fn app_backend(place: &Place, port: u16) -> String {
+    match place.stand {
+        Stand::Loopback => "app".to_owned(),
+        Stand::Pod(_) => format!("app_{port}"),
+    }
+}
+
 /// Where callers' requests go. On loopback the service has one port, which its callers know as that of its proxy.
 fn apps(place: &Place, app: &App) -> Vec<Value> {
     let redirected = matches!(place.stand, Stand::Pod(_));
     let of = |(port, mode): (u16, Mtls)| {
         context! {
-            name => if redirected { format!("app_{port}") } else { "app".to_owned() },
+            name => app_backend(place, port),
             port => redirected.then_some(port),
             mode => mode.word(),
             address => SocketAddr::new(app.address.ip(), port).to_string(),
