@@ -1,6 +1,6 @@
 //! The findings as CSV tables for spreadsheets and scripts: one unit per column, named in its head.
 
-use record::{Reading, Role};
+use record::{Dataplane, Reading, Role};
 use serde::Serialize;
 
 use crate::findings::{Costs, Figure, Findings, PerQuantile, TaxAt};
@@ -163,7 +163,8 @@ fn parts(findings: &Findings) -> Result<(String, String)> {
     let head = ["cell", "role", "part", "measure", "value", "low", "high", "level", "n", "absent"];
     let mut table = Table::new("parts", &head)?;
     for c in &findings.cells {
-        for (role, costs) in [(Role::Sidecar, &c.proxies), (Role::Service, &c.services)] {
+        let proxy = if c.factors.dataplane == Dataplane::Ambient { Role::NodeProxy } else { Role::Sidecar };
+        for (role, costs) in [(proxy, &c.proxies), (Role::Service, &c.services)] {
             let Costs {
                 cpu_millicores_per_1000_rps,
                 rss_bytes,

@@ -10,6 +10,7 @@ pub(crate) fn person_name(label: &str) -> String {
         "none" => "no mesh",
         "embedded" => "embedded sidecars",
         "envoy" => "Envoy sidecars",
+        "ambient" => "ambient node proxies",
         other => other,
     };
     rest.map_or_else(|| first.to_owned(), |rest| format!("{first} ({rest})"))
@@ -100,6 +101,7 @@ mod tests {
         for (label, name) in [
             ("none", "no mesh"),
             ("envoy, 500m", "Envoy sidecars (500m)"),
+            ("ambient", "ambient node proxies"),
             ("embedded, 1 worker, 200/s", "embedded sidecars (1 worker, 200/s)"),
             ("500 req/s", "500 req/s"),
         ] {

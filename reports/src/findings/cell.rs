@@ -43,8 +43,8 @@ pub(super) fn of(gathered: &Gathered, cell: &Cell) -> CellFindings {
         response_ns: PerQuantile::make(|pick| quantile(|t| &t.response, pick)),
         service_ns: PerQuantile::make(|pick| quantile(|t| &t.service, pick)),
         lag_ours_p99_ns: quantile(|t| &t.lag_ours, |q| q.p99),
-        proxies: costs(&trials, Role::Sidecar, "no proxies in this cell", level),
-        services: costs(&trials, Role::Service, "no services of ours in this cell", level),
+        proxies: costs(&trials, Role::is_proxy, "no proxies in this cell", level),
+        services: costs(&trials, |role| role == Role::Service, "no services of ours in this cell", level),
         node: NodeFindings {
             steal_share: node(|n| &n.steal_share),
             iowait_share: node(|n| &n.iowait_share),
@@ -80,16 +80,16 @@ fn requests(trials: &[&TrialData]) -> Requests {
     all
 }
 
-/// The mean over the parts of a role; a part that lacks the figure makes the mean absent, since that of the
+/// The mean over the parts of some roles; a part that lacks the figure makes the mean absent, since that of the
 /// others would be another figure.
 fn mean(
     trial: &TrialData,
-    role: Role,
+    of: fn(Role) -> bool,
     none: &str,
     pick: impl Fn(&TrialData, &PartUsage) -> Reading<f64>,
 ) -> Reading<f64> {
     let (mut sum, mut n) = (0.0, 0u32);
-    for part in trial.usage.parts.values().filter(|p| p.role == role) {
+    for part in trial.usage.parts.values().filter(|p| of(p.role)) {
         match pick(trial, part) {
             Reading::Seen(value) => {
                 sum += value;
@@ -109,9 +109,9 @@ fn millicores_per_1000_rps(trial: &TrialData, part: &PartUsage) -> Reading<f64> 
     part.cores.clone().map(|cores| cores * 1000.0 / (rate / 1000.0))
 }
 
-fn costs(trials: &[&TrialData], role: Role, none: &str, level: f64) -> Costs {
+fn costs(trials: &[&TrialData], of: fn(Role) -> bool, none: &str, level: f64) -> Costs {
     let figure = |scale, pick: fn(&TrialData, &PartUsage) -> Reading<f64>| {
-        over(trials.iter().map(|t| mean(t, role, none, pick)), scale, level)
+        over(trials.iter().map(|t| mean(t, of, none, pick)), scale, level)
     };
     Costs {
         cpu_millicores_per_1000_rps: figure(Scale::Factor, millicores_per_1000_rps),
@@ -119,15 +119,13 @@ fn costs(trials: &[&TrialData], role: Role, none: &str, level: f64) -> Costs {
         throttled_ns: figure(Scale::Plain, |_, p| p.throttled_ns.clone()),
         throttled_periods: figure(Scale::Plain, |_, p| p.throttled_periods.clone()),
         throttled_period_share: figure(Scale::Plain, |_, p| p.throttled_period_share.clone()),
-        parts: parts(trials, role, level),
+        parts: parts(trials, of, level),
     }
 }
 
-fn parts(trials: &[&TrialData], role: Role, level: f64) -> BTreeMap<String, PartCosts> {
-    let names: BTreeSet<&String> = trials
-        .iter()
-        .flat_map(|t| t.usage.parts.iter().filter(|(_, p)| p.role == role).map(|(name, _)| name))
-        .collect();
+fn parts(trials: &[&TrialData], of: fn(Role) -> bool, level: f64) -> BTreeMap<String, PartCosts> {
+    let names: BTreeSet<&String> =
+        trials.iter().flat_map(|t| t.usage.parts.iter().filter(|(_, p)| of(p.role)).map(|(name, _)| name)).collect();
     let cost = |name: &String| {
         let figure = |scale, pick: fn(&PartUsage) -> Reading<f64>| {
             over(trials.iter().filter_map(|t| t.usage.parts.get(name)).map(pick), scale, level)

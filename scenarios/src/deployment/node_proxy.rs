@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use record::{Event, Mtls, Proof, monotonic_ns};
 
 use super::scraper::Target;
+use super::tending::ONLOOKER;
 use super::{Deployment, ENTRY, Node, ServiceNode};
 use crate::certs::spiffe_id;
 use crate::limits::Limits;
@@ -19,6 +20,8 @@ pub(crate) struct NodeProxy {
     pub(crate) node: Node,
     pub(crate) seats: Vec<Seat>,
     pub(crate) at: Listening,
+    /// How often we looked at the certificate of each workload, as a caller of its own.
+    pub(crate) looks: u64,
 }
 
 impl NodeProxy {
@@ -74,7 +77,13 @@ impl NodeProxy {
     /// The ids of those who call a service.
     fn callers(&self, service: &str) -> Vec<String> {
         let callers = self.seats.iter().filter(|seat| seat.callees.iter().any(|callee| callee == service));
-        let mut ids: Vec<String> = callers.map(|seat| spiffe_id(&seat.service)).collect();
+        callers.map(|seat| spiffe_id(&seat.service)).collect()
+    }
+
+    /// Those ids and ours, if we looked at its certificate, as they are counted.
+    fn peers(&self, callers: &[String]) -> Vec<String> {
+        let ours = (self.looks > 0).then(|| spiffe_id(ONLOOKER));
+        let mut ids: Vec<String> = callers.iter().cloned().chain(ours).collect();
         ids.sort();
         ids
     }
@@ -88,7 +97,7 @@ impl Deployment {
     /// Reads back the proxy that all share: what it is, that every connection between workloads went through a tunnel
     /// of the right two, and what it does with one in clear.
     pub(super) fn prove_node_proxy(&self, proxy: &NodeProxy) -> Result<Vec<Proof>> {
-        let NodeProxy { node, seats, at } = proxy;
+        let NodeProxy { node, seats, at, looks: _ } = proxy;
         let source = format!("{}/stats", at.admin);
         let stats = node_proxy::stats(&node.part, at.admin)?;
         let found = format!("meshtax {}", stats.version);
@@ -125,7 +134,7 @@ impl Deployment {
         }
         let inbound = own.inbound.as_ref().ok_or_else(missing)?;
         let callers = proxy.callers(&seat.service);
-        proofs.extend(counted.inbound(&callers, inbound)?);
+        proofs.extend(counted.inbound(&callers, &proxy.peers(&callers), inbound)?);
         if !callers.is_empty() {
             let sent = |one: &Seat| stats.workloads.get(&one.name)?.outbound.get(&seat.name);
             let sent: Vec<&OutboundStats> = proxy.seats.iter().filter_map(sent).collect();
@@ -168,6 +177,7 @@ impl Deployment {
         }
         let at_ns = monotonic_ns();
         node_proxy::renew(&mut proxy.node.part)?;
+        proxy.looks += 1;
         let part = || NODE_PROXY.to_owned();
         let rotated =
             |(_, serial): &(String, String)| Event::CertificateRotated { at_ns, part: part(), serial: serial.clone() };
@@ -223,8 +233,8 @@ impl Counted<'_> {
     }
 
     /// That callers came in through tunnels, and all of them were those who call it.
-    fn inbound(&self, callers: &[String], stats: &InboundStats) -> Result<Vec<Proof>> {
-        let peers = self.peers("inbound.peers", callers, stats.peers.keys().cloned())?;
+    fn inbound(&self, callers: &[String], peers: &[String], stats: &InboundStats) -> Result<Vec<Proof>> {
+        let peers = self.peers("inbound.peers", peers, stats.peers.keys().cloned())?;
         if callers.is_empty() {
             return Ok(vec![peers, self.exactly("inbound.streams", 0, stats.streams)?]);
         }

@@ -24,7 +24,7 @@ impl Builder<'_> {
         let mut node = self.start(&deployment.ground, Role::NodeProxy, NODE_PROXY, launch, node_proxy::program())?;
         let at = node_proxy::listening(&seats, &mut node.part, self.spec.ready_timeout)?;
         self.limit(&node)?;
-        deployment.node_proxy = Some(NodeProxy { node, seats, at });
+        deployment.node_proxy = Some(NodeProxy { node, seats, at, looks: 0 });
         Ok(())
     }
 
