@@ -57,10 +57,13 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         }
         let verdicts = verdicts(&lab, &scenario, cell).with_context(|| format!("cannot verify {}", cell.label))?;
         all_hold &= verdicts.iter().all(Verdict::holds);
-        print(match args.format {
-            Format::Text => text(cell, &verdicts),
-            Format::Json => json(cell, &verdicts)?,
-        }.trim_end())?;
+        print(
+            match args.format {
+                Format::Text => text(cell, &verdicts),
+                Format::Json => json(cell, &verdicts)?,
+            }
+            .trim_end(),
+        )?;
     }
     Ok(if all_hold { Exit::Done } else { Exit::Failed }.into())
 }

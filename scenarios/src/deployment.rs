@@ -28,10 +28,10 @@ use crate::{Error, Result, Shape};
 pub(crate) use tending::ONLOOKER;
 use tending::Tending;
 
-pub use verifying::Verdict;
 pub(crate) use node::{Node, Private, ProxyNode, ServiceNode};
 pub(crate) use node_proxy::NodeProxy;
 pub(crate) use noise::Noise;
+pub use verifying::Verdict;
 
 /// What the sidecar of the load generator stands beside.
 pub(crate) const ENTRY: &str = "entry";

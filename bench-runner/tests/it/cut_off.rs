@@ -83,7 +83,8 @@ fn nothing_is_left(running: &Running) {
             return Err(format!("ports {open:?} are still open"));
         }
         let ours = |p: &PathBuf| p.to_string_lossy().contains(&format!("-{runner}-"));
-        let left: Vec<PathBuf> = cgroups().into_iter().chain(scratch_directories()).chain(namespaces()).filter(ours).collect();
+        let left: Vec<PathBuf> =
+            cgroups().into_iter().chain(scratch_directories()).chain(namespaces()).filter(ours).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?} are still there")) }
     });
 }

@@ -210,7 +210,9 @@ fn a_gateway_takes_tls_of_anybody_and_speaks_as_itself_behind_its_door() {
     let gateway = sidecar(SidecarConfig { outbound, ..config("gateway", Some(run.identity("gateway"))) });
     let at = gateway.at.inbound.unwrap();
     let patience = Duration::from_secs(20);
-    let answer = scenarios::http::get_tls(at, GATEWAY_NAME, &ca, "/", patience).unwrap();
+    let answer =
+        scenarios::http::ask_tls(at, scenarios::http::Tls { name: GATEWAY_NAME, authority: &ca }, "/", &[], patience)
+            .unwrap();
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
     let headers = server.join().unwrap();
     let header = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());

@@ -112,7 +112,9 @@ fn a_door_takes_clients_without_a_certificate() {
     let mut gateway: Place = place(Dataplane::Nginx, "gateway", None, &[("s1", &[("", 1, to)])], identity("gateway"));
     gateway.door = Some(Door { identity: shown.clone() });
     let (part, ports) = started(&nginx, &gateway, &folders);
-    let answer = http::ask_tls(ports.inbound.unwrap(), Tls { name: GATEWAY_NAME, authority: &shown.ca }, "/", &[], LONG).unwrap();
+    let answer =
+        http::ask_tls(ports.inbound.unwrap(), Tls { name: GATEWAY_NAME, authority: &shown.ca }, "/", &[], LONG)
+            .unwrap();
     assert_eq!(answer.text(), "hello");
     let tally = nginx.tally(&gateway, &part, &ports).unwrap();
     assert_eq!(proof::inbound(&asked(Speech::Server, 0), &tally.inbound.unwrap()).unwrap().len(), 2);
