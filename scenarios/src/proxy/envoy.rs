@@ -31,7 +31,7 @@ use crate::launch::{Launch, Launched};
 use crate::ready::{Deadline, until};
 use crate::{Error, Result};
 use admin::Admin;
-use sheet::{RoutesSheet, Sheet, Way};
+use sheet::Sheet;
 
 /// How long a running one may take to take up what it was given.
 const UPDATE_PATIENCE: Duration = Duration::from_secs(10);
@@ -42,10 +42,12 @@ impl Proxy for EnvoyProgram {
     }
 
     fn launch(&self, place: &Place, folders: &Folders) -> Result<Launch> {
-        let sheet = Sheet::of(place, &folders.private, secrets::write(place)?);
+        let sheet = Sheet::of(place, &folders.private, secrets::write(place)?)?;
         let config = folders.config(&format!("{}.envoy.yaml", place.name), &template::bootstrap(place, &sheet)?)?;
-        for way in sheet::ways(place, &folders.private, None) {
-            folders.config(&way.routes.file_name, &routes(place, &way)?)?;
+        for way in sheet::ways(place, &folders.private, None)? {
+            if let Some(file) = way.routes.file() {
+                folders.config(&file, &template::routes(place, &way.routes.table)?)?;
+            }
         }
         let address = folders.private.join(format!("{}.admin", place.name));
         let workers = place.factors.workers.to_string();
@@ -112,9 +114,10 @@ impl Proxy for EnvoyProgram {
     fn shift(&self, place: &Place, part: &mut Launched, folders: &Folders, weights: &Weights) -> Result<()> {
         let address = self.admin_of(place, part, folders)?;
         let admin = Admin { place, part, address };
-        for way in sheet::ways(place, &folders.private, Some(weights)) {
+        for way in sheet::ways(place, &folders.private, Some(weights))? {
+            let Some(file) = way.routes.file() else { continue };
             let before = admin.counters()?;
-            folders.replace(&way.routes.file_name, &routes(place, &way)?)?;
+            folders.replace(&file, &template::routes(place, &way.routes.table)?)?;
             admin.taken(&stats::routes_updated(&way), &before, UPDATE_PATIENCE)?;
         }
         Ok(())
@@ -194,11 +197,6 @@ fn log_goes(place: &Place, folders: &Folders) -> (Option<PathBuf>, bool) {
     // Other trials write there too.
     let trial = folders.kept.file_name().unwrap_or_default().to_string_lossy();
     (Some(Path::new(&factors.access_log_dir).join(format!("{trial}-{name}"))), false)
-}
-
-fn routes(place: &Place, way: &Way) -> Result<String> {
-    let retries = place.factors.retries;
-    template::routes(place, &RoutesSheet { way, redirected: sheet::redirected(place), retries })
 }
 
 /// Where it takes callers and its own service's calls, once all its listeners are there.

@@ -21,7 +21,11 @@ impl Dump {
         Self {
             listeners: of(".ListenersConfigDump", "static_listeners", "listener"),
             clusters: of(".ClustersConfigDump", "static_clusters", "cluster"),
-            routes: of(".RoutesConfigDump", "dynamic_route_configs", "route_config"),
+            routes: [
+                of(".RoutesConfigDump", "dynamic_route_configs", "route_config"),
+                of(".RoutesConfigDump", "static_route_configs", "route_config"),
+            ]
+            .concat(),
         }
     }
 
@@ -56,7 +60,7 @@ impl Dump {
         named(&self.clusters, name)
     }
 
-    /// The route of a virtual host in a route table that was read from a file.
+    /// The route of a virtual host in a route table.
     pub(super) fn route(&self, table: &str, host: &str) -> Option<&Value> {
         route(named(&self.routes, table)?, host)
     }

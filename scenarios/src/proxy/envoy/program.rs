@@ -26,6 +26,14 @@ impl EnvoyProgram {
     pub fn describe(&self) -> String {
         described(&self.version, &self.build)
     }
+
+    /// Whether it reads a file that lies there: before 1.39 it refuses all of /dev, and so /dev/shm, which is memory
+    /// (envoyproxy/envoy#44102).
+    pub fn reads(&self, path: &Path) -> bool {
+        let mut numbers = self.version.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+        let since: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        since >= (1, 39) || !path.starts_with("/dev")
+    }
 }
 
 pub(super) fn described(version: &str, build: &str) -> String {
@@ -173,6 +181,22 @@ mod tests {
         assert_eq!(described(&v.version, &v.build), "envoy 1.41.0-dev DEBUG");
         for text in ["", "1.40.0", "a/b/c/d/e", "1/2"] {
             assert!(parse_version(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_old_one_reads_nothing_under_dev() {
+        let of = |version: &str| EnvoyProgram {
+            path: "/e".into(),
+            version: version.into(),
+            build: "RELEASE".into(),
+            flush_size: false,
+        };
+        for (version, reads) in
+            [("1.36.4", false), ("1.38.3", false), ("1.39.0", true), ("1.40.0", true), ("2.0", true)]
+        {
+            assert_eq!(of(version).reads(Path::new("/dev/shm/x")), reads, "{version}");
+            assert!(of(version).reads(Path::new("/tmp/x")));
         }
     }
 

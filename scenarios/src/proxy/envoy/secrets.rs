@@ -1,6 +1,8 @@
-//! An identity as an Envoy takes it: two files that it watches, as Istio's agent sends two secrets.
+//! An identity as an Envoy takes it: files that it reads once, or one that it watches for the next certificate.
 //!
-//! Certificate and key stand in one file, which is replaced by rename: a proxy never sees one without the other.
+//! The one that is watched has certificate and key in it, as Istio's agent sends them, and is replaced by rename: a
+//! proxy never sees one without the other. It is only watched where it will be replaced: each watch takes one of a
+//! number of things (inotify instances) of which a user has few, 128 by default.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -15,39 +17,32 @@ use crate::certs::IdentityFiles;
 use crate::error::file_error;
 use crate::proxy::Place;
 
-/// Where they are.
+/// Where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct SecretFiles {
-    /// The certificate and its key.
-    pub(super) certificate: PathBuf,
+pub(super) struct Secrets {
+    chain: PathBuf,
+    key: PathBuf,
     /// The authority that peers' certificates must come from.
-    pub(super) authority: PathBuf,
+    ca: PathBuf,
+    /// Certificate and key, where they will be replaced.
+    watched: Option<PathBuf>,
 }
 
-/// Writes both, beside the identity's own files; none for a place without an identity.
-pub(super) fn write(place: &Place) -> Result<Option<SecretFiles>> {
+/// Writes what is to be watched; none for a place without an identity.
+pub(super) fn write(place: &Place) -> Result<Option<Secrets>> {
     let Some(identity) = &place.identity else { return Ok(None) };
-    let ca = read(&identity.ca)?;
-    let text = template::authority(place, &ca)?;
-    let authority = beside(place, identity, "authority");
-    put(&authority, &text, &identity.key)?;
-    Ok(Some(SecretFiles { certificate: write_certificate(place, identity)?, authority }))
+    let IdentityFiles { chain, key, ca } = identity.clone();
+    let watched = (place.factors.rotate_ns > 0).then(|| write_certificate(place, identity)).transpose()?;
+    Ok(Some(Secrets { chain, key, ca, watched }))
 }
 
 /// Writes certificate and key again, which the identity's files have new ones of.
 pub(super) fn write_certificate(place: &Place, identity: &IdentityFiles) -> Result<PathBuf> {
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(file_error("read", path));
     let text = template::certificate(place, &read(&identity.chain)?, &read(&identity.key)?)?;
-    let path = beside(place, identity, "certificate");
+    let path = identity.key.with_file_name(format!("{}.certificate.yaml", place.name));
     put(&path, &text, &identity.key)?;
     Ok(path)
-}
-
-fn beside(place: &Place, identity: &IdentityFiles, what: &str) -> PathBuf {
-    identity.key.with_file_name(format!("{}.{what}.yaml", place.name))
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(file_error("read", path))
 }
 
 /// Puts a file in its place by rename: for nobody but the one whose `like` is.

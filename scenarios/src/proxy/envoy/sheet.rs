@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use record::{AccessLog, Protocol, Weights};
 use serde::Serialize;
@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::chains::{Chain, Inspector, chains, http_inspector, tls_inspector};
 use super::log::{self, Field};
 use super::names;
-use super::secrets::SecretFiles;
+use super::secrets::Secrets;
+use super::template;
+use crate::Result;
 use crate::certs::{GATEWAY_NAME, SPIFFE_PREFIX, spiffe_id};
 use crate::network::{INBOUND_PORT, OUTBOUND_PORT, PASSTHROUGH_SOURCE};
 use crate::proxy::{ADMIN_PORT, App, Callee, DOOR_PORT, Place, Stand};
@@ -51,7 +53,7 @@ pub(super) struct Sheet {
     access_log: String,
     log_line: String,
     log_fields: Vec<Field>,
-    identity: Option<SecretFiles>,
+    identity: Option<Secrets>,
     door: Option<Door>,
     inbound: Option<Inbound>,
     outbound: Vec<Way>,
@@ -96,16 +98,22 @@ pub(super) struct Way {
     listen: Address,
     pub(super) stat_prefix: String,
     pub(super) routes: Routes,
-    hosts: Vec<Host>,
 }
 
-/// Its route table, which is a file of its own since it may change.
+/// Its route table.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Routes {
     pub(super) name: String,
-    /// The file's path, and its name.
-    pub(super) file: String,
-    pub(super) file_name: String,
+    pub(super) table: String,
+    /// The file of the table, where its weights may change.
+    watched: Option<PathBuf>,
+}
+
+impl Routes {
+    /// The name of that file.
+    pub(super) fn file(&self) -> Option<String> {
+        Some(self.watched.as_ref()?.file_name()?.to_string_lossy().into_owned())
+    }
 }
 
 /// A callee as its callers name it.
@@ -135,18 +143,19 @@ struct Cluster {
 
 /// What a route table is filled with.
 #[derive(Debug, Serialize)]
-pub(super) struct RoutesSheet<'a> {
-    pub(super) way: &'a Way,
-    pub(super) redirected: bool,
-    pub(super) retries: u32,
+pub(super) struct TableSheet<'a> {
+    name: &'a str,
+    hosts: Vec<Host>,
+    redirected: bool,
+    retries: u32,
 }
 
 impl Sheet {
     /// Of a place, whose files the proxy reads in `private`.
-    pub(super) fn of(place: &Place, private: &Path, identity: Option<SecretFiles>) -> Self {
+    pub(super) fn of(place: &Place, private: &Path, identity: Option<Secrets>) -> Result<Self> {
         let factors = &place.factors;
         let path = |p: &Path| p.display().to_string();
-        Self {
+        Ok(Self {
             service: place.service.clone(),
             redirected: redirected(place),
             auto: factors.protocol == Protocol::Auto,
@@ -169,9 +178,9 @@ impl Sheet {
                 key: path(&door.identity.key),
             }),
             inbound: place.app.as_ref().map(|app| inbound(place, app)),
-            outbound: ways(place, private, None),
+            outbound: ways(place, private, None)?,
             clusters: place.callees.iter().flat_map(clusters).collect(),
-        }
+        })
     }
 }
 
@@ -233,29 +242,31 @@ fn clusters(callee: &Callee) -> impl Iterator<Item = Cluster> {
 }
 
 /// The ways out of a place, with their callees; `weights` are those of a canary that replace the first ones.
-pub(super) fn ways(place: &Place, private: &Path, weights: Option<&Weights>) -> Vec<Way> {
+pub(super) fn ways(place: &Place, private: &Path, weights: Option<&Weights>) -> Result<Vec<Way>> {
     let mut grouped: BTreeMap<String, Vec<&Callee>> = BTreeMap::new();
     for callee in &place.callees {
         grouped.entry(names::way(place, callee)).or_default().push(callee);
     }
     let one = |(name, callees): (String, Vec<&Callee>)| {
-        let port = callees.first().map_or(0, |callee| callee.address.port());
-        let file_name = names::routes_file(place, &name);
-        Way {
-            listen: match (&place.stand, &place.door) {
-                (Stand::Loopback, _) => ANY,
-                (Stand::Pod(_), Some(_)) => wildcard(DOOR_PORT),
-                (Stand::Pod(_), None) => wildcard(port),
-            },
-            stat_prefix: names::way_http(&name),
-            routes: Routes {
-                name: names::routes(&name).to_owned(),
-                file: private.join(&file_name).display().to_string(),
-                file_name,
-            },
+        let listen = match (&place.stand, &place.door) {
+            (Stand::Loopback, _) => ANY,
+            (Stand::Pod(_), Some(_)) => wildcard(DOOR_PORT),
+            (Stand::Pod(_), None) => wildcard(callees.first().map_or(0, |callee| callee.address.port())),
+        };
+        // A watch is dear: see the secrets.
+        let split = callees.iter().any(|callee| callee.subsets.len() > 1);
+        let table = TableSheet {
+            name: names::routes(&name),
             hosts: callees.into_iter().map(|callee| host(place, callee, weights)).collect(),
-            name,
-        }
+            redirected: redirected(place),
+            retries: place.factors.retries,
+        };
+        let routes = Routes {
+            name: table.name.to_owned(),
+            table: template::table(place, &table)?,
+            watched: split.then(|| private.join(names::routes_file(place, &name))),
+        };
+        Ok(Way { listen, stat_prefix: names::way_http(&name), routes, name })
     };
     grouped.into_iter().map(one).collect()
 }

@@ -4,7 +4,7 @@ use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::sheet::{RoutesSheet, Sheet};
+use super::sheet::{Sheet, TableSheet};
 use crate::proxy::Place;
 use crate::{Error, Result};
 
@@ -14,7 +14,7 @@ const TEMPLATES: [(&str, &str); 6] = [
     ("clusters.yaml.j2", include_str!("../../../proxies/envoy/clusters.yaml.j2")),
     ("routes.yaml.j2", include_str!("../../../proxies/envoy/routes.yaml.j2")),
     ("certificate.yaml.j2", include_str!("../../../proxies/envoy/certificate.yaml.j2")),
-    ("authority.yaml.j2", include_str!("../../../proxies/envoy/authority.yaml.j2")),
+    ("table.yaml.j2", include_str!("../../../proxies/envoy/table.yaml.j2")),
 ];
 
 /// The whole of a configuration but its routes and secrets.
@@ -23,18 +23,18 @@ pub(super) fn bootstrap(place: &Place, sheet: &Sheet) -> Result<String> {
 }
 
 /// A route table.
-pub(super) fn routes(place: &Place, sheet: &RoutesSheet<'_>) -> Result<String> {
-    fill(place, "routes.yaml.j2", sheet)
+pub(super) fn table(place: &Place, sheet: &TableSheet<'_>) -> Result<String> {
+    Ok(fill(place, "table.yaml.j2", sheet)?.trim_end().to_owned())
+}
+
+/// The file of a route table that is watched.
+pub(super) fn routes(place: &Place, table: &str) -> Result<String> {
+    fill(place, "routes.yaml.j2", context! { table })
 }
 
 /// A certificate with its key, both PEM.
 pub(super) fn certificate(place: &Place, chain: &str, key: &str) -> Result<String> {
     fill(place, "certificate.yaml.j2", context! { chain, key })
-}
-
-/// An authority, PEM.
-pub(super) fn authority(place: &Place, ca: &str) -> Result<String> {
-    fill(place, "authority.yaml.j2", context! { ca })
 }
 
 fn fill(place: &Place, name: &str, values: impl Serialize) -> Result<String> {
