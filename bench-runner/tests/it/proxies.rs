@@ -88,3 +88,90 @@ fn a_limit_throttles_and_is_seen() {
     assert!(cell["proxies"]["throttled_periods"]["value"].as_f64().unwrap() >= 5.0, "{:#}", cell["proxies"]);
     assert!(cell["proxies"]["throttled_ns"]["value"].as_f64().unwrap() > 1e8, "{:#}", cell["proxies"]);
 }
+
+/// What a run of one trial with these arguments has proven, by part and claim; all its requests must have been answered.
+fn proven(envoy: Option<&str>, more: &[&str]) -> Vec<(String, String, String)> {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let mut args = vec!["run", "--dataplane", "envoy", "--services", "2", "--rate", "200", "--connections", "4"];
+    args.extend(["--duration", "2s", "--warm-up", "300ms", "--repeats", "1", "--workers", "1"]);
+    args.extend(envoy.map(|path| ["--envoy", path]).into_iter().flatten());
+    args.extend(more);
+    args.extend(["--out", tmp.path().to_str().unwrap()]);
+    let directory = call(&args).done().run_directory();
+    let id = json(&directory.join("run.json"))["trials"][0]["id"].as_str().unwrap().to_owned();
+    let trial = json(&directory.join("trials").join(id).join("trial.json"));
+    assert_eq!(trial["load"]["outcomes"]["answered"], serde_json::json!({"200": 400}), "{:#}", trial["load"]);
+    let text = |p: &serde_json::Value, field: &str| p[field].as_str().unwrap().to_owned();
+    let proofs = trial["proofs"].as_array().unwrap().iter();
+    proofs.map(|p| (text(p, "part"), text(p, "claim"), text(p, "found"))).collect()
+}
+
+/// The Envoys of this machine: the one that is found, and the oldest that is to work.
+fn versions() -> Vec<Option<String>> {
+    let oldest = std::env::var("ENVOY_OLDEST").ok();
+    if oldest.is_none() {
+        eprintln!("skipped: the oldest Envoy (set ENVOY_OLDEST to the path of one of 1.36)");
+    }
+    std::iter::once(None).chain(oldest.map(Some)).collect()
+}
+
+fn no_pods() -> bool {
+    scenarios::network::Network::permitted().is_err() && skip("pods need root", "REQUIRE_ROOT")
+}
+
+fn found<'a>(proofs: &'a [(String, String, String)], part: &str, claim: &str) -> &'a str {
+    let proof = proofs.iter().find(|(p, c, _)| p == part && c == claim);
+    proof.map_or_else(|| panic!("no proof of {claim} of {part}: {proofs:#?}"), |(_, _, found)| found.as_str())
+}
+
+#[test]
+fn in_pods_requests_go_by_way_of_redirected_connections_while_certificates_are_rotated() {
+    if no_envoy() || no_pods() {
+        return;
+    }
+    for envoy in versions() {
+        let more = ["--platform", "pods", "--mtls", "strict", "--rotate", "500ms", "--canary", "v1=1,v2=1"];
+        let proofs = proven(envoy.as_deref(), &more);
+        for part in ["entry-sidecar", "s1-sidecar"] {
+            assert_ne!(found(&proofs, part, "connections redirected to port 15001"), "0");
+        }
+        for part in ["s1-sidecar", "s2-sidecar", "s2-v2-sidecar"] {
+            assert_ne!(found(&proofs, part, "connections redirected to port 15006"), "0");
+            assert_eq!(found(&proofs, part, "mTLS of port 8080"), "strict");
+            assert_eq!(found(&proofs, part, "a request in clear"), "refused");
+        }
+        assert_eq!(found(&proofs, "s1-sidecar", "weights outbound to s2"), "v1=1,v2=1");
+    }
+}
+
+#[test]
+fn in_pods_a_log_is_written_by_another_user_where_that_user_cannot_go() {
+    if no_envoy() || no_pods() {
+        return;
+    }
+    for envoy in versions() {
+        // A directory that nobody but us may enter, as a temporary one is.
+        let more = ["--platform", "pods", "--mtls", "permissive", "--access-log", "text", "--log-flush", "50ms"];
+        let proofs = proven(envoy.as_deref(), &more);
+        let lines: u64 = found(&proofs, "s1-sidecar", "access log lines").parse().unwrap();
+        // Each request is logged where it comes in and where it goes out.
+        assert!(lines >= 800, "{lines}");
+        assert_eq!(found(&proofs, "s1-sidecar", "a request in clear"), "answered");
+        let piped = [more.as_slice(), &["--access-log-to", "stdout"]].concat();
+        let proofs = proven(envoy.as_deref(), &piped);
+        assert!(!found(&proofs, "s1-sidecar", "access log bytes").starts_with("0,"));
+    }
+}
+
+#[test]
+fn in_pods_a_ports_own_mode_stands_beside_that_of_the_workload_and_a_gateway_before_both() {
+    if no_envoy() || no_pods() {
+        return;
+    }
+    let more = ["--platform", "pods", "--mtls", "strict", "--port-mtls", "permissive", "--entry", "gateway"];
+    let proofs = proven(None, &more);
+    assert_eq!(found(&proofs, "s2-sidecar", "mTLS of port 8080"), "permissive");
+    assert_eq!(found(&proofs, "s2-sidecar", "mTLS of port 8081"), "strict");
+    assert_eq!(found(&proofs, "gateway", "ALPN outbound to s1"), "istio-http/1.1, istio, http/1.1");
+}
