@@ -17,4 +17,5 @@ mod program;
 mod proxies;
 mod run;
 mod serve;
+mod sidecars;
 mod watch;

@@ -20,5 +20,6 @@ mod scenario;
 mod script;
 mod service;
 mod sidecar_log;
+mod sidecar_pods;
 mod sidecar_told;
 mod sidecar_ways;

@@ -12,7 +12,7 @@ use scenarios::network::{
 use crate::launch::{LONG, gone_within, hear, meshtax, shell};
 
 /// A network of these pods; none, with a word about it, where it isn't permitted.
-fn network(names: &[&str]) -> Option<Network> {
+pub(crate) fn network(names: &[&str]) -> Option<Network> {
     if let Err(why) = Network::permitted() {
         assert!(std::env::var_os("REQUIRE_ROOT").is_none(), "{why}");
         eprintln!("skipped: {why} (set REQUIRE_ROOT=1 to fail)");
@@ -23,7 +23,7 @@ fn network(names: &[&str]) -> Option<Network> {
     Some(network)
 }
 
-fn pod<'a>(network: &'a Network, name: &str) -> &'a Pod {
+pub(crate) fn pod<'a>(network: &'a Network, name: &str) -> &'a Pod {
     network.pod(name).unwrap()
 }
 

@@ -119,13 +119,13 @@ fn what_is_no_http_passes_as_bytes_where_nothing_is_known_beforehand() {
     let to = run.before("s2", app, Mtls::Permissive, Protocol::Auto);
     let at = to.at.inbound.unwrap();
     let from = run.caller(vec![callee("s2", at, Some("s2"))], Protocol::Auto);
-    for said in [&b"select 1;\n"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+    for said in [&b"select 1;\n"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"and no more"] {
         assert_eq!(shouted(from.at.outbound[0], said), said.to_ascii_uppercase());
         assert_eq!(shouted(at, said), said.to_ascii_uppercase());
     }
     let (out, inn) = (from.stats().outbound.remove(0), counted(&to));
-    assert_eq!((out.byte_connections, out.requests, out.tls_handshakes), (2, 0, 2));
-    assert_eq!((inn.byte_connections, inn.requests, inn.tls_handshakes), (4, 0, 2));
+    assert_eq!((out.byte_connections, out.requests, out.tls_handshakes), (3, 0, 3));
+    assert_eq!((inn.byte_connections, inn.requests, inn.tls_handshakes), (6, 0, 3));
 }
 
 #[test]

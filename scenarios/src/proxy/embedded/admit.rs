@@ -44,7 +44,10 @@ impl Relay {
             let bytes = stream.get_ref().1.alpn_protocol() == Some(ALPN_BYTES);
             self.into_service(route, meant_for, ends, stream, bytes, false).await;
         } else {
-            let Ok(bytes) = self.carries_bytes(&stream).await else { return };
+            // What is meant for a port that nobody named is passed on whatever it is.
+            let Ok(bytes) = (if route.is_none() { Ok(true) } else { self.carries_bytes(&stream).await }) else {
+                return;
+            };
             self.into_service(route, meant_for, ends, stream, bytes, true).await;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// The first byte of a TLS connection: a record of type handshake (RFC 8446, section 5.1).
@@ -49,6 +50,9 @@ pub(super) async fn is_http1(stream: &TcpStream) -> std::io::Result<bool> {
                 return Ok(false);
             }
             begin.resize(2 * seen, 0);
+        } else if stream.ready(Interest::READABLE).await?.is_read_closed() {
+            // That was all: no request.
+            return Ok(false);
         } else {
             tokio::time::sleep(PAUSE).await;
         }

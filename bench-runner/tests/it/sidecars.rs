@@ -1,0 +1,132 @@
+//! Runs with the built-in sidecar in all that it can be: what was asked for is what is proven, and no request fails.
+
+use std::path::Path;
+
+use scenarios::network::Network;
+use serde_json::Value;
+
+use crate::program::{alone, call, json, skip};
+
+/// Whether pods are permitted here; says so when a test is skipped for it.
+fn permitted() -> bool {
+    let Err(why) = Network::permitted() else { return true };
+    !skip(&why.to_string(), "REQUIRE_ROOT")
+}
+
+/// Runs a scenario with these tables and flags; the trials in the order of the plan.
+fn run(tables: &str, flags: &[&str]) -> Vec<Value> {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let scenario = tmp.path().join("scenario.toml");
+    let text = format!(
+        "name = \"sidecars\"\nteaches = \"what was asked for is what is proven\"\n{tables}\n\
+         [trial]\nsettle = \"100ms\"\nwarm_up = \"300ms\"\nmeasure = \"1500ms\"\ncool_down = \"200ms\"\n\
+         [plan]\nrepeats = 1\n"
+    );
+    std::fs::write(&scenario, text).unwrap();
+    let out = tmp.path().to_string_lossy().into_owned();
+    let mut args = vec!["run", scenario.to_str().unwrap(), "--out", &out];
+    args.extend(["--dataplane", "embedded", "--rate", "200", "--connections", "4"]);
+    args.extend(flags);
+    let directory = call(&args).done().run_directory();
+    let planned = json(&directory.join("run.json"));
+    let ids = planned["trials"].as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap());
+    let trials: Vec<Value> = ids.map(|id| trial(&directory.join("trials").join(id))).collect();
+    assert!(!trials.is_empty());
+    trials
+}
+
+/// A trial in which every request was answered.
+fn trial(directory: &Path) -> Value {
+    let trial = json(&directory.join("trial.json"));
+    let load = &trial["load"];
+    assert_eq!((&load["due"], &load["outcomes"]["answered"]["200"]), (&300.into(), &300.into()), "{load:#}");
+    trial
+}
+
+/// What was found for a claim, by part.
+fn found<'a>(trial: &'a Value, claim: &str) -> Vec<(&'a str, &'a str)> {
+    let proofs = trial["proofs"].as_array().unwrap().iter().filter(|p| p["claim"] == claim);
+    proofs.map(|p| (p["part"].as_str().unwrap(), p["found"].as_str().unwrap())).collect()
+}
+
+fn events(trial: &Value, kind: &str) -> usize {
+    trial["events"].as_array().unwrap().iter().filter(|e| e["kind"] == kind).count()
+}
+
+const SHIFTED: &str = "[canary]\nservice = \"s2\"\nweights = [\"v1=90,v2=10\"]\n\
+     shift = [{at = \"300ms\", v2 = 50}, {at = \"600ms\", v2 = 100}, {at = \"900ms\", v2 = 25}]\n";
+
+#[test]
+fn weights_keys_and_counters_are_tended_under_load_on_loopback() {
+    let flags = ["--rotate", "400ms", "--stats-scrape", "200ms", "--access-log", "json", "--shape", "fan-out"];
+    for trial in run(SHIFTED, &flags) {
+        assert_eq!(events(&trial, "weights-shifted"), 3);
+        assert!(events(&trial, "certificate-rotated") >= 8 && events(&trial, "certificate-seen") >= 8);
+        assert!(events(&trial, "stats-scraped") >= 20);
+        assert_eq!(found(&trial, "weights outbound to s2"), [("s1-sidecar", "v1=75,v2=25")]);
+        assert_eq!(found(&trial, "access log").iter().map(|f| f.1).collect::<Vec<_>>(), ["json"; 5]);
+        assert!(found(&trial, "bytes of its access log").iter().all(|(_, bytes)| bytes.parse::<u64>().unwrap() > 0));
+        assert_eq!(found(&trial, "serial number of its certificate").len(), 5);
+        assert!(trial["lacks"].as_array().unwrap().iter().any(|l| l["what"] == "a chain of HTTP filters"));
+    }
+}
+
+#[test]
+fn the_same_is_tended_in_pods_and_each_port_has_its_mode() {
+    if !permitted() {
+        return;
+    }
+    let flags = [
+        "--platform",
+        "pods",
+        "--rotate",
+        "400ms",
+        "--stats-scrape",
+        "200ms",
+        "--access-log",
+        "text",
+        "--access-log-to",
+        "stdout",
+        "--port-mtls",
+        "permissive",
+        "--protocol",
+        "auto",
+    ];
+    for trial in run(SHIFTED, &flags) {
+        assert_eq!(events(&trial, "weights-shifted"), 3);
+        assert!(events(&trial, "certificate-rotated") >= 8 && events(&trial, "stats-scraped") >= 20);
+        assert_eq!(found(&trial, "weights outbound to s2"), [("s1-sidecar", "v1=75,v2=25")]);
+        let modes = |claim| found(&trial, claim).iter().map(|f| f.1).collect::<Vec<_>>();
+        assert_eq!(modes("mode of port 8080"), ["permissive"; 4]);
+        assert_eq!(modes("mode of port 8081"), ["strict"; 4]);
+        assert_eq!(modes("mode of all other ports"), ["strict"; 4]);
+        let pipes = trial["proofs"].as_array().unwrap().iter().filter(|p| p["source"] == "its stdout, a pipe");
+        assert_eq!(pipes.count(), 5);
+    }
+}
+
+/// Every entry and every side, each in a cell of its own.
+fn every_way_in(platform: &str) {
+    for trial in run("", &["--platform", platform, "--entry", "gateway,sidecar", "--requests-per-connection", "7"]) {
+        assert!(!found(&trial, "connections to s2").is_empty());
+    }
+    let flags =
+        ["--platform", platform, "--entry", "plain,sidecar", "--sidecars", "both,client", "--mtls", "permissive"];
+    assert_eq!(run("", &flags).len(), 4);
+    let flags =
+        ["--platform", platform, "--sidecars", "server", "--mtls", "disable,permissive", "--keepalive", "false"];
+    assert_eq!(run("", &flags).len(), 2);
+}
+
+#[test]
+fn every_way_in_is_answered_and_proven_on_loopback() {
+    every_way_in("processes");
+}
+
+#[test]
+fn every_way_in_is_answered_and_proven_in_pods() {
+    if permitted() {
+        every_way_in("pods");
+    }
+}
