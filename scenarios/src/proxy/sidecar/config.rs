@@ -82,7 +82,7 @@ pub(super) fn config(place: &Place, folders: &Folders) -> SidecarConfig {
         inbound,
         outbound,
         identity: place.identity.clone(),
-        access_log: (factors.access_log != AccessLog::Off).then(|| LogConfig {
+        access_log: (factors.access_log != AccessLog::Off).then_some(LogConfig {
             form: factors.access_log,
             file: None,
             flush_ns: factors.log_flush_ns,

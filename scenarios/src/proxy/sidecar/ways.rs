@@ -17,7 +17,7 @@ const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Its counters.
 pub(super) fn stats(place: &Place, part: &Launched, admin: SocketAddr) -> Result<Stats> {
-    let doing = format!("GET /stats at its admin port {}", admin);
+    let doing = format!("GET /stats at its admin port {admin}");
     let said = |e: String| part.expect_alive(&doing).err().unwrap_or_else(|| part.answer(format!("{doing}: {e}")));
     let answer = place.stand.get(admin, "/stats", ADMIN_PATIENCE).map_err(|e| said(e.to_string()))?;
     serde_json::from_slice(&answer.body).map_err(|e| said(e.to_string()))
