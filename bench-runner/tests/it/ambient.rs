@@ -106,12 +106,27 @@ fn in_pods_it_makes_its_sockets_inside_of_them() {
     let tmp = tempfile::tempdir().unwrap();
     let (trial, directory) = run(tmp.path(), &["--platform", "pods", "--workers", "2", "--rotate", "500ms"]);
     has_one_node_proxy_that_was_looked_at(&trial);
-    assert_eq!(proofs(&trial, "a request in clear"), ["refused"; 3]);
+    // Of each service's two ports.
+    assert_eq!(proofs(&trial, "a request in clear"), ["refused"; 6]);
     assert_eq!(proofs(&trial, "misdirected"), ["0"; 4]);
+    assert_eq!(proofs(&trial, "user and rights"), ["user 1337, group 1337, rights 0000000000200000"]);
     let config = json(&directory.join("node-proxy.json"));
     assert_eq!(config["user"], 1337);
     let namespaces = config["workloads"].as_array().unwrap().iter().map(|w| w["namespace"].as_str().unwrap());
     assert_eq!(namespaces.filter(|n| n.starts_with("/run/netns/meshtax-")).count(), 4);
+}
+
+#[test]
+fn in_pods_a_port_may_have_a_mode_of_its_own() {
+    if !is_root() {
+        assert!(skip("pods need root", "REQUIRE_ROOT"));
+        return;
+    }
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let modes = ["--mtls", "strict", "--port-mtls", "permissive", "--entry", "plain"];
+    let (trial, _) = run(tmp.path(), &[&["--platform", "pods"], &modes[..]].concat());
+    assert_eq!(proofs(&trial, "a request in clear"), ["answered", "refused"].repeat(3));
 }
 
 /// As after a rotation: whoever looked at a certificate was a caller too.

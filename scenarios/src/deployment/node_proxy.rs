@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 
-use record::{Event, Mtls, Proof, monotonic_ns};
+use record::{Event, Proof, monotonic_ns};
 
 use super::scraper::Target;
 use super::tending::ONLOOKER;
 use super::{Deployment, ENTRY, Node, ServiceNode};
 use crate::certs::spiffe_id;
 use crate::limits::Limits;
+use crate::network::PROXY_USER;
+use crate::platform::Ground;
 use crate::proxy::ambient::{InboundStats, Listening, OutboundStats, Stats};
 use crate::proxy::node_proxy::{self, NODE_PROXY, SCRAPE_PATH, Seat};
 use crate::proxy::{Stand, proof};
@@ -104,16 +106,43 @@ impl Deployment {
         let mut proofs = vec![proof::claim(NODE_PROXY, "program", &node.program, &found, &source)?];
         proofs.push(proof::workers(NODE_PROXY, node.part.pid(), self.factors.workers)?);
         proofs.extend(node.prove_place(&Limits::of(&self.factors))?);
+        proofs.extend(self.prove_rights(node)?);
         for seat in seats {
             proofs.extend(self.prove_seat(proxy, seat, &stats, &source)?);
         }
         self.probes.set(self.probes.get() + 1);
-        let admitted = self.factors.own_port_mtls() != Mtls::Strict;
-        for seat in seats.iter().filter(|seat| seat.app.is_some()) {
-            let Some(inbound) = proxy.inbound(&seat.name) else { continue };
-            proofs.push(self.request_in_clear(NODE_PROXY, inbound, admitted)?);
+        for (address, admitted) in seats.iter().flat_map(|seat| self.ways_in(proxy, seat)) {
+            proofs.push(self.request_in_clear(NODE_PROXY, address, admitted)?);
         }
         Ok(proofs)
+    }
+
+    /// In pods: that it is the user whose connections are not redirected again, with no right but to enter pods.
+    fn prove_rights(&self, node: &Node) -> Result<Option<Proof>> {
+        let Ground::Pods(_) = self.ground else { return Ok(None) };
+        let path = format!("/proc/{}/status", node.part.pid());
+        let status = std::fs::read_to_string(&path).unwrap_or_default();
+        let first = |field: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(field));
+            line.and_then(|line| line.split_whitespace().next()).unwrap_or("nothing").to_owned()
+        };
+        let found = format!("user {}, group {}, rights {}", first("Uid:"), first("Gid:"), first("CapEff:"));
+        // CAP_SYS_ADMIN is the 21st (linux/capability.h).
+        let expected = format!("user {PROXY_USER}, group {PROXY_USER}, rights {:016x}", 1 << 21);
+        proof::claim(NODE_PROXY, "user and rights", &expected, &found, &path).map(Some)
+    }
+
+    /// Where callers that are not in the mesh come to a workload, and whether they are let in: in a pod to each port,
+    /// on loopback to its own.
+    fn ways_in(&self, proxy: &NodeProxy, seat: &Seat) -> Vec<(SocketAddr, bool)> {
+        let (Some(app), Some(inbound)) = (&seat.app, proxy.inbound(&seat.name)) else { return Vec::new() };
+        let clear = seat.clear_ports(&self.factors);
+        match seat.stand {
+            Stand::Loopback => vec![(inbound, clear.contains(&app.address.port()))],
+            Stand::Pod(_) => {
+                app.ports.iter().map(|port| (SocketAddr::new(inbound.ip(), *port), clear.contains(port))).collect()
+            }
+        }
     }
 
     fn prove_seat(&self, proxy: &NodeProxy, seat: &Seat, stats: &Stats, source: &str) -> Result<Vec<Proof>> {
@@ -140,30 +169,17 @@ impl Deployment {
             let sent: Vec<&OutboundStats> = proxy.seats.iter().filter_map(sent).collect();
             proofs.push(counted.passed_on(&sent, inbound)?);
         }
-        proofs.extend(self.prove_clear(proxy, seat, &counted, inbound)?);
-        Ok(proofs)
-    }
-
-    /// What came in in clear: under strict nothing; otherwise our own probes, and the load where it enters so.
-    fn prove_clear(
-        &self,
-        proxy: &NodeProxy,
-        seat: &Seat,
-        counted: &Counted<'_>,
-        inbound: &InboundStats,
-    ) -> Result<Vec<Proof>> {
-        let probes = self.probes.get();
-        if self.factors.own_port_mtls() == Mtls::Strict {
-            let refused = counted.exactly("inbound.clear_refused", probes, inbound.clear_refused)?;
-            return Ok(vec![counted.exactly("inbound.clear", 0, inbound.clear)?, refused]);
-        }
+        // Of callers in clear we know our own, and the load where it enters so.
+        let (admitted, refused): (Vec<_>, Vec<_>) = self.ways_in(proxy, seat).into_iter().partition(|way| way.1);
+        let probes = |ways: Vec<_>| self.probes.get() * ways.len() as u64;
+        proofs.push(counted.exactly("inbound.clear_refused", probes(refused), inbound.clear_refused)?);
         let entered = self.shape.services.first().is_some_and(|first| first.name == seat.service);
-        let clear = if entered && proxy.seat(ENTRY).is_none() {
-            counted.some("inbound.clear", inbound.clear)
+        proofs.push(if entered && proxy.seat(ENTRY).is_none() {
+            counted.some("inbound.clear", inbound.clear)?
         } else {
-            counted.exactly("inbound.clear", probes, inbound.clear)
-        };
-        Ok(vec![clear?])
+            counted.exactly("inbound.clear", probes(admitted), inbound.clear)?
+        });
+        Ok(proofs)
     }
 
     /// Gives every workload a new certificate, and looks at those that are shown to callers.
@@ -252,5 +268,67 @@ impl Counted<'_> {
         let holds = (1..=most).contains(&inbound.streams);
         let expected = format!("1 to {most}, which its callers' sides asked for");
         self.held(holds, "inbound.streams passed on", &expected, &inbound.streams.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const COUNTED: Counted<'_> = Counted { name: "s1", source: "127.0.0.1:1/stats" };
+
+    fn inbound() -> InboundStats {
+        let peers = BTreeMap::from([(spiffe_id("entry"), 1)]);
+        InboundStats { streams: 4, tls_handshakes: 1, peers, ..InboundStats::default() }
+    }
+
+    fn outbound() -> OutboundStats {
+        let peers = BTreeMap::from([(spiffe_id("s2"), 1)]);
+        let (streams, tls_handshakes, bytes_sent, bytes_received) = (4, 1, 10, 20);
+        OutboundStats { streams, tls_handshakes, peers, bytes_sent, bytes_received, ..OutboundStats::default() }
+    }
+
+    fn came(stats: InboundStats) -> std::result::Result<usize, String> {
+        let callers = [spiffe_id("entry")];
+        COUNTED.inbound(&callers, &callers, &stats).map(|proofs| proofs.len()).map_err(|e| e.to_string())
+    }
+
+    fn went(stats: OutboundStats) -> std::result::Result<usize, String> {
+        COUNTED.outbound("s2", &stats).map(|proofs| proofs.len()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn each_point_that_fails_is_named_with_what_was_found() {
+        assert_eq!((came(inbound()), went(outbound())), (Ok(4), Ok(5)));
+        let stranger = BTreeMap::from([(spiffe_id("entry"), 1), (spiffe_id("s9"), 1)]);
+        for (said, says) in [
+            (came(InboundStats { streams: 0, ..inbound() }), "s1 inbound.streams should be more than 0 and is 0"),
+            (came(InboundStats { tls_handshakes: 0, ..inbound() }), "s1 inbound.tls_handshakes (mTLS) should be"),
+            (came(InboundStats { peers: stranger, ..inbound() }), "s1 inbound.peers should be spiffe://"),
+            (came(InboundStats { streams_refused: 2, ..inbound() }), "s1 inbound.streams_refused should be 0 and is 2"),
+            (went(OutboundStats { streams: 0, ..outbound() }), "s1 outbound.s2.streams should be more than 0"),
+            (went(OutboundStats { peers: BTreeMap::new(), ..outbound() }), "s1 outbound.s2.peers should be spiffe://"),
+            (went(OutboundStats { bytes_sent: 0, ..outbound() }), "s1 outbound.s2.bytes_sent should be more than 0"),
+        ] {
+            let said = said.unwrap_err();
+            assert!(said.starts_with(&format!("node-proxy: {says}")), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_nobody_calls_has_no_tunnel_into_it() {
+        let nobody = |stats: &InboundStats| COUNTED.inbound(&[], &[], stats).map(|proofs| proofs.len());
+        assert_eq!(nobody(&InboundStats::default()).unwrap(), 2);
+        let looked_at = InboundStats { streams: 1, ..InboundStats::default() };
+        assert!(nobody(&looked_at).unwrap_err().to_string().contains("s1 inbound.streams should be 0 and is 1"));
+    }
+
+    #[test]
+    fn a_stream_that_no_caller_asked_for_came_by_another_way() {
+        let (one, two) = (outbound(), outbound());
+        let found = |streams| COUNTED.passed_on(&[&one, &two], &InboundStats { streams, ..inbound() }).is_ok();
+        assert_eq!((found(8), found(7), found(9), found(0)), (true, true, false, false));
     }
 }

@@ -18,8 +18,8 @@ use crate::{Error, Result};
 /// Its name, of which there is one in a trial.
 pub(crate) const NODE_PROXY: &str = "node-proxy";
 
-/// The path at its admin address under which it tells its counters.
-pub(crate) const SCRAPE_PATH: &str = "/stats";
+/// The path at its admin address under which it tells its counters as Prometheus reads them; ztunnel's is the same.
+pub(crate) const SCRAPE_PATH: &str = "/metrics";
 
 /// How long its admin port may take; under a small CPU limit even that waits its turn.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +37,15 @@ pub(crate) struct Seat {
     /// The services that it calls.
     pub(crate) callees: Vec<String>,
     pub(crate) identity: IdentityFiles,
+}
+
+impl Seat {
+    /// The ports of its program to which callers are let in that are not in the mesh.
+    pub(crate) fn clear_ports(&self, factors: &Factors) -> Vec<u16> {
+        let Some(App { address, ports }) = &self.app else { return Vec::new() };
+        let mode = |port: u16| if port == address.port() { factors.own_port_mtls() } else { factors.mtls };
+        ports.iter().copied().filter(|port| mode(*port) != Mtls::Strict).collect()
+    }
 }
 
 /// Its name and version.
@@ -94,7 +103,7 @@ fn workload(factors: &Factors, seat: &Seat, seats: &[Seat]) -> WorkloadConfig {
             ports: app.ports.clone(),
             tunnel: at(HBONE_PORT),
             clear: at(INBOUND_PORT),
-            admits_clear: factors.own_port_mtls() != Mtls::Strict,
+            clear_ports: seat.clear_ports(factors),
         }),
         captured: (redirected && !seat.callees.is_empty()).then(|| at(OUTBOUND_PORT)),
         outbound: callees.map(call).collect(),
@@ -145,7 +154,6 @@ pub(crate) fn cannot(factors: &Factors) -> Option<String> {
     let first = |condition: bool, reason: &str| condition.then(|| format!("ambient {reason}"));
     let clear = factors.mtls == Mtls::Disable || factors.own_port_mtls() == Mtls::Disable;
     first(clear, "has no mode disable: what is carried between its workloads is always in a tunnel with mTLS")
-        .or_else(|| first(factors.port_mtls.is_some(), "is built in with one mode for all ports of a workload"))
         .or_else(|| {
             let sides = factors.sidecars != Sidecars::Both;
             first(sides, "has no sides: its one proxy stands at both ends of every hop")
@@ -211,7 +219,7 @@ mod tests {
             name: name.into(),
             service: name.into(),
             stand,
-            app: (name != "entry").then(|| App { address, ports: vec![address.port()] }),
+            app: (name != "entry").then(|| App { address, ports: vec![address.port(), address.port() + 1] }),
             callees: callees.iter().map(|c| (*c).to_owned()).collect(),
             identity: IdentityFiles { chain: "a".into(), key: "b".into(), ca: "c".into() },
         }
@@ -231,7 +239,7 @@ mod tests {
         assert_eq!((entry.inbound, entry.captured, entry.namespace), (None, None, None));
         assert_eq!(entry.outbound, [OutboundConfig { callee: "s1".into(), listen: Some(loopback(0)) }]);
         let inbound = s1.inbound.unwrap();
-        assert_eq!((inbound.tunnel, inbound.clear, inbound.admits_clear), (loopback(0), loopback(0), false));
+        assert_eq!((inbound.tunnel, inbound.clear, inbound.clear_ports), (loopback(0), loopback(0), vec![]));
     }
 
     #[test]
@@ -249,8 +257,17 @@ mod tests {
         assert_eq!((entry.captured, entry.outbound[0].listen), (Some(at(15001)), None));
         assert_eq!(entry.namespace, Some("/run/netns/client".into()));
         let inbound = s1.inbound.unwrap();
-        assert_eq!((inbound.tunnel, inbound.clear, inbound.admits_clear), (at(15008), at(15006), true));
+        assert_eq!((inbound.tunnel, inbound.clear, inbound.clear_ports), (at(15008), at(15006), vec![8080, 8081]));
         assert_eq!(s1.captured, None);
+    }
+
+    #[test]
+    fn the_mode_of_the_own_port_may_be_another_than_that_of_the_workload() {
+        let s1 = seat("s1", Stand::Loopback, &[]);
+        let clear = |mtls, port_mtls| s1.clear_ports(&Factors { mtls, port_mtls, ..meshed() });
+        assert_eq!(clear(Mtls::Strict, Some(Mtls::Permissive)), [4000]);
+        assert_eq!(clear(Mtls::Permissive, Some(Mtls::Strict)), [4001]);
+        assert_eq!(clear(Mtls::Permissive, None), [4000, 4001]);
     }
 
     #[test]
@@ -260,7 +277,6 @@ mod tests {
         for (factors, says) in [
             (Factors { mtls: Mtls::Disable, ..meshed() }, "no mode disable"),
             (Factors { port_mtls: Some(Mtls::Disable), ..meshed() }, "no mode disable"),
-            (Factors { port_mtls: Some(Mtls::Permissive), ..meshed() }, "one mode for all ports"),
             (Factors { sidecars: Sidecars::Server, ..meshed() }, "no sides"),
             (Factors { entry: Entry::Gateway, ..meshed() }, "no gateway"),
             (Factors { access_log: AccessLog::Text, ..meshed() }, "a line for each"),

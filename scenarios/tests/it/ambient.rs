@@ -20,7 +20,7 @@ use crate::part::{ANY, Part, idle_service, service};
 fn workload(name: &str, identity: IdentityFiles, app: Option<SocketAddr>, callees: &[&str]) -> WorkloadConfig {
     let call = |callee: &&str| OutboundConfig { callee: (*callee).to_owned(), listen: Some(ANY) };
     let inbound =
-        |app: SocketAddr| InboundConfig { app, ports: vec![app.port()], tunnel: ANY, clear: ANY, admits_clear: false };
+        |app: SocketAddr| InboundConfig { app, ports: vec![app.port()], tunnel: ANY, clear: ANY, clear_ports: vec![] };
     WorkloadConfig {
         name: name.into(),
         id: spiffe_id(name),
@@ -231,7 +231,7 @@ fn under_strict_a_caller_in_clear_is_refused_at_both_doors() {
 #[test]
 fn a_caller_in_clear_is_let_in_where_that_is_so_and_counted() {
     let app = service(idle_service("s1"));
-    let node = Node::with(app.listen, |[_, s1], _| s1.inbound.as_mut().unwrap().admits_clear = true);
+    let node = Node::with(app.listen, |[_, s1], _| s1.inbound.as_mut().unwrap().clear_ports = vec![app.listen.port()]);
     let mut caller = Caller::connect(node.at.workloads["s1"].clear.unwrap());
     assert_eq!((caller.get("/").status, caller.get("/").status), (200, 200));
     let inn = node.inn();

@@ -1,4 +1,4 @@
-//! The admin port: `GET /ready` and `GET /stats`, answered on the main thread so that asking disturbs no worker.
+//! The admin port: `GET /ready`, `GET /stats` and `GET /metrics`, answered on the main thread so that asking disturbs no worker.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use super::prometheus;
 use super::stats::Stats;
 use super::workload::Mesh;
 use crate::ports;
@@ -44,8 +45,11 @@ fn reply(request: &Request<Incoming>, mesh: &Mesh, workers: u32) -> Response<Ful
             Ok(json) => (StatusCode::OK, "application/json", Bytes::from(json)),
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the counters cannot be written as JSON\n"),
         },
-        (_, "/ready" | "/stats") => text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
-        _ => text(StatusCode::NOT_FOUND, "try /ready or /stats\n"),
+        (&Method::GET, "/metrics") => {
+            (StatusCode::OK, "text/plain; version=0.0.4", Bytes::from(prometheus::text(&collect(mesh, workers))))
+        }
+        (_, "/ready" | "/stats" | "/metrics") => text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
+        _ => text(StatusCode::NOT_FOUND, "try /ready, /stats or /metrics\n"),
     };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;

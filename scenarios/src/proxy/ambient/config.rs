@@ -58,8 +58,8 @@ pub struct InboundConfig {
     pub tunnel: SocketAddr,
     /// Where callers come in that are not in the mesh.
     pub clear: SocketAddr,
-    /// Whether they are let in.
-    pub admits_clear: bool,
+    /// The ports to which they are let in.
+    pub clear_ports: Vec<u16>,
 }
 
 /// The way of a workload to another one.
@@ -139,7 +139,7 @@ mod tests {
             id: spiffe_id(name),
             identity: IdentityFiles { chain: "a".into(), key: "b".into(), ca: "c".into() },
             namespace: None,
-            inbound: Some(InboundConfig { app, ports: vec![80], tunnel: any, clear: any, admits_clear: false }),
+            inbound: Some(InboundConfig { app, ports: vec![80], tunnel: any, clear: any, clear_ports: vec![] }),
             captured: None,
             outbound: vec![],
         }

@@ -82,16 +82,17 @@ fn asked_for(method: &Method, uri: &Uri, inbound: &Inbound) -> Option<u16> {
 /// Takes in a caller that is not in the mesh, or closes its connection.
 pub(super) async fn clear(mesh: Arc<Mesh>, at: usize, stream: TcpStream) {
     let Some((workload, inbound)) = ends(&mesh, at) else { return };
-    if !inbound.admits_clear {
-        count(&inbound.gauges.clear_refused);
-        mesh.complaints.write(format_args!("{}: refused a connection in clear: mtls is strict", workload.name));
-        return;
-    }
     // Redirected, it was on its way to a port of the program; on loopback it came here by itself.
     let port = match ip_original_dst(&stream) {
         Ok(address) if inbound.is_at(SocketAddr::V4(address)) => address.port(),
         _ => inbound.app.port(),
     };
+    if !inbound.admits_clear(port) {
+        count(&inbound.gauges.clear_refused);
+        let name = &workload.name;
+        mesh.complaints.write(format_args!("{name}: refused a connection in clear to port {port}: mtls is strict"));
+        return;
+    }
     count(&inbound.gauges.clear);
     match to_program(workload, port).await {
         Ok(socket) => {

@@ -18,6 +18,7 @@ mod inbound;
 mod inside;
 mod outbound;
 mod pool;
+mod prometheus;
 mod splice;
 mod stats;
 mod tls;

@@ -38,7 +38,7 @@ pub(super) struct Inbound {
     ports: Vec<u16>,
     /// Where tunnels to it are opened.
     tunnel: SocketAddr,
-    pub(super) admits_clear: bool,
+    clear_ports: Vec<u16>,
     pub(super) gauges: InboundGauges,
 }
 
@@ -83,14 +83,14 @@ impl Mesh {
             };
             let mut places = Places::default();
             let inbound = match &workload.inbound {
-                Some(InboundConfig { app, ports, tunnel, clear, admits_clear }) => {
+                Some(InboundConfig { app, ports, tunnel, clear, clear_ports }) => {
                     let chosen = listen(Door::Tunnel, *tunnel)?;
                     // Where it listens on all addresses, it is the program's by which it is found.
                     let tunnel = SocketAddr::new(app.ip(), chosen.port());
                     places.tunnel = Some(tunnel);
                     places.clear = Some(listen(Door::Clear, *clear)?);
-                    let gauges = InboundGauges::default();
-                    Some(Inbound { app: *app, ports: ports.clone(), tunnel, admits_clear: *admits_clear, gauges })
+                    let (ports, clear_ports) = (ports.clone(), clear_ports.clone());
+                    Some(Inbound { app: *app, ports, tunnel, clear_ports, gauges: InboundGauges::default() })
                 }
                 None => None,
             };
@@ -182,11 +182,16 @@ impl Inbound {
     #[cfg(test)]
     pub(super) fn of(app: SocketAddr, ports: &[u16]) -> Self {
         let gauges = InboundGauges::default();
-        Self { app, ports: ports.to_vec(), tunnel: app, admits_clear: false, gauges }
+        Self { app, ports: ports.to_vec(), tunnel: app, clear_ports: vec![], gauges }
     }
 
     /// Whether an address is one of its program.
     pub(super) fn is_at(&self, address: SocketAddr) -> bool {
         address.ip() == self.app.ip() && self.ports.contains(&address.port())
+    }
+
+    /// Whether a caller that is not in the mesh is let in to a port.
+    pub(super) fn admits_clear(&self, port: u16) -> bool {
+        self.clear_ports.contains(&port)
     }
 }
