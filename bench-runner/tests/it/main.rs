@@ -12,6 +12,7 @@ mod load;
 mod memory;
 mod namespaces;
 mod neighbour;
+mod packaged;
 mod pages;
 mod program;
 mod proxies;

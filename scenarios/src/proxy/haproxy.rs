@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use record::{AccessLog, Factors, Lack, Mtls, Proof, Protocol, Weights};
 
+use super::line_log;
 use super::listens::Allotted;
 use super::packaged::PackagedProgram;
 use super::{Callee, Counter, Folders, Place, Ports, Proxy, Tally, Way, proof};
@@ -34,11 +35,12 @@ pub(crate) struct Haproxy {
     allotted: Allotted,
     /// What was said last to one proxy of the weights of a callee; before anything was, its configuration holds.
     told: Mutex<Vec<(String, Weights)>>,
+    folders: Mutex<Option<Folders>>,
 }
 
 impl Haproxy {
     pub(crate) fn new(program: PackagedProgram) -> Self {
-        Self { program, allotted: Allotted::default(), told: Mutex::default() }
+        Self { program, allotted: Allotted::default(), told: Mutex::default(), folders: Mutex::default() }
     }
 }
 
@@ -48,6 +50,7 @@ impl Proxy for Haproxy {
     }
 
     fn launch(&self, place: &Place, folders: &Folders) -> Result<Launch> {
+        *self.folders.lock().unwrap_or_else(PoisonError::into_inner) = Some(folders.clone());
         let listens = self.allotted.choose(place)?;
         let identities = place.identity.iter().chain(place.door.as_ref().map(|door| &door.identity));
         identities.into_iter().try_for_each(|identity| join(identity, folders))?;
@@ -62,13 +65,15 @@ impl Proxy for Haproxy {
             netns: None,
             user: None,
             log: folders.log(&place.name),
-            stdout: None,
+            // It opens no files, and takes its standard output for one.
+            stdout: line_log::file(place, folders),
             pipe_stdin: false,
-            pipe_stdout: false,
+            pipe_stdout: line_log::piped(&place.factors),
         })
     }
 
     fn listening(&self, place: &Place, part: &mut Launched, folders: &Folders, patience: Duration) -> Result<Ports> {
+        part.drain()?;
         let deadline = Deadline::after(patience);
         let socket = config::cli_socket(&folders.private, place);
         // It binds all its listeners or none, before it answers at any.
@@ -107,6 +112,9 @@ impl Proxy for Haproxy {
         }
         if let Some(identity) = place.identity.as_ref().filter(|_| config::shows_certificate(place)) {
             proofs.push(prove_certificate(place, identity)?);
+        }
+        if let Some(folders) = self.folders.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            proofs.extend(line_log::prove(place, part, folders)?);
         }
         Ok(proofs)
     }
@@ -180,6 +188,12 @@ impl Proxy for Haproxy {
                 "it retries on a failed connection and on 503, and the former after a second on the same server",
             ));
         }
+        if factors.access_log != AccessLog::Off {
+            lacks.push(lack(
+                "a buffered access log",
+                "it writes each line by itself, and has no buffer and no interval: log_flush has no effect",
+            ));
+        }
         if factors.canary.is_some() {
             lacks.push(lack(
                 "random splits",
@@ -223,10 +237,6 @@ pub(crate) fn cannot(factors: &Factors) -> Option<String> {
     )
     .or_else(|| {
         because(factors.protocol == Protocol::Auto, "haproxy is told what a port carries; here it is told HTTP")
-    })
-    .or_else(|| {
-        let logs = factors.access_log != AccessLog::Off;
-        because(logs, "haproxy writes its log to a socket or its standard output, never to a file of its own")
     })
     .or_else(|| {
         let canary = factors.canary.as_ref()?;

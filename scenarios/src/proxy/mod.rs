@@ -5,6 +5,7 @@ pub mod embedded;
 pub mod envoy;
 pub(crate) mod haproxy;
 mod held;
+mod line_log;
 mod listens;
 pub(crate) mod nginx;
 pub(crate) mod node_proxy;

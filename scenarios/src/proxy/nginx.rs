@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use record::{AccessLog, Factors, Lack, LogSink, Mtls, Platform, Proof, Protocol, Weights};
+use record::{Factors, Lack, Mtls, Platform, Proof, Protocol, Weights};
 
+use super::line_log;
 use super::listens::Allotted;
 use super::packaged::PackagedProgram;
 use super::{Callee, Counter, Folders, Place, Ports, Proxy, Tally, Way, proof};
@@ -66,11 +67,12 @@ impl Proxy for Nginx {
             log: folders.log(&place.name),
             stdout: None,
             pipe_stdin: false,
-            pipe_stdout: false,
+            pipe_stdout: line_log::piped(&place.factors),
         })
     }
 
     fn listening(&self, place: &Place, part: &mut Launched, _: &Folders, patience: Duration) -> Result<Ports> {
+        part.drain()?;
         let deadline = Deadline::after(patience);
         let admin = self.allotted.of(place)?.admin;
         // It binds all its listeners or none, before it has workers.
@@ -111,9 +113,7 @@ impl Proxy for Nginx {
             let went = connections.iter().filter(|c| Some(c.port) == port.map(|at| at.port()));
             proofs.push(prove_destination(place, callee, went, &file.display().to_string())?);
         }
-        if place.factors.access_log != AccessLog::Off {
-            proofs.push(self.prove_log(place)?);
-        }
+        proofs.extend(line_log::prove(place, part, &self.folders(place)?)?);
         Ok(proofs)
     }
 
@@ -182,17 +182,6 @@ impl Nginx {
         let folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner).clone();
         folders.ok_or_else(|| Error::Config { part: place.name.clone(), problem: "it was never launched".to_owned() })
     }
-
-    /// Whether its access log was written.
-    fn prove_log(&self, place: &Place) -> Result<Proof> {
-        let file = config::access_log(place, &self.folders(place)?);
-        let found = match std::fs::metadata(&file) {
-            Ok(about) if about.len() > 0 => "written".to_owned(),
-            Ok(_) => "empty".to_owned(),
-            Err(e) => e.to_string(),
-        };
-        proof::claim(&place.name, "access log", "written", &found, &file.display().to_string())
-    }
 }
 
 /// Why it cannot be what these factors ask for.
@@ -213,10 +202,6 @@ pub(crate) fn cannot(factors: &Factors) -> Option<String> {
         )
     })
     .or_else(|| because(factors.protocol == Protocol::Auto, "nginx is told what a port carries, and does not look"))
-    .or_else(|| {
-        let stdout = factors.access_log != AccessLog::Off && factors.access_log_to == LogSink::Stdout;
-        because(stdout, "nginx writes its access log to a file; what it is told of its standard output it opens as one")
-    })
     .or_else(|| {
         let canary = factors.canary.as_ref()?;
         if !canary.shifts.is_empty() {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use minijinja::{Environment, UndefinedBehavior, Value, context};
-use record::{Mtls, Weights};
+use record::{AccessLog, Mtls, Weights};
 
 use super::super::listens::Listens;
 use super::super::{App, Callee, Folders, Place, Stand};
@@ -15,6 +15,12 @@ use crate::{Error, Result};
 
 /// The most that a server may weigh.
 const HEAVIEST: u32 = 256;
+
+/// Envoy's default text format, with HAProxy's names for what it knows.
+const TEXT: &str = r#"[%trl] "%HM %HPO %HV" %ST %tsc %U %B %Ta %Tr "%[capture.req.hdr(0)]" "%[capture.req.hdr(1)]" "%[capture.req.hdr(2)]" "%[capture.req.hdr(3)]" "%si:%sp" %b %bi:%bp %fi:%fp %ci:%cp %[ssl_fc_sni]"#;
+
+/// The same fields as JSON.
+const JSON: &str = r#"{"start_time":"%trl","method":"%HM","path":"%HPO","protocol":"%HV","response_code":%ST,"response_flags":"%tsc","bytes_received":%U,"bytes_sent":%B,"duration":%Ta,"upstream_service_time":%Tr,"x_forwarded_for":"%[capture.req.hdr(0),json(utf8s)]","user_agent":"%[capture.req.hdr(1),json(utf8s)]","request_id":"%[capture.req.hdr(2),json(utf8s)]","authority":"%[capture.req.hdr(3),json(utf8s)]","upstream_host":"%si:%sp","upstream_cluster":"%b","upstream_local_address":"%bi:%bp","downstream_local_address":"%fi:%fp","downstream_remote_address":"%ci:%cp","requested_server_name":"%[ssl_fc_sni,json(utf8s)]"}"#;
 
 /// Where its command line is, which is a socket in the private directory.
 pub(super) fn cli_socket(private: &Path, place: &Place) -> PathBuf {
@@ -93,7 +99,11 @@ pub(super) fn render(place: &Place, listens: &Listens, folders: &Folders) -> Res
         workers => place.factors.workers,
         retries => place.factors.retries,
         cli => path(&cli_socket(&folders.private, place)),
-        log => Option::<String>::None,
+        log => match place.factors.access_log {
+            AccessLog::Off => None,
+            AccessLog::Text => Some(TEXT),
+            AccessLog::Json => Some(JSON),
+        },
         admin => listens.admin.to_string(),
         identity => place.identity.as_ref().map(|i| context! { pem => path(&pem(i)), ca => path(&i.ca) }),
         inbound => place.app.as_ref().map(|app| context! {

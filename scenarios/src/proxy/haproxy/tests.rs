@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use record::{Canary, Dataplane};
+use record::{AccessLog, Canary, Dataplane, LogSink};
 
 use super::super::proof::{self, Asked, Speech};
 use super::super::stage::{LONG, answers, app, folders, packaged, place, started};
@@ -190,6 +190,44 @@ fn a_door_takes_clients_without_a_certificate() {
     let tally = haproxy.tally(&gateway, &part, &ports).unwrap();
     assert_eq!(proof::inbound(&asked(Speech::Server, 0), &tally.inbound.unwrap()).unwrap().len(), 2);
     assert_eq!((ports.outbound.len(), tally.outbound[0].1.requests.value), (0, 1));
+}
+
+#[test]
+fn lines_are_written_where_and_as_they_were_asked_for() {
+    let Some(haproxy) = haproxy() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let folders = folders(directory.path());
+    for (log, to) in
+        [(AccessLog::Text, LogSink::File), (AccessLog::Json, LogSink::File), (AccessLog::Text, LogSink::Stdout)]
+    {
+        let mut place = place(Dataplane::Haproxy, "s1", Some(app("hello")), &[("s2", &[("", 1, app("x"))])], None);
+        place.name = format!("{log}-{to}-sidecar");
+        (place.factors.access_log, place.factors.access_log_to) = (log, to);
+        let (part, ports) = started(&haproxy, &place, &folders);
+        assert!(haproxy.prove(&place, &part, &ports).is_err(), "nothing is written yet");
+        assert_eq!(answers(ports.inbound.unwrap(), 5)["hello"], 5);
+        assert_eq!(answers(ports.to("s2").unwrap(), 2)["x"], 2);
+        let proven = || Ok(haproxy.prove(&place, &part, &ports).ok());
+        let proofs = until(&part, "its lines", &Deadline::after(LONG), proven).unwrap();
+        let Some(file) = line_log::file(&place, &folders) else {
+            assert_eq!(proofs[0].source, "its standard output");
+            continue;
+        };
+        let text = || std::fs::read_to_string(&file).unwrap();
+        until(&part, "all of them", &Deadline::after(LONG), || Ok((text().lines().count() == 7).then_some(())))
+            .unwrap();
+        match log {
+            AccessLog::Json => {
+                let line: serde_json::Value = serde_json::from_str(text().lines().next().unwrap()).unwrap();
+                assert_eq!((&line["response_code"], &line["user_agent"]), (&200.into(), &"meshtax".into()));
+            }
+            _ => assert!(
+                text().lines().all(|line| line.starts_with('[') && line.contains("\"GET / HTTP/1.1\" 200 ")),
+                "{}",
+                text()
+            ),
+        }
+    }
 }
 
 #[test]

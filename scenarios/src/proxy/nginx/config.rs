@@ -6,6 +6,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use record::{AccessLog, Mtls};
 use rustix::process::{Resource, getrlimit};
 
+use super::super::line_log;
 use super::super::listens::Listens;
 use super::super::{Callee, Folders, Place, Subset};
 use crate::certs::{IdentityFiles, dns_name};
@@ -26,15 +27,6 @@ const JSON: &str = r#"{"start_time":"$time_iso8601","request":"$request","respon
 /// Where the first requests of connections are.
 pub(super) fn connections(place: &Place, logs: &Path) -> std::path::PathBuf {
     logs.join(format!("{}.connections.log", place.name))
-}
-
-/// Where its access log is.
-pub(super) fn access_log(place: &Place, folders: &Folders) -> std::path::PathBuf {
-    let file = format!("{}.access.log", place.name);
-    match place.factors.access_log_dir.as_str() {
-        "" => folders.logs.join(file),
-        directory => Path::new(directory).join(file),
-    }
 }
 
 /// What each subset gets: a part of a hundred, of which it knows hundredths. The last one gets what is left, and one
@@ -79,8 +71,10 @@ pub(super) fn render(place: &Place, listens: &Listens, folders: &Folders) -> Res
         service => place.service,
         user => (rustix::process::geteuid().is_root() && folders.owner.is_none()).then_some("root"),
         workers => place.factors.workers,
+        // A caller's and one onwards for each of the generator's; a service may call several at once.
+        connections => 1024 + 16 * place.factors.connections,
         files => getrlimit(Resource::Nofile).maximum.map_or(MOST_FILES, |most| most.min(MOST_FILES)),
-        connections => connections(place, &folders.logs).display().to_string(),
+        first_requests => connections(place, &folders.logs).display().to_string(),
         log => log(place, folders),
         admin => listens.admin.to_string(),
         identity => place.identity.as_ref().map(files),
@@ -112,7 +106,7 @@ fn log(place: &Place, folders: &Folders) -> Option<Value> {
     Some(context! {
         escape => escape,
         format => format,
-        path => access_log(place, folders).display().to_string(),
+        path => line_log::file(place, folders).map_or_else(|| "/dev/stdout".to_owned(), |p| p.display().to_string()),
         buffer_kb => factors.log_flush_kb,
         flush_ms => factors.log_flush_ns / 1_000_000,
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use record::{Canary, Dataplane, Shift};
+use record::{AccessLog, Canary, Dataplane, LogSink, Shift};
 
 use super::super::proof::{self, Asked, Speech};
 use super::super::stage::{LONG, answers, app, folders, packaged, place, started};
@@ -133,13 +133,21 @@ fn lines_are_written_where_and_as_they_were_asked_for() {
         place.factors.log_flush_ns = 100_000_000;
         let (part, ports) = started(&nginx, &place, &folders);
         assert_eq!(answers(ports.inbound.unwrap(), 5)["hello"], 5);
-        let file = config::access_log(&place, &folders);
+        let file = line_log::file(&place, &folders).unwrap();
         assert!(nginx.prove(&place, &part, &ports).is_err(), "nothing is flushed yet");
         let lines = || std::fs::read_to_string(&file).unwrap();
         until(&part, "its lines", &Deadline::after(LONG), || Ok((lines().lines().count() == 5).then_some(()))).unwrap();
         assert!(lines().lines().all(|line| line.starts_with(begins)), "{}", lines());
         assert_eq!(nginx.prove(&place, &part, &ports).unwrap().len(), 1);
     }
+    let mut place = place(Dataplane::Nginx, "s2", Some(app("hello")), &[], None);
+    (place.factors.access_log, place.factors.access_log_to) = (AccessLog::Text, LogSink::Stdout);
+    place.factors.log_flush_ns = 50_000_000;
+    let (part, ports) = started(&nginx, &place, &folders);
+    assert_eq!(answers(ports.inbound.unwrap(), 5)["hello"], 5);
+    let drained = || part.drained().filter(|bytes| *bytes > 0);
+    until(&part, "its lines", &Deadline::after(LONG), || Ok(drained())).unwrap();
+    assert_eq!(nginx.prove(&place, &part, &ports).unwrap()[0].source, "its standard output");
 }
 
 #[test]
@@ -170,7 +178,6 @@ fn what_it_cannot_be_has_a_reason() {
         (Factors { mtls: Mtls::Permissive, ..f.clone() }, "TLS or clear"),
         (Factors { rotate_ns: 1, ..f.clone() }, "reload"),
         (Factors { protocol: Protocol::Auto, ..f.clone() }, "does not look"),
-        (Factors { access_log: AccessLog::Text, access_log_to: LogSink::Stdout, ..f.clone() }, "to a file"),
         (Factors { canary: canary("v1=3,v2=1", vec![shift]), ..f.clone() }, "reload"),
         (Factors { canary: canary("v1=1,v2=2", vec![]), ..f.clone() }, "hundredths of a percent"),
     ] {
