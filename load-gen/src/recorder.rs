@@ -145,6 +145,15 @@ impl Recorder {
         }
     }
 
+    /// Counts an answer by the value of the header that answers are split by, after its end was counted.
+    #[inline]
+    pub fn split(&mut self, ended: &Ended, value: &[u8]) {
+        let Some(Outcome::Answered(status)) = ended.outcome else { return };
+        let service_ns = ended.sent_ns.map_or(0, |sent_ns| ended.done_ns.saturating_sub(sent_ns));
+        let error = !(200..400).contains(&status);
+        self.interval(ended.phase).split.count(value, error, ended.response_ns(), service_ns);
+    }
+
     /// Hands on the last window, shorter than the others, and with it the wish for no more.
     pub fn close(mut self, now_ns: u64) {
         self.roll_to(now_ns);
@@ -231,7 +240,9 @@ mod tests {
                 r.due(phase);
                 r.sent(phase, 10, 0);
             } else {
-                r.ended(&ended(i as u64, intended, at, phase), b"s;1;2");
+                let ended = ended(i as u64, intended, at, phase);
+                r.ended(&ended, b"s;1;2");
+                r.split(&ended, if i % 3 == 0 { b"v2" } else { b"v1" });
             }
         }
         r.close(T0 + end);
@@ -270,6 +281,22 @@ mod tests {
             ]
         );
         assert_eq!((total.phase, total.due, total.response.count()), (Phase::Measure, 1, 1));
+    }
+
+    #[test]
+    fn answers_stand_in_their_window_and_phase_by_the_value_they_bore() {
+        let requests: Vec<(u64, u64)> = (0..6).map(|i| (i * 50_000_000, 1000 + i)).collect();
+        let (lines, _, total) = record(100_000_000, &requests, 300_000_000);
+        let seen = |i: &Interval| {
+            let values = i.split.by_value().into_iter();
+            values.map(|(value, a)| (value.to_owned(), a.answered, a.response.max())).collect::<Vec<_>>()
+        };
+        let said = |value: &str, answered, longest| (value.to_owned(), answered, longest);
+        let phases: Vec<Phase> = lines.iter().map(|l| l.phase).collect();
+        assert_eq!(phases, [Phase::WarmUp, Phase::Measure, Phase::Measure]);
+        assert_eq!(seen(&lines[0]), [said("v1", 1, 1001), said("v2", 1, 1000)]);
+        assert_eq!(seen(&lines[1]), [said("v1", 1, 1002), said("v2", 1, 1003)]);
+        assert_eq!(seen(&total), [said("v1", 3, 1005), said("v2", 1, 1003)]);
     }
 
     #[test]

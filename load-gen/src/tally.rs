@@ -156,6 +156,12 @@ impl Tally {
         Self { short_ns, start_ns, split, kinds, ..Self::default() }
     }
 
+    /// Whether answers are split by a header.
+    #[inline]
+    pub(crate) fn splits(&self) -> bool {
+        self.split
+    }
+
     /// A request fell due.
     #[inline]
     pub(crate) fn due(&mut self, intended_ns: u64) {

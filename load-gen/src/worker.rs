@@ -13,7 +13,7 @@ use crate::horizon::Horizon;
 use crate::lag::Starvation;
 use crate::mix::Mix;
 use crate::pacer::Pacer;
-use crate::protocol::kept::HOPS;
+use crate::protocol::kept::{HOPS, SPLIT};
 use crate::recorder::{Ended, Recorder};
 use crate::schedule::{NEVER, Schedule};
 use crate::tally::{Tally, Times};
@@ -316,6 +316,9 @@ impl Worker<'_> {
         // The headers of half a response are not those of this request's end.
         let hops = if matches!(outcome, Some(Outcome::Answered(_))) { kept.value(HOPS) } else { &[] };
         self.recorder.ended(&ended, hops);
+        if self.tally.splits() {
+            self.recorder.split(&ended, kept.value(SPLIT));
+        }
         if let (Phase::Measure, Some(outcome)) = (phase, outcome) {
             let service_ns = done_ns.saturating_sub(sent_ns);
             let of = Times { kind: entry, response_ns: ended.response_ns(), service_ns };

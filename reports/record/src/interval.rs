@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Histogram, Outcomes, Phase, Result};
+use crate::{Histogram, Outcomes, Phase, Result, Split};
 
 /// The length of an interval: 100 ms.
 pub const INTERVAL_NS: u64 = 100_000_000;
@@ -40,6 +40,10 @@ pub struct Interval {
     pub lag_theirs: Histogram,
     /// The longest intended-to-sent among those sent in the window.
     pub worst_send_lag_ns: u64,
+    /// The answers by the value of a response header, where they were to be split by one; what ended without an answer
+    /// bore none.
+    #[serde(default, skip_serializing_if = "Split::is_empty")]
+    pub split: Split,
 }
 
 impl Interval {
@@ -58,6 +62,7 @@ impl Interval {
             lag_ours: Histogram::new(),
             lag_theirs: Histogram::new(),
             worst_send_lag_ns: 0,
+            split: Split::default(),
         }
     }
 
@@ -85,6 +90,7 @@ impl Interval {
             lag_ours,
             lag_theirs,
             worst_send_lag_ns,
+            split,
         } = other;
         let end = (self.start_ns + self.length_ns).max(start_ns + length_ns);
         self.start_ns = self.start_ns.min(*start_ns);
@@ -98,7 +104,7 @@ impl Interval {
         self.lag_ours.add(lag_ours)?;
         self.lag_theirs.add(lag_theirs)?;
         self.worst_send_lag_ns = self.worst_send_lag_ns.max(*worst_send_lag_ns);
-        Ok(())
+        self.split.add(split)
     }
 
     /// Makes it a new, empty window with the memory of the old one.
@@ -116,6 +122,7 @@ impl Interval {
             lag_ours,
             lag_theirs,
             worst_send_lag_ns,
+            split,
         } = self;
         *start = start_ns;
         *length = length_ns;
@@ -126,6 +133,7 @@ impl Interval {
             h.clear();
         }
         *worst_send_lag_ns = 0;
+        split.clear();
     }
 }
 
@@ -146,6 +154,7 @@ mod tests {
         i.lag_ours.record(ns / 3);
         i.lag_theirs.record(ns / 4);
         i.worst_send_lag_ns = ns / 3;
+        i.split.count(if ns > 500 { b"v1" } else { b"v2" }, false, ns, ns / 2);
         i
     }
 

@@ -33,6 +33,7 @@ pub mod schemas;
 mod slow;
 mod slow_sample;
 mod speed;
+mod split;
 mod trial;
 mod units;
 mod warning;
@@ -82,6 +83,7 @@ pub use sample::{
 pub use slow::SlowRequest;
 pub use slow_sample::{MemorySample, SlowSample, VmCounters};
 pub use speed::{SiblingCheck, SiblingVerdict, SpeedCard};
+pub use split::{Answers, Split};
 pub use trial::{ClockAnchor, Part, Phase, PhaseSpan, Proof, Role, Trial};
 pub use units::{CpuQuantity, monotonic_ns, realtime_ns};
 pub use warning::{Warning, WarningKind};

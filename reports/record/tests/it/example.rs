@@ -97,6 +97,7 @@ pub(crate) fn interval(start_ns: u64) -> Interval {
         interval.service.record(900_000 + i);
         interval.lag_ours.record(i);
         interval.lag_theirs.record(0);
+        interval.split.count(if i % 10 == 0 { b"v2" } else { b"v1" }, false, 1_000_000 + i, 900_000 + i);
     }
     interval
 }
