@@ -3,7 +3,7 @@
 use record::{Dataplane, Reading, Role};
 use serde::Serialize;
 
-use crate::findings::{Costs, Figure, Findings, PerQuantile, TaxAt};
+use crate::findings::{CanaryFindings, CellFindings, Costs, Figure, Findings, PerQuantile, TaxAt};
 use crate::stats::Estimate;
 use crate::{Error, Result};
 
@@ -20,6 +20,11 @@ pub fn render(findings: &Findings) -> Result<Vec<(String, String)>> {
         node(findings)?,
         attribution(findings)?,
         warnings(findings)?,
+        splits(findings)?,
+        subsets(findings)?,
+        shifts(findings)?,
+        events(findings)?,
+        lacks(findings)?,
     ])
 }
 
@@ -164,6 +169,10 @@ fn parts(findings: &Findings) -> Result<(String, String)> {
     let mut table = Table::new("parts", &head)?;
     for c in &findings.cells {
         let proxy = if c.factors.dataplane == Dataplane::Ambient { Role::NodeProxy } else { Role::Sidecar };
+        let all = &c.all_proxies;
+        for (measure, f) in [("rss_bytes", &all.rss_bytes), ("idle_millicores", &all.idle_millicores)] {
+            table.row((&c.id, proxy, "all", measure, figure(f)))?;
+        }
         for (role, costs) in [(proxy, &c.proxies), (Role::Service, &c.services)] {
             let Costs {
                 cpu_millicores_per_1000_rps,
@@ -171,6 +180,7 @@ fn parts(findings: &Findings) -> Result<(String, String)> {
                 throttled_ns,
                 throttled_periods,
                 throttled_period_share,
+                run_delay_ns_per_s,
                 parts,
             } = costs;
             for (measure, f) in [
@@ -179,6 +189,7 @@ fn parts(findings: &Findings) -> Result<(String, String)> {
                 ("throttled_ns", throttled_ns),
                 ("throttled_periods", throttled_periods),
                 ("throttled_period_share", throttled_period_share),
+                ("run_delay_ns_per_s", run_delay_ns_per_s),
             ] {
                 table.row((&c.id, role, "mean", measure, figure(f)))?;
             }
@@ -235,6 +246,104 @@ fn warnings(findings: &Findings) -> Result<(String, String)> {
     let mut table = Table::new("warnings", &["trial", "cell", "kind", "evidence", "remedy"])?;
     for w in &findings.warnings {
         table.row((&w.trial, &w.cell, w.kind, &w.evidence, &w.remedy))?;
+    }
+    table.finish()
+}
+
+fn splits(findings: &Findings) -> Result<(String, String)> {
+    let head =
+        ["cell", "service", "from_ns", "subset", "asked", "answered", "of", "share", "low", "high", "level", "holds"];
+    let mut table = Table::new("splits", &head)?;
+    for (c, canary) in canaries(findings) {
+        for stretch in &canary.stretches {
+            for s in &stretch.shares {
+                let counted = (s.answered, stretch.answered, s.share, s.low, s.high, s.level, s.holds);
+                table.row((&c.id, &canary.service, stretch.from_ns, &s.subset, s.asked, counted))?;
+            }
+        }
+    }
+    table.finish()
+}
+
+fn subsets(findings: &Findings) -> Result<(String, String)> {
+    let head = ["cell", "subset", "time", "quantile", "value_ns", "low_ns", "high_ns", "level", "n", "absent"];
+    let mut table = Table::new("subsets", &head)?;
+    for (c, canary) in canaries(findings) {
+        for s in &canary.subsets {
+            let times = [("response", Some(&s.response_ns)), ("service", Some(&s.service_ns))];
+            for (time, of) in times.into_iter().chain([("over_stable", s.over_stable_ns.as_ref())]) {
+                for (quantile, f) in of.into_iter().flat_map(PerQuantile::named) {
+                    table.row((&c.id, &s.subset, time, quantile, figure(f)))?;
+                }
+            }
+        }
+    }
+    table.finish()
+}
+
+fn shifts(findings: &Findings) -> Result<(String, String)> {
+    let mut table = Table::new(
+        "shifts",
+        &[
+            "cell",
+            "at_ns",
+            "weights",
+            "trials",
+            "followed",
+            "earliest_ns",
+            "latest_ns",
+            "failed",
+            "errors",
+            "after_ns",
+            "low_ns",
+            "high_ns",
+            "level",
+            "n",
+            "absent",
+        ],
+    )?;
+    for (c, canary) in canaries(findings) {
+        for s in &canary.shifts {
+            let seen = (s.trials, s.followed, s.earliest_ns, s.latest_ns, s.failed, s.errors);
+            table.row((&c.id, s.at_ns, &s.weights, seen, figure(&s.after_ns)))?;
+        }
+    }
+    table.finish()
+}
+
+fn canaries(findings: &Findings) -> impl Iterator<Item = (&CellFindings, &CanaryFindings)> {
+    findings.cells.iter().filter_map(|c| Some((c, c.canary.as_ref()?)))
+}
+
+fn events(findings: &Findings) -> Result<(String, String)> {
+    let head = ["cell", "measure", "value", "low", "high", "level", "n", "absent"];
+    let mut table = Table::new("events", &head)?;
+    for c in &findings.cells {
+        let Some(e) = &c.events else { continue };
+        let none = (None::<f64>, None::<f64>, None::<f64>, None::<usize>, "");
+        for (measure, count) in [
+            ("certificates_rotated", e.certificates_rotated),
+            ("certificates_seen", e.certificates_seen),
+            ("scrapes", e.scrapes),
+        ] {
+            table.row((&c.id, measure, count, none))?;
+        }
+        table.row((&c.id, "scrape_ns", figure(&e.scrape_ns)))?;
+        table.row((&c.id, "scrape_bytes", figure(&e.scrape_bytes)))?;
+    }
+    table.finish()
+}
+
+/// What cells lack, and what has no cell at all.
+fn lacks(findings: &Findings) -> Result<(String, String)> {
+    let mut table = Table::new("lacks", &["cell", "what", "reason"])?;
+    for c in &findings.cells {
+        for lack in &c.lacks {
+            table.row((&c.id, &lack.what, &lack.reason))?;
+        }
+    }
+    for left_out in &findings.left_out {
+        table.row(("", &left_out.what, &left_out.reason))?;
     }
     table.finish()
 }

@@ -52,6 +52,36 @@ pub enum Error {
         /// The trial.
         trial: String,
     },
+    /// Two things are to be compared that ran on different platforms.
+    #[error(
+        "{one} ran on the platform '{platform}' and {other} on '{other_platform}': their paths are not the same, so that a difference says nothing of a mesh\n  try: measure both on one platform, with --platform {platform}"
+    )]
+    Platforms {
+        /// The one.
+        one: String,
+        /// Where it ran.
+        platform: record::Platform,
+        /// The other.
+        other: String,
+        /// Where that ran.
+        other_platform: record::Platform,
+    },
+    /// Two trials differ in what no factor of their cells says.
+    #[error(
+        "{claim}: {found} in trial {trial}, and {other_found} in trial {other}, though no factor of their cells says so: what lies between them is not what was declared\n  try: a new run with one version of each program and one configuration"
+    )]
+    Disagree {
+        /// What was read back of both.
+        claim: &'static str,
+        /// The one.
+        trial: String,
+        /// What was found in it.
+        found: String,
+        /// The other.
+        other: String,
+        /// What was found in that.
+        other_found: String,
+    },
     /// A value could not be written as JSON.
     #[error(
         "the findings cannot be written as JSON: {0}\n  this is a defect of meshtax; please report it with the run's findings"

@@ -64,6 +64,11 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{} %", digits(share * 100.0))
 }
 
+/// A time of whole or broken seconds, as it was asked for: `5 s`, `0.5 s`.
+pub(crate) fn seconds(ns: u64) -> String {
+    format!("{} s", ns as f64 / 1e9)
+}
+
 /// A level as percent: `93.8 %`, `95 %`.
 pub(crate) fn level(level: f64) -> String {
     let text = format!("{:.1}", level * 100.0);
@@ -102,6 +107,7 @@ mod tests {
         let e = Estimate { value: 620_000.0, low: Some(550_000.0), high: Some(700_000.0), level: 0.9375, n: 5 };
         assert_eq!(ms(&e), "0.620 ms [0.550, 0.700]");
         assert_eq!(ms(&Estimate { low: None, high: None, level: 0.0, n: 1, ..e }), "0.620 ms");
+        assert_eq!((seconds(5_000_000_000), seconds(500_000_000)), ("5 s".into(), "0.5 s".into()));
         assert_eq!((level(0.9375), level(0.95)), ("93.8 %".into(), "95 %".into()));
     }
 }

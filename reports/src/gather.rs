@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use record::{Histogram, Interval, Phase, Quantiles, Run, RunDirectory, Trial};
 
+use crate::subsets::{self, Subsets};
 use crate::usage::{Gathering, Span, Usage};
 use crate::{Error, Result};
 
@@ -37,6 +38,8 @@ pub(crate) struct TrialData {
     pub(crate) answered_per_second: f64,
     pub(crate) windows: Vec<Window>,
     pub(crate) usage: Usage,
+    /// What its subsets answered; empty where the cell has no canary.
+    pub(crate) subsets: Subsets,
 }
 
 impl TrialData {
@@ -45,9 +48,9 @@ impl TrialData {
         if trial.method != run.method {
             return Err(Error::MixedMethods { trial: trial.id, found: trial.method, expected: run.method });
         }
-        if run.cell(&trial.cell).is_none() {
+        let Some(cell) = run.cell(&trial.cell) else {
             return Err(Error::UnknownCell { trial: trial.id, cell: trial.cell });
-        }
+        };
         let Some(phase) = trial.phase(Phase::Measure) else {
             return Err(Error::NotMeasured { trial: trial.id });
         };
@@ -55,6 +58,7 @@ impl TrialData {
 
         let (mut response, mut service, mut lag_ours) = (Histogram::new(), Histogram::new(), Histogram::new());
         let mut windows = Vec::new();
+        let mut subsets = cell.factors.canary.is_some().then(subsets::Reader::default);
         let mut answered = 0.0;
         for interval in dir.intervals(id)? {
             let interval = interval?;
@@ -68,6 +72,9 @@ impl TrialData {
             service.add(&interval.service)?;
             lag_ours.add(&interval.lag_ours)?;
             windows.push(Window::of(&interval));
+            if let Some(subsets) = &mut subsets {
+                subsets.take(&interval)?;
+            }
         }
         let mut gathering = Gathering::default();
         for sample in dir.samples(id)? {
@@ -83,6 +90,7 @@ impl TrialData {
             answered_per_second: answered / (measured.end_ns.saturating_sub(measured.start_ns).max(1) as f64 / 1e9),
             windows,
             usage: gathering.finish(&trial, &run.host, measured),
+            subsets: subsets.map(subsets::Reader::finish).unwrap_or_default(),
             trial,
         })
     }

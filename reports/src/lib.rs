@@ -1,6 +1,7 @@
 //! Explains: a run directory becomes estimates and findings, and these become text, tables and a page; and a load or
 //! a probe on its own becomes what other tools read.
 
+mod agreement;
 mod attribution;
 pub mod csv;
 mod error;
@@ -17,6 +18,7 @@ pub mod probe_metrics;
 pub mod rates;
 pub mod schemas;
 pub mod stats;
+mod subsets;
 mod tables;
 pub mod text;
 mod usage;
@@ -24,7 +26,8 @@ mod validity;
 
 pub use error::{Error, Result};
 pub use findings::{
-    Attribution, Cause, CellFindings, Costs, Figure, Findings, FoundWarning, NodeFindings, PartCosts, PerQuantile,
-    Requests, Tax, TaxAt, TaxKind, findings,
+    AllProxies, Attribution, CanaryFindings, Cause, CellFindings, Costs, EventFindings, Figure, Findings, FoundWarning,
+    NodeFindings, PartCosts, PerQuantile, Requests, ShiftFindings, Stretch, SubsetFindings, SubsetShare, Tax, TaxAt,
+    TaxKind, findings,
 };
 pub use stats::Estimate;

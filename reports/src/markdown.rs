@@ -31,6 +31,9 @@ pub fn render(findings: &Findings) -> String {
         escaped(&f.started),
         escaped(&f.program)
     );
+    if let Some(platform) = tables::platform(f) {
+        let _ = writeln!(page, "\n{}", escaped(&platform));
+    }
     let doubts = tables::doubts(f);
     if !doubts.is_empty() {
         page.push_str("\n## Doubts\n\n");
@@ -38,12 +41,18 @@ pub fn render(findings: &Findings) -> String {
     for doubt in doubts {
         let _ = writeln!(page, "- {} (try: {})", escaped(&doubt.evidence()), escaped(&doubt.first.remedy));
     }
+    list(&mut page, tables::LACKS, &tables::lacks(f));
+    list(&mut page, tables::LEFT_OUT, &tables::left_out(f));
     table(&mut page, &tables::response(f));
     for tax in tables::taxes(f) {
         table(&mut page, &tables::tax(f, tax));
     }
     table(&mut page, &tables::service(f));
-    for t in [tables::proxies(f), tables::attribution(f)].into_iter().flatten() {
+    for t in tables::canaries(f) {
+        table(&mut page, &t);
+    }
+    let some = [tables::proxies(f), tables::all_proxies(f), tables::events(f), tables::attribution(f)];
+    for t in some.into_iter().flatten() {
         table(&mut page, &t);
     }
     table(&mut page, &tables::node(f));
@@ -54,6 +63,16 @@ pub fn render(findings: &Findings) -> String {
         let _ = writeln!(page, "{}\n", escaped(&line));
     }
     page
+}
+
+fn list(page: &mut String, heading: &str, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    let _ = writeln!(page, "\n## {}\n", escaped(heading));
+    for line in lines {
+        let _ = writeln!(page, "- {}", escaped(line));
+    }
 }
 
 /// Text that stays text: no mark-up, no HTML, no cell or line ends of its own.

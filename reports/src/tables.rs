@@ -1,6 +1,12 @@
 //! The findings as tables for people: which rows and columns, in which unit; how they look is not known here.
 
+mod canary;
+mod said;
+
 use record::Reading;
+
+pub(crate) use canary::canaries;
+pub(crate) use said::{LACKS, LEFT_OUT, events, lacks, left_out, platform};
 
 use crate::figure;
 use crate::findings::{Cause, CellFindings, Figure, Findings, PerQuantile, Tax, TaxKind, person_name};
@@ -41,7 +47,8 @@ pub(crate) struct Table {
 }
 
 const MS: f64 = 1e-6;
-const MIB: f64 = 1.0 / (1024.0 * 1024.0);
+const KIB: f64 = 1.0 / 1024.0;
+const MIB: f64 = KIB / 1024.0;
 const PERCENT: f64 = 100.0;
 
 const fn column(head: &'static str, unit: &'static str, factor: f64) -> Column {
@@ -181,6 +188,7 @@ pub(crate) fn proxies(findings: &Findings) -> Option<Table> {
                 &p.throttled_ns,
                 &p.throttled_periods,
                 &p.throttled_period_share,
+                &p.run_delay_ns_per_s,
             ];
             Row { head: person_name(&c.label), entries: figures.map(|f| Entry::Figure(f.clone())).to_vec() }
         })
@@ -195,6 +203,43 @@ pub(crate) fn proxies(findings: &Findings) -> Option<Table> {
             column("throttled", "ms", MS),
             column("throttled", "periods", 1.0),
             column("throttled", "% of periods", PERCENT),
+            column("waited for a CPU", "ms per s", MS),
+        ],
+        rows,
+    })
+}
+
+/// All proxies of each meshed cell together; none in a run without proxies.
+pub(crate) fn all_proxies(findings: &Findings) -> Option<Table> {
+    let meshed = findings.cells.iter().filter(|c| c.factors.meshed());
+    let rows: Vec<Row> = meshed
+        .map(|c| {
+            let all = &c.all_proxies;
+            let workers: Vec<String> = all.worker_threads.iter().map(u32::to_string).collect();
+            let error = match &all.idle_error_millicores {
+                Reading::Seen(error) => Entry::Plain(*error),
+                Reading::Absent { absent } => Entry::Figure(Reading::absent(absent.as_str())),
+            };
+            let entries = vec![
+                Entry::Count(all.count as u64),
+                Entry::Words(if workers.is_empty() { "n/a".to_owned() } else { workers.join(", ") }),
+                Entry::Figure(all.rss_bytes.clone()),
+                Entry::Figure(all.idle_millicores.clone()),
+                error,
+            ];
+            Row { head: person_name(&c.label), entries }
+        })
+        .collect();
+    (!rows.is_empty()).then(|| Table {
+        id: "all-proxies".into(),
+        caption: "All proxies of a cell together: worker threads found in each, memory, and CPU before the load".into(),
+        of: "cell",
+        columns: vec![
+            column("proxies", "", 1.0),
+            column("workers", "threads", 1.0),
+            column("memory", "MiB RSS", MIB),
+            column("CPU at rest", "millicores", 1.0),
+            column("known to", "millicores", 1.0),
         ],
         rows,
     })

@@ -4,7 +4,7 @@ use record::Reading;
 
 use crate::figure;
 use crate::findings::Findings;
-use crate::tables::{self, Column, Entry, Row, Table};
+use crate::tables::{self, Column, Entry, LACKS, LEFT_OUT, Row, Table};
 
 /// The least room for the names of rows; longer ones stand on a line of their own.
 const LABEL: usize = 12;
@@ -20,6 +20,9 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
         "  ",
         &format!("{} of {} trials in {} blocks, begun {}", f.trials_sealed, f.trials_planned, f.blocks, f.started),
     );
+    if let Some(platform) = tables::platform(f) {
+        page.paragraph("  ", &platform);
+    }
     if let Some(cut_off) = tables::cut_off(f) {
         page.warning(&cut_off);
     }
@@ -34,13 +37,18 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
     for tax in tables::taxes(f) {
         page.table(&tables::tax(f, tax));
     }
-    if let Some(table) = tables::proxies(f) {
+    for table in tables::canaries(f) {
+        page.table(&table);
+    }
+    for table in [tables::proxies(f), tables::all_proxies(f), tables::events(f)].into_iter().flatten() {
         page.table(&table);
     }
     page.table(&tables::node(f).only(&["busy", "steal", "idle, I/O pending", "run queue", "probe"]));
     page.table(&tables::waits(f).only(&["PSI cpu", "PSI io", "lost, unexplained", "work"]));
     page.tail(f);
     page.doubts(f);
+    page.list(LACKS, &tables::lacks(f));
+    page.list(LEFT_OUT, &tables::left_out(f));
     page.line("");
     page.heading("How to read it");
     for line in tables::how_to_read(f) {
@@ -214,6 +222,17 @@ impl Page {
             let name = crate::findings::person_name(cell);
             let share = figure::share(&found.share_of_tail);
             self.item("  ", &format!("{name}: {share} {}: {}", found.cause.word(), found.evidence));
+        }
+    }
+
+    fn list(&mut self, heading: &str, lines: &[String]) {
+        if lines.is_empty() {
+            return;
+        }
+        self.line("");
+        self.heading(heading);
+        for line in lines {
+            self.item("- ", line);
         }
     }
 

@@ -38,6 +38,8 @@ pub enum WarningKind {
     CounterBackwards,
     /// The configuration could not be proven in every point.
     Unproven,
+    /// A canary's requests were not split as they should have been.
+    Split,
 }
 
 /// A doubt about a trial or a run.

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use record::{Cell, Quantiles, Reading, Role, Verdict};
+use record::{Cell, Lack, Quantiles, Reading, Role, Verdict};
 
-use super::{CellFindings, Costs, Figure, NodeFindings, PartCosts, PerQuantile, Requests};
+use super::{AllProxies, CellFindings, Costs, Figure, NodeFindings, PartCosts, PerQuantile, Requests, canary, events};
 use crate::gather::{Gathered, TrialData};
 use crate::stats::{Estimate, Scale};
-use crate::usage::{NodeUsage, PartUsage};
+use crate::usage::{Idle, NodeUsage, PartUsage};
 
 /// An estimate over what each trial shows. Trials that lack it are left out, which `n` says; where all lack
 /// it, the reason of the first is the reason.
-fn over(readings: impl Iterator<Item = Reading<f64>>, scale: Scale, level: f64) -> Figure {
+pub(super) fn over(readings: impl Iterator<Item = Reading<f64>>, scale: Scale, level: f64) -> Figure {
     let (mut values, mut reason) = (Vec::new(), None);
     for reading in readings {
         match reading {
@@ -43,7 +43,8 @@ pub(super) fn of(gathered: &Gathered, cell: &Cell) -> CellFindings {
         response_ns: PerQuantile::make(|pick| quantile(|t| &t.response, pick)),
         service_ns: PerQuantile::make(|pick| quantile(|t| &t.service, pick)),
         lag_ours_p99_ns: quantile(|t| &t.lag_ours, |q| q.p99),
-        proxies: costs(&trials, Role::is_proxy, "no proxies in this cell", level),
+        proxies: costs(&trials, Role::is_proxy, NO_PROXIES, level),
+        all_proxies: all_proxies(&trials, level, gathered.run.host.cpus_online.len()),
         services: costs(&trials, |role| role == Role::Service, "no services of ours in this cell", level),
         node: NodeFindings {
             steal_share: node(|n| &n.steal_share),
@@ -58,7 +59,64 @@ pub(super) fn of(gathered: &Gathered, cell: &Cell) -> CellFindings {
             unexplained_loss_share: node(|n| &n.unexplained_loss_share),
             work_slowdown: node(|n| &n.work_slowdown),
         },
+        canary: cell.factors.canary.as_ref().map(|of| canary::of(of, &trials, level)),
+        events: events::of(&trials, level),
+        lacks: lacks(&trials),
     }
+}
+
+const NO_PROXIES: &str = "no proxies in this cell";
+
+/// Every lack that a trial names, once.
+fn lacks(trials: &[&TrialData]) -> Vec<Lack> {
+    let mut lacks: Vec<Lack> = Vec::new();
+    for lack in trials.iter().flat_map(|t| &t.trial.lacks) {
+        if !lacks.contains(lack) {
+            lacks.push(lack.clone());
+        }
+    }
+    lacks
+}
+
+/// One thing of each proxy of a trial; absent if a proxy lacks it.
+fn of_proxies<T: Clone>(trial: &TrialData, pick: impl Fn(&PartUsage) -> &Reading<T>) -> Reading<Vec<T>> {
+    let mut all = Vec::new();
+    for part in trial.usage.parts.values().filter(|p| p.role.is_proxy()) {
+        match pick(part) {
+            Reading::Seen(value) => all.push(value.clone()),
+            Reading::Absent { absent } => return Reading::absent(absent.as_str()),
+        }
+    }
+    if all.is_empty() { Reading::absent(NO_PROXIES) } else { Reading::Seen(all) }
+}
+
+fn all_proxies(trials: &[&TrialData], level: f64, cpus: usize) -> AllProxies {
+    let idle: Vec<Reading<Vec<Idle>>> = trials.iter().map(|t| of_proxies(t, |p| &p.idle)).collect();
+    let cores = |of: &Vec<Idle>| of.iter().map(|i| i.cores).sum::<f64>();
+    let errors = idle.iter().filter_map(|of| of.seen()).map(|of| idle_error(of, cpus));
+    let rss = trials.iter().map(|t| of_proxies(t, |p| &p.rss_bytes).map(|all| all.iter().sum()));
+    let workers = trials.iter().flat_map(|t| &t.trial.proofs).filter(|p| p.claim == "worker threads");
+    let workers: BTreeSet<u32> = workers.filter_map(|p| p.found.parse().ok()).collect();
+    let count = |t: &&TrialData| t.usage.parts.values().filter(|p| p.role.is_proxy()).count();
+    AllProxies {
+        count: trials.iter().map(count).max().unwrap_or(0),
+        worker_threads: workers.into_iter().collect(),
+        rss_bytes: over(rss, Scale::Factor, level),
+        idle_millicores: over(idle.iter().map(|of| of.clone().map(|of| cores(&of) * 1000.0)), Scale::Plain, level),
+        idle_error_millicores: errors.reduce(f64::max).map_or_else(
+            || Reading::absent(idle.iter().find_map(|of| of.reason()).unwrap_or(NO_PROXIES)),
+            |cores| Reading::Seen(cores * 1000.0),
+        ),
+    }
+}
+
+/// How far off a sum of idle times can be, in cores. A counter that is cut to ticks is off by one, whatever the part does;
+/// one of nanoseconds only while the part is on a CPU, and there is one part on a CPU at a time.
+fn idle_error(parts: &[Idle], cpus: usize) -> f64 {
+    let cut: f64 = parts.iter().filter(|i| i.ticks).map(|i| i.step).sum();
+    let mut running: Vec<f64> = parts.iter().filter(|i| !i.ticks).map(|i| i.step).collect();
+    running.sort_by(|a, b| b.total_cmp(a));
+    cut + running.iter().take(cpus).sum::<f64>()
 }
 
 /// A trial in which no request ended has no times, and these are not zero.
@@ -119,6 +177,7 @@ fn costs(trials: &[&TrialData], of: fn(Role) -> bool, none: &str, level: f64) ->
         throttled_ns: figure(Scale::Plain, |_, p| p.throttled_ns.clone()),
         throttled_periods: figure(Scale::Plain, |_, p| p.throttled_periods.clone()),
         throttled_period_share: figure(Scale::Plain, |_, p| p.throttled_period_share.clone()),
+        run_delay_ns_per_s: figure(Scale::Plain, |_, p| p.run_delay_ns_per_s.clone()),
         parts: parts(trials, of, level),
     }
 }

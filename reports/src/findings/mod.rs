@@ -1,20 +1,24 @@
 //! What a run says: every figure with its interval, the tax of each cell, the causes named and the doubts.
 
 mod answer;
+mod canary;
 mod cell;
+mod events;
 mod pairs;
 mod tax;
 
 use std::collections::BTreeMap;
 
-use record::{Factors, Host, Reading, RunDirectory, WarningKind};
+use record::{Factors, Host, Lack, LeftOut, Reading, RunDirectory, WarningKind};
 use serde::{Deserialize, Serialize};
 
 use crate::gather::Gathered;
 use crate::stats::Estimate;
-use crate::{Result, attribution, validity};
+use crate::{Result, agreement, attribution, validity};
 
 pub(crate) use answer::person_name;
+pub use canary::{CanaryFindings, ShiftFindings, Stretch, SubsetFindings, SubsetShare};
+pub use events::EventFindings;
 pub(crate) use pairs::Pairs;
 pub(crate) use tax::unlimited;
 
@@ -52,6 +56,9 @@ pub struct Findings {
     pub answer: Vec<String>,
     /// The cells, in the order of the plan.
     pub cells: Vec<CellFindings>,
+    /// Combinations that were asked for and cannot be: they have no cell.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// Each cell against what it is compared with, paired within blocks.
     pub taxes: Vec<Tax>,
     /// Where the tail of each cell comes from.
@@ -111,12 +118,36 @@ pub struct CellFindings {
     pub service_ns: PerQuantile<Figure>,
     /// The generator's own lag at p99, part of the response time.
     pub lag_ours_p99_ns: Figure,
-    /// Its sidecars.
+    /// Its proxies: sidecars, a gateway, a proxy of the node.
     pub proxies: Costs,
+    /// All of them together.
+    pub all_proxies: AllProxies,
     /// Its services.
     pub services: Costs,
     /// The machine while it was measured.
     pub node: NodeFindings,
+    /// How its canary went; absent where it has none.
+    pub canary: Option<CanaryFindings>,
+    /// What else was done under load; absent where nothing was.
+    pub events: Option<EventFindings>,
+    /// What its dataplane does not do of what Istio's does, so that its cost is in no figure.
+    pub lacks: Vec<Lack>,
+}
+
+/// All proxies of a cell together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AllProxies {
+    /// How many there are; the most of a trial.
+    pub count: usize,
+    /// Worker threads found in them, each number once.
+    pub worker_threads: Vec<u32>,
+    /// Resident memory, as a sum.
+    pub rss_bytes: Figure,
+    /// Thousandths of a core in use while nothing was asked of them, as a sum.
+    pub idle_millicores: Figure,
+    /// How far off one trial's sum can be, since counters of CPU time move in steps: the most of a trial.
+    pub idle_error_millicores: Reading<f64>,
 }
 
 /// Requests of the measured phases, over all trials of a cell.
@@ -151,6 +182,8 @@ pub struct Costs {
     pub throttled_periods: Figure,
     /// Of the quota periods in which it ran, the share with throttling.
     pub throttled_period_share: Figure,
+    /// Time its threads waited for a CPU in each second, summed over threads.
+    pub run_delay_ns_per_s: Figure,
     /// Each part on its own.
     pub parts: BTreeMap<String, PartCosts>,
 }
@@ -309,6 +342,9 @@ impl Findings {
         let cells: Vec<CellFindings> = run.cells.iter().map(|c| cell::of(gathered, c)).collect();
         let (taxes, mut warnings) = tax::all(gathered);
         warnings.extend(validity::warnings(gathered));
+        for cell in &cells {
+            warnings.extend(cell.canary.iter().flat_map(|found| canary::warnings(&cell.id, cell.trials, found)));
+        }
         let attribution = attribution::of(gathered, &taxes);
         let complete = gathered.trials.len() >= run.trials.len();
         let mut findings = Self {
@@ -326,6 +362,7 @@ impl Findings {
             host: run.host.clone(),
             answer: Vec::new(),
             cells,
+            left_out: run.left_out.clone(),
             taxes,
             attribution,
             warnings,
@@ -340,7 +377,10 @@ impl Findings {
 /// Trials that are missing (the run was cut off) are counted and said; the figures are of those sealed.
 ///
 /// # Errors
-/// When the directory cannot be read or does not hold together, or holds no sealed trial.
+/// When the directory cannot be read or does not hold together, or holds no sealed trial; and
+/// [`crate::Error::Platforms`] and [`crate::Error::Disagree`] where it holds what must not be compared.
 pub fn findings(dir: &RunDirectory) -> Result<Findings> {
-    Ok(Findings::of(&Gathered::read(dir)?, dir))
+    let gathered = Gathered::read(dir)?;
+    agreement::check(&gathered)?;
+    Ok(Findings::of(&gathered, dir))
 }

@@ -1,5 +1,7 @@
 //! Pure numbers: estimates over independent trials, and what chance alone would do.
 
+pub(crate) mod binomial;
+pub(crate) mod changeover;
 mod estimate;
 mod shift;
 mod signed_rank;

@@ -4,7 +4,8 @@ mod track;
 
 use std::collections::BTreeMap;
 
-use record::{CpuTimes, GapCounters, Host, Part, PressureSample, Reading, Role, Sample, Trial};
+use record::quantum::RUN_TIME_NS;
+use record::{CpuTimes, GapCounters, Host, Part, Phase, PressureSample, Reading, Role, Sample, Trial};
 
 use track::Track;
 pub(crate) use track::{Span, Step};
@@ -25,6 +26,19 @@ pub(crate) struct PartUsage {
     pub(crate) throttled_period_share: Reading<f64>,
     /// Time its threads were runnable without a CPU, for each second (may exceed 1 s with many threads).
     pub(crate) run_delay_ns_per_s: Reading<f64>,
+    /// What it used while nothing was asked of it.
+    pub(crate) idle: Reading<Idle>,
+}
+
+/// What a part used before the load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Idle {
+    /// Cores, on average.
+    pub(crate) cores: f64,
+    /// What one step of the counter comes to, in cores.
+    pub(crate) step: f64,
+    /// Whether the counter is cut to whole ticks; else it is short only while the part is on a CPU.
+    pub(crate) ticks: bool,
 }
 
 /// The busy share, unless our own parts alone were busier: /proc/stat is sampled at the kernel's tick, and work that
@@ -223,9 +237,10 @@ impl Gathering {
     pub(crate) fn finish(self, trial: &Trial, host: &Host, measured: Span) -> Usage {
         let ns_per_tick = 1e9 / host.clock_ticks_per_second.max(1) as f64;
         let unwatched = PartTracks::default();
+        let settled = trial.phase(Phase::Settle).map(|p| Span { start_ns: p.start_ns, end_ns: p.end_ns });
         let of = |part: &Part| {
             let tracks = self.parts.get(&part.name).unwrap_or(&unwatched);
-            (part.name.clone(), tracks.usage(part, measured, ns_per_tick))
+            (part.name.clone(), tracks.usage(part, measured, settled, ns_per_tick))
         };
         let parts: BTreeMap<String, PartUsage> = trial.parts.iter().map(of).collect();
         let mut node = self.node(host, measured);
@@ -325,7 +340,7 @@ impl Gathering {
 }
 
 impl PartTracks {
-    fn usage(&self, part: &Part, measured: Span, ns_per_tick: f64) -> PartUsage {
+    fn usage(&self, part: &Part, measured: Span, settled: Option<Span>, ns_per_tick: f64) -> PartUsage {
         // The cgroup counts children and ended threads too; ticks are coarse and come last.
         let by_ticks = || self.ticks.per_ns(measured).map(|v| v * ns_per_tick);
         let cores = [self.usage_ns.per_ns(measured), self.run_ns.per_ns(measured)]
@@ -349,6 +364,23 @@ impl PartTracks {
             throttled_periods: of_cgroup(self.throttled_periods.total(measured)),
             throttled_period_share: of_cgroup(throttled_period_share),
             run_delay_ns_per_s: self.run_delay_ns.per_ns(measured).map(|v| v * 1e9),
+            idle: settled.map_or_else(|| Reading::absent("no settle phase"), |span| self.idle(span, ns_per_tick)),
+        }
+    }
+
+    fn idle(&self, settled: Span, ns_per_tick: f64) -> Reading<Idle> {
+        let idle = |(by, over): (u64, u64), step_ns: f64, ticks: bool| {
+            let (over, unit) = (over as f64, if ticks { step_ns } else { 1.0 });
+            Idle { cores: by as f64 * unit / over, step: step_ns / over, ticks }
+        };
+        for track in [&self.usage_ns, &self.run_ns] {
+            if let Reading::Seen(rise) = track.rise(settled) {
+                return Reading::Seen(idle(rise, RUN_TIME_NS as f64, false));
+            }
+        }
+        match self.ticks.rise(settled) {
+            Reading::Seen(rise) => Reading::Seen(idle(rise, ns_per_tick, true)),
+            Reading::Absent { absent } => Reading::absent(absent.replace("while measuring", "before the load")),
         }
     }
 }

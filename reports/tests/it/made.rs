@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use record::{
-    Arrival, Cell, CgroupSample, ClockAnchor, CpuTimes, Dataplane, Factors, GapCounters, GapLosses, Histogram, Host,
-    INTERVAL_NS, Interval, Lag, LineWriter, LoadAverage, LoadSummary, METHOD, Mtls, NodeSample, Outcome, OwnCost, Pace,
-    Part, Phase, PhaseSpan, PlannedTrial, PressureLine, PressureSample, ProcessSample, Quantiles, Reading, Role, Run,
-    RunDirectory, SCHEMA, Sample, SlowRequest, Timing, Trial, Verdict, WorkerRule,
+    Arrival, Canary, Cell, CgroupSample, ClockAnchor, CpuTimes, Dataplane, Event, Factors, GapCounters, GapLosses,
+    Histogram, Host, INTERVAL_NS, Interval, Lack, Lag, LineWriter, LoadAverage, LoadSummary, METHOD, Mtls, NodeSample,
+    Outcome, OwnCost, Pace, Part, Phase, PhaseSpan, PlannedTrial, PressureLine, PressureSample, ProcessSample, Proof,
+    Quantiles, Reading, Role, Run, RunDirectory, SCHEMA, Sample, SlowRequest, Timing, Trial, Verdict, WorkerRule,
 };
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -40,8 +40,18 @@ pub(crate) struct Made {
     pub(crate) slow: Vec<usize>,
     /// Whether requests wait for throttling and steal at all.
     pub(crate) harmless: bool,
-    /// Requests that fail in each trial.
+    /// Requests that fail in each trial, and in which tenth.
     pub(crate) failed: u64,
+    pub(crate) failed_at: usize,
+    /// How long after a shift the split changes; never, if it does not.
+    pub(crate) follows_after_ns: Option<u64>,
+    /// What subsets other than the stable one add to each request.
+    pub(crate) canary_adds_ns: u64,
+    /// What is done to the chain under load.
+    pub(crate) events: Vec<Event>,
+    pub(crate) lacks: Vec<Lack>,
+    /// Worker threads found in each proxy.
+    pub(crate) workers_found: u32,
     /// Whether iowait goes down in mid-trial, as proc(5) says that it may.
     pub(crate) iowait_falls: bool,
 }
@@ -60,6 +70,7 @@ pub(crate) struct MadeRun {
     pub(crate) steal_known: bool,
     pub(crate) psi: bool,
     pub(crate) seed: u64,
+    pub(crate) left_out: Vec<record::LeftOut>,
 }
 
 pub(crate) fn factors(dataplane: Dataplane, limit: Option<&str>) -> Factors {
@@ -97,6 +108,12 @@ pub(crate) fn made(id: &str, label: &str, factors: Factors, median_ms: f64) -> M
         slow: vec![],
         harmless: false,
         failed: 0,
+        failed_at: 0,
+        follows_after_ns: Some(0),
+        canary_adds_ns: 0,
+        events: vec![],
+        lacks: vec![],
+        workers_found: 2,
         iowait_falls: false,
     }
 }
@@ -120,6 +137,7 @@ pub(crate) fn first_look() -> MadeRun {
         steal_known: true,
         psi: true,
         seed: 7,
+        left_out: vec![],
     }
 }
 
@@ -192,7 +210,7 @@ impl MadeRun {
             },
             level: 0.95,
             cells: self.cells.iter().map(|m| m.cell.clone()).collect(),
-            left_out: vec![],
+            left_out: self.left_out.clone(),
             trials,
             host: host(self.steal_known, self.psi),
             versions: BTreeMap::new(),
@@ -246,7 +264,7 @@ impl MadeRun {
         }
         let parts = parts(&made.cell.factors);
         let mut samples = LineWriter::open(&trial_dir.samples_path()).unwrap();
-        for round in 0..self.tenths as u64 + 15 {
+        for round in 0..self.tenths as u64 + 25 {
             samples.append(&self.sample(made, &parts, start, round)).unwrap();
         }
         LineWriter::<SlowRequest>::open(&trial_dir.slow_path()).unwrap();
@@ -267,11 +285,11 @@ impl MadeRun {
             ],
             anchor: ClockAnchor { monotonic_ns: start, realtime_ns: 1_764_000_000 * SECOND },
             load: self.summary(&all, start, end),
+            proofs: proofs(made, &parts),
             parts,
-            proofs: vec![],
             warnings: vec![],
-            events: vec![],
-            lacks: vec![],
+            events: events(made, start),
+            lacks: made.lacks.clone(),
             edges: None,
         };
         trial_dir.seal(&trial).unwrap();
@@ -292,14 +310,21 @@ impl MadeRun {
             if made.slow.contains(&t) {
                 ns += left(60.0);
             }
+            let subset = made.subset(t, request as u64 * INTERVAL_NS / self.per_tenth as u64, rng);
+            if subset.as_ref().is_some_and(|(_, stable)| !stable) {
+                ns += made.canary_adds_ns as f64;
+            }
             let lag = if made.lagged.contains(&t) { left(40.0) } else { 5_000.0 };
             i.due += 1;
             i.sent += 1;
-            i.outcomes.count(if (request as u64) < made.failed && t == 0 {
-                Outcome::Reset
+            if (request as u64) < made.failed && t == made.failed_at {
+                i.outcomes.count(Outcome::Reset);
             } else {
-                Outcome::Answered(200)
-            });
+                i.outcomes.count(Outcome::Answered(200));
+                if let Some((subset, _)) = &subset {
+                    i.split.count(subset.as_bytes(), false, (ns + lag) as u64, ns as u64);
+                }
+            }
             i.response.record((ns + lag) as u64);
             i.service.record(ns as u64);
             i.lag_ours.record(lag as u64);
@@ -342,16 +367,16 @@ impl MadeRun {
         }
     }
 
-    /// The sample of a round: ten a second, from 1 s before the measured phase, 3 ms after each tenth began.
+    /// The sample of a round: ten a second, from 2 s before the measured phase, 3 ms after each tenth began.
     fn sample(&self, made: &Made, parts: &[Part], start: u64, round: u64) -> Sample {
-        let at = start - SECOND + round * INTERVAL_NS + 3_000_000;
+        let at = start - 2 * SECOND + round * INTERVAL_NS + 3_000_000;
         let passed = round * INTERVAL_NS;
         // The tenths that are wholly past when it is read.
-        let past = |tenths: &[usize]| tenths.iter().filter(|t| round > 10 + **t as u64).count() as u64;
+        let past = |tenths: &[usize]| tenths.iter().filter(|t| round > 20 + **t as u64).count() as u64;
         let stolen = past(&made.stolen) * 5;
         let all = 4 * passed / TICK_NS;
         let busy = all / 4;
-        let iowait = if made.iowait_falls && round == 30 { all / 100 } else { all / 50 };
+        let iowait = if made.iowait_falls && round == 40 { all / 100 } else { all / 50 };
         let cpu = CpuTimes {
             user_ticks: busy / 2,
             nice_ticks: 0,
@@ -377,7 +402,10 @@ impl MadeRun {
         let mut processes = BTreeMap::new();
         for part in parts {
             let cores = if part.role == Role::Sidecar { made.proxy_cores } else { 0.05 };
-            let cpu_ns = (passed as f64 * cores) as u64;
+            // At rest a proxy uses a thousandth of a core.
+            let rest = if part.role == Role::Sidecar { 0.001 } else { cores };
+            let resting = passed.min(SECOND);
+            let cpu_ns = (resting as f64 * rest + (passed - resting) as f64 * cores) as u64;
             let rss = if part.role == Role::Sidecar { made.proxy_rss_bytes } else { 9 << 20 };
             processes.insert(
                 part.name.clone(),
@@ -442,6 +470,69 @@ impl MadeRun {
             }),
             ..Sample::default()
         }
+    }
+}
+
+impl Made {
+    /// Which subset answers a request so long after a tenth began, and whether it is the stable one; drawn by the weights
+    /// of that moment.
+    fn subset(&self, t: usize, since_ns: u64, rng: &mut ChaCha8Rng) -> Option<(String, bool)> {
+        let Canary { weights, shifts, .. } = self.cell.factors.canary.as_ref()?;
+        // The warm-up has no number of its own.
+        let at_ns = if t == usize::MAX { 0 } else { t as u64 * INTERVAL_NS + since_ns };
+        let mut weights = weights;
+        for shift in shifts {
+            if self.follows_after_ns.is_some_and(|after| at_ns >= shift.at_ns + after) {
+                weights = &shift.weights;
+            }
+        }
+        let mut draw = rng.random_range(0..weights.total());
+        let subsets = weights.subsets();
+        let (name, _) = subsets.iter().find(|(_, weight)| {
+            let here = draw < *weight;
+            draw = draw.saturating_sub(*weight);
+            here
+        })?;
+        Some((name.clone(), *name == subsets[0].0))
+    }
+}
+
+/// The shifts that were made, and what else was done; the moments are counted from the measured phase's start.
+fn events(made: &Made, start: u64) -> Vec<Event> {
+    let shifts = made.cell.factors.canary.iter().flat_map(|canary| &canary.shifts);
+    let shifted = shifts.map(|s| Event::WeightsShifted { at_ns: start + s.at_ns, weights: s.weights.clone() });
+    shifted.chain(made.events.iter().cloned()).collect()
+}
+
+fn proofs(made: &Made, parts: &[Part]) -> Vec<Proof> {
+    let proof = |part: &Part| Proof {
+        part: part.name.clone(),
+        claim: "worker threads".into(),
+        expected: made.workers_found.to_string(),
+        found: made.workers_found.to_string(),
+        source: format!("/proc/{}/task/*/comm", part.pid),
+    };
+    parts.iter().filter(|p| p.role.is_proxy()).map(proof).collect()
+}
+
+/// A canary of 90 to 10 whose second subset adds 2 ms, shifted twice; followed so long after.
+pub(crate) fn with_canary(follows_after_ns: Option<u64>) -> MadeRun {
+    let weights = |text: &str| text.parse().unwrap();
+    let shift = |at_ns, text| record::Shift { at_ns, weights: weights(text) };
+    let canary = Canary {
+        service: "s2".into(),
+        weights: weights("v1=90,v2=10"),
+        work_us: 2000,
+        error_rate: 0.0,
+        shifts: vec![shift(2 * SECOND, "v1=50,v2=50"), shift(7 * SECOND / 2, "v1=0,v2=100")],
+    };
+    let factors = Factors { canary: Some(canary), ..factors(Dataplane::Envoy, None) };
+    let mut cell = made("chain3-envoy", "envoy", factors, 1.6);
+    cell.follows_after_ns = follows_after_ns;
+    cell.canary_adds_ns = 2_000_000;
+    MadeRun {
+        cells: vec![made("chain3-none", "none", self::factors(Dataplane::None, None), 0.4), cell],
+        ..first_look()
     }
 }
 

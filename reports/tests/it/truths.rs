@@ -311,6 +311,67 @@ fn a_meshed_cell_without_a_baseline_is_said_to_have_none() {
     assert_eq!(kinds(&f), [WarningKind::NoBaseline]);
 }
 
+/// Two Envoy cells that differ in a limit only, with so many workers found in each.
+fn limited_and_not(found: [u32; 2]) -> MadeRun {
+    let mut run = disturbed(|c| c.workers_found = found[0]);
+    let mut limited = made("chain3-envoy-500m", "envoy, 500m", factors(Dataplane::Envoy, Some("500m")), 1.6);
+    limited.workers_found = found[1];
+    run.cells.push(limited);
+    run.repeats = 1;
+    run
+}
+
+fn refused(run: &MadeRun) -> String {
+    let parent = tempfile::tempdir().unwrap();
+    findings(&run.write(parent.path())).unwrap_err().to_string()
+}
+
+#[test]
+fn cells_that_differ_in_more_than_their_factors_are_refused() {
+    let f = explained(&limited_and_not([2, 2]));
+    assert_eq!(f.cells.len(), 3);
+    let said = refused(&limited_and_not([2, 4]));
+    assert!(
+        said.starts_with(
+            "worker threads: 4 in trial 0003-chain3-envoy-500m-r1, and 2 in trial 0002-chain3-envoy-r1, though no factor"
+        ),
+        "{said}"
+    );
+    // With the factor that says so they may.
+    let mut run = limited_and_not([2, 4]);
+    run.cells[2].cell.factors.workers = 4;
+    assert_eq!(explained(&run).cells.len(), 3);
+}
+
+#[test]
+fn trials_of_a_cell_that_were_made_by_two_versions_are_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = MadeRun { repeats: 2, ..disturbed(|_| {}) }.write(parent.path());
+    let seal = dir.trial_path("0003-chain3-none-r2").join("trial.json");
+    let text = std::fs::read_to_string(&seal).unwrap();
+    std::fs::write(&seal, text.replace("\"program\": \"meshtax 0.1.0\"", "\"program\": \"meshtax 0.2.0\"")).unwrap();
+    let said = findings(&dir).unwrap_err().to_string();
+    assert!(said.starts_with("program: meshtax 0.2.0 in trial 0003-chain3-none-r2, and meshtax 0.1.0 in"), "{said}");
+    std::fs::write(&seal, text).unwrap();
+    assert_eq!(findings(&dir).unwrap().trials_sealed, 4);
+}
+
+#[test]
+fn cells_of_two_platforms_are_not_compared() {
+    let mut run = disturbed(|_| {});
+    run.cells[1].cell.factors.platform = record::Platform::Pods;
+    let said = refused(&run);
+    assert!(
+        said.starts_with(
+            "the cell chain3-none ran on the platform 'processes' and the cell chain3-envoy on 'pods': their paths"
+        ),
+        "{said}"
+    );
+    run.cells[0].cell.factors.platform = record::Platform::Pods;
+    let f = explained(&run);
+    assert!(reports::text::render(&f, 100, false).contains("Platform pods: a network namespace for each service"));
+}
+
 #[test]
 fn what_does_not_hold_together_is_refused_with_its_place() {
     let parent = tempfile::tempdir().unwrap();
