@@ -34,7 +34,11 @@ pub(crate) struct Usage(pub(crate) String);
 pub(crate) fn of(error: &anyhow::Error) -> Exit {
     let asked_wrongly = |e: &(dyn std::error::Error + 'static)| {
         let scenario = e.downcast_ref::<scenarios::Error>();
-        e.is::<Usage>() || matches!(scenario, Some(scenarios::Error::Scenario { .. } | scenarios::Error::Value { .. }))
+        let wrong = |e: &scenarios::Error| {
+            use scenarios::Error::{Istio, Scenario, Value};
+            matches!(e, Scenario { .. } | Value { .. } | Istio { .. })
+        };
+        e.is::<Usage>() || scenario.is_some_and(wrong)
     };
     if error.chain().any(asked_wrongly) { Exit::Usage } else { Exit::CouldNotRun }
 }

@@ -1,6 +1,7 @@
 //! `meshtax run`: a scenario becomes a plan, the plan a run directory.
 
 mod factors;
+mod istio;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use crate::plan;
 use crate::programs::ProgramArgs;
 use crate::progress::say;
 pub(crate) use factors::FactorArgs;
+use istio::IstioArgs;
 
 /// This program and its version, as it stands in a run.
 pub(crate) const PROGRAM: &str = concat!("meshtax ", env!("CARGO_PKG_VERSION"));
@@ -35,6 +37,8 @@ pub(crate) struct Args {
     scenario: String,
     #[command(flatten)]
     factors: FactorArgs,
+    #[command(flatten)]
+    istio: IstioArgs,
     /// How long each trial measures.
     #[arg(long, value_parser = crate::duration::parse, help_heading = "Plan")]
     duration: Option<Duration>,
@@ -72,6 +76,10 @@ pub(crate) struct Args {
 pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let mut scenario = named(&args.scenario)?;
+    let istio = args.istio.read()?;
+    if let Some(istio) = &istio {
+        istio.put_in(&mut scenario);
+    }
     args.override_in(&mut scenario)?;
     scenario.check().map_err(say_flag)?;
     let Matrix { cells, left_out } = scenario.matrix().map_err(say_flag)?;
@@ -111,7 +119,14 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(test) = &disk {
         directory.write_disk_before(test)?;
     }
+    let reading = istio::reading(istio.as_ref(), &scenario);
+    if let Some(reading) = &reading {
+        directory.write_istio(reading)?;
+    }
     announce(&run);
+    if let Some(reading) = &reading {
+        say(&reports::istio::summary(reading));
+    }
     let ending = Ending { strict: args.strict, beside: args.beside };
     campaign::execute(&directory, &run, lab, &interrupt, ending)
 }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use record::{Histogram, Interval, Phase, Quantiles, Run, RunDirectory, Trial};
+use record::{Histogram, Interval, IstioReading, Phase, Quantiles, Run, RunDirectory, Trial};
 
 use crate::subsets::{self, Subsets};
 use crate::usage::{Gathering, Span, Usage};
@@ -114,6 +114,7 @@ impl Window {
 pub(crate) struct Gathered {
     pub(crate) run: Run,
     pub(crate) trials: Vec<TrialData>,
+    pub(crate) istio: Option<IstioReading>,
 }
 
 impl Gathered {
@@ -147,7 +148,7 @@ impl Gathered {
             .into_iter()
             .map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(|| Err(lost())))
             .collect::<Result<_>>()?;
-        Ok(Self { run, trials })
+        Ok(Self { run, trials, istio: dir.istio()? })
     }
 
     /// The trials of one cell.

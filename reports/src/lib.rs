@@ -9,6 +9,7 @@ mod figure;
 mod findings;
 mod gather;
 pub mod html;
+pub mod istio;
 pub mod json;
 pub mod load;
 pub mod markdown;

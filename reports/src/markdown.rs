@@ -6,6 +6,7 @@ use record::Reading;
 
 use crate::figure;
 use crate::findings::Findings;
+use crate::istio;
 use crate::tables::{self, Entry, Table};
 
 /// The findings as Markdown with pipe tables.
@@ -58,6 +59,13 @@ pub fn render(findings: &Findings) -> String {
     table(&mut page, &tables::node(f));
     table(&mut page, &tables::waits(f));
     table(&mut page, &tables::requests(f));
+    if let Some(reading) = &f.istio {
+        let _ = write!(page, "\n## {}\n", escaped(&istio::heading(reading)));
+        for istio::Group { title, lines } in istio::groups(reading) {
+            let _ = writeln!(page, "\n{title}:\n");
+            lines.iter().for_each(|line| drop(writeln!(page, "- {}", escaped(line))));
+        }
+    }
     page.push_str("\n## How to read it\n\n");
     for line in tables::how_to_read(f) {
         let _ = writeln!(page, "{}\n", escaped(&line));

@@ -4,6 +4,7 @@ use record::Reading;
 
 use crate::figure;
 use crate::findings::Findings;
+use crate::istio;
 use crate::tables::{self, Column, Entry, LACKS, LEFT_OUT, Row, Table};
 
 /// The least room for the names of rows; longer ones stand on a line of their own.
@@ -49,6 +50,7 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
     page.doubts(f);
     page.list(LACKS, &tables::lacks(f));
     page.list(LEFT_OUT, &tables::left_out(f));
+    page.istio(f);
     page.line("");
     page.heading("How to read it");
     for line in tables::how_to_read(f) {
@@ -233,6 +235,16 @@ impl Page {
         self.heading(heading);
         for line in lines {
             self.item("- ", line);
+        }
+    }
+
+    fn istio(&mut self, findings: &Findings) {
+        let Some(reading) = &findings.istio else { return };
+        self.line("");
+        self.heading(&istio::heading(reading));
+        for istio::Group { title, lines } in istio::groups(reading) {
+            self.paragraph("  ", &format!("{title}:"));
+            lines.iter().for_each(|line| self.item("    ", line));
         }
     }
 

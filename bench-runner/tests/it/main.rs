@@ -8,6 +8,7 @@ mod cut_off;
 mod disk;
 mod errors;
 mod gaps;
+mod istio;
 mod load;
 mod memory;
 mod namespaces;

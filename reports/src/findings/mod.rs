@@ -9,7 +9,7 @@ mod tax;
 
 use std::collections::BTreeMap;
 
-use record::{Factors, Host, Lack, LeftOut, Reading, RunDirectory, WarningKind};
+use record::{Factors, Host, IstioReading, Lack, LeftOut, Reading, RunDirectory, WarningKind};
 use serde::{Deserialize, Serialize};
 
 use crate::gather::Gathered;
@@ -52,6 +52,9 @@ pub struct Findings {
     pub resume: Option<String>,
     /// The machine.
     pub host: Host,
+    /// How a user's Istio configuration was read, where the run is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub istio: Option<IstioReading>,
     /// The answer in sentences, the most important first.
     pub answer: Vec<String>,
     /// The cells, in the order of the plan.
@@ -358,6 +361,7 @@ impl Findings {
             blocks: run.repeats,
             trials_planned: run.trials.len(),
             trials_sealed: gathered.trials.len(),
+            istio: gathered.istio.clone(),
             resume: (!complete).then(|| format!("meshtax resume {}", dir.path().display())),
             host: run.host.clone(),
             answer: Vec::new(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::figure;
 use crate::findings::{Findings, TaxKind, person_name};
 use crate::gather::{Gathered, TrialData};
+use crate::istio;
 use crate::plot::{self, SERIES};
 use crate::tables::{self, Entry, Table};
 use crate::{Result, plot::Bar, plot::Curve};
@@ -67,6 +68,7 @@ pub fn render(findings: &Findings, dir: &RunDirectory) -> Result<String> {
         confidence => tables::confidence(f),
         doubts => tables::doubts(f).iter().map(|d| (d.evidence(), d.first.remedy.clone())).collect::<Vec<_>>(),
         reading => tables::how_to_read(f),
+        istio => f.istio.as_ref().map(|r| (istio::heading(r), istio::groups(r))),
         latency => page_tables(&latency),
         taxes => page_tables(&tax_tables),
         canaries => page_tables(&tables::canaries(f)),

@@ -136,6 +136,15 @@ fn a_figure_is_read_to_the_last_digit() {
 }
 
 #[test]
+fn how_istio_was_read_is_kept_and_none_is_none() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    assert_eq!(dir.istio().unwrap(), None);
+    dir.write_istio(&example::istio()).unwrap();
+    assert_eq!(dir.istio().unwrap(), Some(example::istio()));
+}
+
+#[test]
 fn disk_tests_are_kept_beside_the_trials_and_none_is_none() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = example::written(tmp.path());

@@ -342,3 +342,32 @@ pub(crate) fn written(parent: &Path) -> RunDirectory {
     at.seal(&trial("0001-chain3-none-r1", "chain3-none")).unwrap();
     dir
 }
+
+/// One field of each verdict.
+pub(crate) fn istio() -> IstioReading {
+    let factors = vec![IstioSetting { factor: "mtls".into(), value: "strict".into() }];
+    let field = |line, verdict| IstioField {
+        file: "peers.yaml".into(),
+        line,
+        column: 5,
+        resource: "PeerAuthentication default in shop".into(),
+        path: "PeerAuthentication.spec.mtls.mode".into(),
+        value: "STRICT".into(),
+        verdict,
+    };
+    IstioReading {
+        schema: SCHEMA,
+        directory: "mesh".into(),
+        workload: "Deployment reviews-v1 in shop".into(),
+        alike: vec!["Deployment reviews-v2 in shop".into()],
+        files: vec!["peers.yaml".into()],
+        accepted: vec!["fault".into()],
+        fields: vec![
+            field(1, IstioVerdict::Used { factors: factors.clone() }),
+            field(2, IstioVerdict::Overridden { factors, by: "mtls = disable".into() }),
+            field(3, IstioVerdict::NoEffect { reason: "it names the resource".into() }),
+            field(4, IstioVerdict::Accepted { reason: "no fault is made".into() }),
+        ],
+        defaults: vec![IstioDefault { factor: "retries".into(), value: "2".into(), reason: "Istio's default".into() }],
+    }
+}

@@ -44,6 +44,7 @@ fn what_is_written_keeps_to_the_schemas() {
         ("sample", value(serde_json::to_value(example::sample(0)))),
         ("slow", value(serde_json::to_value(example::slow()))),
         ("disk-test", value(serde_json::to_value(example::disk_test()))),
+        ("istio", value(serde_json::to_value(example::istio()))),
     ] {
         assert_eq!(check(name, &written), Vec::<String>::new(), "{name}");
     }
