@@ -244,7 +244,7 @@ impl Page {
         self.heading(&istio::heading(reading));
         for istio::Group { title, lines } in istio::groups(reading) {
             self.paragraph("  ", &format!("{title}:"));
-            lines.iter().for_each(|line| self.item("    ", line));
+            lines.iter().for_each(|line| self.item("  - ", line));
         }
     }
 
