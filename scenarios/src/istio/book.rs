@@ -75,13 +75,13 @@ impl<'a> Book<'a> {
         if self.entries.contains_key(&(node.resource.at, node.path.clone())) {
             return;
         }
+        if node.is_empty() {
+            self.no_effect(node, "it says nothing");
+            return;
+        }
         match &node.tree.value {
-            Value::Table(entries) if !entries.is_empty() => {
-                node.entries().iter().for_each(|(_, child)| self.close_below(child));
-            }
-            Value::List(list) if !list.is_empty() => node.items().iter().for_each(|item| self.close_below(item)),
-            Value::Nothing => self.no_effect(node, "it says nothing"),
-            Value::Table(_) | Value::List(_) => self.no_effect(node, "it is empty"),
+            Value::Table(_) => node.entries().iter().for_each(|(_, child)| self.close_below(child)),
+            Value::List(_) => node.items().iter().for_each(|item| self.close_below(item)),
             _ => {
                 self.ignored(node, "meshtax does not know this field, and cannot tell what it changes");
             }
@@ -141,7 +141,7 @@ impl Known {
     pub(super) fn judge<'a>(&self, node: &Node<'a>, book: &mut Book<'a>) {
         for (key, child) in node.entries() {
             let of = |list: &'static [(&str, &'static str)]| list.iter().find(|(k, _)| *k == key).map(|(_, why)| *why);
-            if matches!(child.tree.value, Value::Nothing) {
+            if child.is_empty() {
                 book.no_effect(&child, "it says nothing");
             } else if let Some(why) = of(self.idle) {
                 book.no_effect(&child, why);

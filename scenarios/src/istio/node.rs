@@ -23,6 +23,16 @@ impl<'a> Node<'a> {
         keys.iter().try_fold(self.clone(), |node, key| node.get(key))
     }
 
+    /// Whether there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.tree.value {
+            Value::Nothing => true,
+            Value::List(list) => list.is_empty(),
+            Value::Table(entries) => entries.is_empty(),
+            Value::Truth(_) | Value::Number(_) | Value::Text(_) => false,
+        }
+    }
+
     /// The fields below it, those that say nothing too.
     pub(super) fn entries(&self) -> Vec<(&'a str, Self)> {
         match &self.tree.value {

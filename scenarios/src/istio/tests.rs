@@ -438,6 +438,45 @@ fn the_mesh_of_a_cluster_is_read_from_its_config_map_and_wins() {
 }
 
 #[test]
+fn an_installation_as_the_profile_writes_it_has_nothing_to_refuse() {
+    let operator = "\
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: installed, namespace: istio-system}
+spec:
+  profile: default
+  components: {pilot: {enabled: true}}
+  meshConfig:
+    enableTracing: false
+    enablePrometheusMerge: true
+    defaultConfig: {proxyMetadata: {}, discoveryAddress: 'istiod:15012'}
+    extensionProviders: []
+  values:
+    global:
+      istioNamespace: istio-system
+      proxy:
+        autoInject: enabled
+        excludeIPRanges: ''
+        includeIPRanges: '*'
+        logLevel: warning
+        resources:
+          limits: {cpu: 2000m, memory: null}
+          requests: {cpu: 100m, memory: 128Mi}
+        tracer: zipkin
+    telemetry: {enabled: true}
+";
+    let istio = read_with(&[("app.yaml", REVIEWS), ("mesh.yaml", operator)], None, &[]).unwrap();
+    assert_eq!(["cpu_limit", "memory_limit"].map(|factor| setting(&istio, factor)), ["2", "none"]);
+    // What only another profile has is not known from its name.
+    let demo = operator.replace("profile: default", "profile: demo").replace("logLevel: warning", "logLevel: debug");
+    let said = read_with(&[("app.yaml", REVIEWS), ("mesh.yaml", &demo)], None, &[]).unwrap_err().to_string();
+    for line in ["2 fields", "mesh.yaml:5:3: IstioOperator.spec.profile: ", "proxy.logLevel: proxies here log warnings"]
+    {
+        assert!(said.contains(line), "'{line}' is missing: {said}");
+    }
+}
+
+#[test]
 fn a_pod_without_a_sidecar_is_called_in_clear() {
     let app = REVIEWS.replace("labels: {app", "labels: {sidecar.istio.io/inject: 'false', app");
     let rules = peers("default", "shop", "{mtls: {mode: STRICT}}");

@@ -90,6 +90,7 @@ const PROXY: Known = Known {
         ("statusPort", "it is the number of a port"),
         ("holdApplicationUntilProxyStarts", "the load begins when everything answers"),
         ("seccompProfile", "it is what the proxy may do"),
+        ("tracer", "a tracer does nothing until tracing is on"),
     ],
     not_done: &[("lifecycle", "nothing is run beside a proxy here")],
     harmless: &[
