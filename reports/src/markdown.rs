@@ -63,7 +63,9 @@ pub fn render(findings: &Findings) -> String {
         let _ = write!(page, "\n## {}\n", escaped(&istio::heading(reading)));
         for istio::Group { title, lines } in istio::groups(reading) {
             let _ = writeln!(page, "\n{title}:\n");
-            lines.iter().for_each(|line| drop(writeln!(page, "- {}", escaped(line))));
+            for line in lines {
+                let _ = writeln!(page, "- {}", escaped(&line));
+            }
         }
     }
     page.push_str("\n## How to read it\n\n");
