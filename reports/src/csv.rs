@@ -3,7 +3,7 @@
 use record::{Dataplane, Reading, Role};
 use serde::Serialize;
 
-use crate::findings::{CanaryFindings, CellFindings, Costs, Figure, Findings, PerQuantile, TaxAt};
+use crate::findings::{CanaryFindings, CellFindings, Costs, Figure, Findings, PartCosts, PerQuantile, TaxAt};
 use crate::stats::Estimate;
 use crate::{Error, Result};
 
@@ -194,19 +194,28 @@ fn parts(findings: &Findings) -> Result<(String, String)> {
                 table.row((&c.id, role, "mean", measure, figure(f)))?;
             }
             for (part, p) in parts {
-                for (measure, f) in [
-                    ("cpu_millicores", &p.cpu_millicores),
-                    ("rss_bytes", &p.rss_bytes),
-                    ("throttled_ns", &p.throttled_ns),
-                    ("throttled_periods", &p.throttled_periods),
-                    ("run_delay_ns_per_s", &p.run_delay_ns_per_s),
-                ] {
-                    table.row((&c.id, role, part, measure, figure(f)))?;
-                }
+                part_rows(&mut table, &c.id, role, part, p)?;
             }
+        }
+        for (part, p) in &c.neighbours {
+            part_rows(&mut table, &c.id, Role::Neighbour, part, p)?;
         }
     }
     table.finish()
+}
+
+fn part_rows(table: &mut Table, cell: &str, role: Role, part: &str, costs: &PartCosts) -> Result<()> {
+    let PartCosts { cpu_millicores, rss_bytes, throttled_ns, throttled_periods, run_delay_ns_per_s } = costs;
+    for (measure, f) in [
+        ("cpu_millicores", cpu_millicores),
+        ("rss_bytes", rss_bytes),
+        ("throttled_ns", throttled_ns),
+        ("throttled_periods", throttled_periods),
+        ("run_delay_ns_per_s", run_delay_ns_per_s),
+    ] {
+        table.row((cell, role, part, measure, figure(f)))?;
+    }
+    Ok(())
 }
 
 fn node(findings: &Findings) -> Result<(String, String)> {

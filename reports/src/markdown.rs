@@ -52,8 +52,8 @@ pub fn render(findings: &Findings) -> String {
     for t in tables::canaries(f) {
         table(&mut page, &t);
     }
-    let some = [tables::proxies(f), tables::all_proxies(f), tables::events(f), tables::attribution(f)];
-    for t in some.into_iter().flatten() {
+    let costs = [tables::proxies(f), tables::all_proxies(f), tables::neighbours(f)];
+    for t in costs.into_iter().chain([tables::events(f), tables::attribution(f)]).flatten() {
         table(&mut page, &t);
     }
     table(&mut page, &tables::node(f));

@@ -9,7 +9,7 @@ pub(crate) use canary::canaries;
 pub(crate) use said::{LACKS, LEFT_OUT, events, lacks, left_out, platform};
 
 use crate::figure;
-use crate::findings::{Cause, CellFindings, Figure, Findings, PerQuantile, Tax, TaxKind, person_name};
+use crate::findings::{Cause, CellFindings, Figure, Findings, PartCosts, PerQuantile, Tax, TaxKind, person_name};
 
 /// A column: its head, its unit, and by what a value is multiplied to be in that unit.
 #[derive(Clone, Copy, Debug)]
@@ -240,6 +240,30 @@ pub(crate) fn all_proxies(findings: &Findings) -> Option<Table> {
             column("memory", "MiB RSS", MIB),
             column("CPU at rest", "millicores", 1.0),
             column("known to", "millicores", 1.0),
+        ],
+        rows,
+    })
+}
+
+/// What the noisy neighbours used, by cell that has one; none in a run without.
+pub(crate) fn neighbours(findings: &Findings) -> Option<Table> {
+    let beside = |c: &CellFindings| {
+        let name = format!("{}: {}", person_name(&c.label), c.factors.neighbour);
+        let row = move |p: &PartCosts| {
+            let figures = [&p.cpu_millicores, &p.rss_bytes, &p.run_delay_ns_per_s];
+            Row { head: name.clone(), entries: figures.map(|f| Entry::Figure(f.clone())).to_vec() }
+        };
+        c.neighbours.values().map(row).collect::<Vec<_>>()
+    };
+    let rows: Vec<Row> = findings.cells.iter().flat_map(beside).collect();
+    (!rows.is_empty()).then(|| Table {
+        id: "neighbours".into(),
+        caption: "The noisy neighbour, which was asked for: no part of any proxy's cost".into(),
+        of: "cell: neighbour",
+        columns: vec![
+            column("CPU", "millicores", 1.0),
+            column("memory", "MiB RSS", MIB),
+            column("waited for a CPU", "ms per s", MS),
         ],
         rows,
     })

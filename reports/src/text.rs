@@ -44,6 +44,9 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
     for table in [tables::proxies(f), tables::all_proxies(f), tables::events(f)].into_iter().flatten() {
         page.table(&table);
     }
+    if let Some(table) = tables::neighbours(f) {
+        page.table(&table);
+    }
     page.table(&tables::node(f).only(&["busy", "steal", "idle, I/O pending", "run queue", "probe"]));
     page.table(&tables::waits(f).only(&["PSI cpu", "PSI io", "lost, unexplained", "work"]));
     page.tail(f);

@@ -159,7 +159,12 @@ fn of_data(trial: &TrialData, gathered: &Gathered) -> Vec<record::Warning> {
         found.push(W::new(WarningKind::ProbeCost, evidence, "watch fewer processes"));
     }
     if let Some(busy) = node.cpu_busy_share.seen().filter(|s| **s > SATURATED_SHARE) {
-        let evidence = format!("the CPUs of this machine were in use {} of the time", figure::percent(*busy));
+        let mut evidence = format!("the CPUs of this machine were in use {} of the time", figure::percent(*busy));
+        let neighbours = trial.usage.parts.values().filter(|part| part.role == Role::Neighbour);
+        let theirs: f64 = neighbours.filter_map(|part| part.cores.seen()).sum();
+        if theirs > 0.0 {
+            evidence.push_str(&format!("; the noisy neighbour, which was asked for, used {theirs:.2} cores of them"));
+        }
         found.push(W::new(
             WarningKind::Saturated,
             evidence,

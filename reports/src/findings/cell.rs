@@ -46,6 +46,7 @@ pub(super) fn of(gathered: &Gathered, cell: &Cell) -> CellFindings {
         proxies: costs(&trials, Role::is_proxy, NO_PROXIES, level),
         all_proxies: all_proxies(&trials, level, gathered.run.host.cpus_online.len()),
         services: costs(&trials, |role| role == Role::Service, "no services of ours in this cell", level),
+        neighbours: parts(&trials, |role| role == Role::Neighbour, level),
         node: NodeFindings {
             steal_share: node(|n| &n.steal_share),
             iowait_share: node(|n| &n.iowait_share),

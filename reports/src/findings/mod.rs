@@ -127,6 +127,9 @@ pub struct CellFindings {
     pub all_proxies: AllProxies,
     /// Its services.
     pub services: Costs,
+    /// Its noisy neighbour, which is neither; empty without one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub neighbours: BTreeMap<String, PartCosts>,
     /// The machine while it was measured.
     pub node: NodeFindings,
     /// How its canary went; absent where it has none.

@@ -56,7 +56,7 @@ pub fn render(findings: &Findings, dir: &RunDirectory) -> Result<String> {
     let f = findings;
     let tax_tables: Vec<Table> = tables::taxes(f).into_iter().map(|t| tables::tax(f, t)).collect();
     let latency: Vec<Table> = vec![tables::response(f), tables::service(f)];
-    let costs = [tables::proxies(f), tables::all_proxies(f), tables::events(f)];
+    let costs = [tables::proxies(f), tables::all_proxies(f), tables::neighbours(f), tables::events(f)];
     let costs: Vec<Table> = costs.into_iter().flatten().chain([tables::parts(f)]).collect();
     let context = context! {
         title => format!("meshtax: {}", f.scenario),
