@@ -11,8 +11,8 @@ service time. For each limit and number of workers, over all repeats:
   p99         the same of a hundredth: with four requests in flight at each stall it is an everyday one
   throttled   what the report says of the measured phase, beside the cgroup's own count read here in the meantime
 
-Then the order in which quantiles of the response time move as the load rises to what a limit of 200m takes: the first
-rate at which each is over three times what it was at the lowest. It needs root, Envoy on PATH and two CPUs with little
+Then the order in which quantiles of the response time move as the load (of random arrivals) rises to what a limit of 200m
+takes: the first rate at which each is 5 ms over what it is without the limit in the same minutes. It needs root, Envoy on PATH and two CPUs with little
 else to do; the release program, since a slow generator and service take their share of each period. Ends with 1 when a
 longest stall is more than a fifth from the bound, throttled times differ by more than a twentieth, or the order is
 another than p99.9, p99, p50."""
@@ -64,21 +64,26 @@ class Watch(threading.Thread):
         return at(end_ns) - at(start_ns)
 
 
-def trial(limit, workers, rate, seconds, connections, arrival="constant"):
-    """One trial as it was sealed, and the proxy's throttled time as reported and as counted here."""
+def run(limits, workers, rates, seconds, connections, arrival, trials):
+    """A run's directory, and what was counted here in the meantime."""
     command = [meshtax, "run", "--quick", "--dataplane", "envoy", "--entry", "plain", "--sidecars", "server"]
-    command += ["--mtls", "disable", "--services", "1", "--cpu-limit", limit, "--workers", str(workers)]
-    command += ["--connections", str(connections), "--rate", str(rate), "--arrival", arrival]
-    command += ["--warm-up", "1s", "--duration", f"{seconds}s", "--repeats", "1", "--out", runs.name]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    watch = Watch(run.pid)
+    command += ["--mtls", "disable", "--services", "1", "--cpu-limit", limits, "--workers", str(workers)]
+    command += ["--connections", str(connections), "--rate", str(rates), "--arrival", arrival]
+    command += ["--warm-up", "1s", "--duration", f"{seconds}s", "--repeats", str(trials), "--out", runs.name]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    watch = Watch(running.pid)
     watch.start()
-    said, problems = run.communicate()
+    said, problems = running.communicate()
     watch.ended.set()
     watch.join()
-    if run.returncode != 0:
+    if running.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{problems}")
-    directory = pathlib.Path(said.splitlines()[-1])
+    return pathlib.Path(said.splitlines()[-1]), watch
+
+
+def trial(limit, workers, rate, seconds, connections):
+    """One trial as it was sealed, and the proxy's throttled time as reported and as counted here."""
+    directory, watch = run(limit, workers, rate, seconds, connections, "constant", 1)
     (one,) = (directory / "trials").iterdir()
     sealed = json.loads((one / "trial.json").read_text())
     measured = next(p for p in sealed["phases"] if p["phase"] == "measure")
@@ -111,19 +116,25 @@ def stalls(limit_m, workers):
 
 
 def order():
-    """At which share of the rate that 200m takes each quantile has moved."""
+    """At which rate each quantile is a twentieth of a period over that without a limit."""
     capacity = statistics.median(trial("200m", 1, 50_000, 8, 4)[0]["load"]["answered"] / 8 for _ in range(repeats))
-    moved, first = {}, None
-    for share in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1):
-        trials = [trial("200m", 1, round(capacity * share), 8, 16, "poisson") for _ in range(repeats)]
-        loads = [sealed["load"]["response_ns"] for sealed, _, _ in trials]
-        now = {q: statistics.median(load[q] for load in loads) / 1e6 for q in ("p50", "p99", "p999")}
-        first = first or now
-        print(f"200m at {share:.0%} of {capacity:.0f}/s: " + ", ".join(f"{q} {ms:.2f} ms" for q, ms in now.items()), flush=True)
-        for q, ms in now.items():
-            if ms > 3 * first[q]:
+    shares = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    rates = ",".join(str(round(capacity * share)) for share in shares)
+    directory, _ = run("none,200m", 1, rates, 8, 16, "poisson", repeats)
+    cells = json.loads((directory / "findings.json").read_text())["cells"]
+    moved = {}
+    for share in shares:
+        rate = round(capacity * share)
+        free, held = (
+            next(c for c in cells if c["factors"]["rate_per_second"] == rate and c["factors"]["cpu_limit"] == limit)
+            for limit in ("none", "200m")
+        )
+        added = {q: (held["response_ns"][q]["value"] - free["response_ns"][q]["value"]) / 1e6 for q in ("p999", "p99", "p50")}
+        print(f"200m at {share:.0%} of {capacity:.0f}/s adds " + ", ".join(f"{ms:.2f} ms at {q}" for q, ms in added.items()))
+        for q, ms in added.items():
+            if ms > 5:
                 moved.setdefault(q, share)
-    print("moved first at: " + ", ".join(f"{q} {share:.0%}" for q, share in moved.items()))
+    print("moved first at: " + ", ".join(f"{q} {share:.0%}" for q, share in moved.items()), flush=True)
     at = [moved.get(q, 9) for q in ("p999", "p99", "p50")]
     if at != sorted(at) or at[0] == at[2]:
         bad.append(f"quantiles moved in another order: {moved}")

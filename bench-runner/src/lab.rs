@@ -51,7 +51,7 @@ impl Lab {
                 None
             }
         };
-        let scratch = Scratch::create(envoy.as_ref())?;
+        let scratch = Scratch::create(programs.envoy.as_ref())?;
         let roots = cgroups.as_ref().map(CgroupTree::roots).unwrap_or_default();
         let warden = Some(Warden::start(&program, roots, &scenarios::network::own_prefix()?, scratch.path())?);
         Ok(Self { program, programs, scratch, cgroups, warden, warnings })

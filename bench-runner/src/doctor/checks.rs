@@ -23,6 +23,7 @@ pub(super) fn all(host: &Host, programs: &ProgramArgs, out: &Path) -> Vec<Findin
         governor(host),
         load(host),
         cgroups(),
+        memory_limits(),
         pods(),
         psi(host),
         open_files(),
@@ -225,6 +226,19 @@ fn cgroups() -> Finding {
             Err(error) => refused("cpu limits", &error),
         },
         Err(error) => refused("cpu limits", &error),
+    }
+}
+
+/// Tries it too: memory is a controller of its own, which may be missing where that of CPUs is there.
+fn memory_limits() -> Finding {
+    let tried = || {
+        let tree = CgroupTree::with_memory("doctor-memory")?;
+        let leaf = tree.leaf("probe", None)?;
+        record::MemoryQuantity::from_bytes(64 << 20).map_or(Ok(()), |limit| tree.set_memory(&leaf, limit))
+    };
+    match tried() {
+        Ok(()) => Finding::good("memory limits", "the memory of a cgroup can be limited here"),
+        Err(error) => refused("memory limits", &error),
     }
 }
 

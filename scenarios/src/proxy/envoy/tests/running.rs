@@ -283,7 +283,8 @@ fn a_gateway_ends_its_clients_tls_and_is_a_peer_of_the_mesh() {
         gateway.door = Some(super::super::super::Door { identity: files.clone() });
         let (part, ports) = started(&envoy, &gateway, &folders);
         let door = ports.inbound.unwrap();
-        let answer = http::get_tls(door, crate::certs::GATEWAY_NAME, &files.ca, "/", LONG).unwrap();
+        let tls = http::Tls { name: crate::certs::GATEWAY_NAME, authority: &files.ca };
+        let answer = http::ask_tls(door, tls, "/", &[], LONG).unwrap();
         assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
         assert!(http::get(door, "/", LONG).is_err());
         let tally = envoy.tally(&gateway, &part, &ports).unwrap();
