@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use scenarios::proxy::embedded::{SidecarConfig, serve};
 
-/// One sidecar. It says on standard output where it listens, and ends with its standard input.
+/// One sidecar. It says where it listens, on standard output or in the file that its configuration names; does what lines
+/// on its standard input tell it (`weights v1=90,v2=10`, `renew`), and ends with that.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Its configuration, JSON; `meshtax run` writes one into each trial's directory.

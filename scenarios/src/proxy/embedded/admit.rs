@@ -14,10 +14,10 @@ use tokio_rustls::server::TlsStream;
 
 use super::callee::Callee;
 use super::first_bytes::{is_http1, is_tls};
+use super::gauges::count;
 use super::passage::{Ends, Passage};
 use super::pipe::{self, Onward};
 use super::route::Route;
-use super::stats::count;
 use super::tls::ALPN_BYTES;
 use super::worker::Relay;
 use crate::handshakes::reason;

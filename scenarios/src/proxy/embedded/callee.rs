@@ -11,9 +11,9 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio_rustls::TlsConnector;
 
 use super::config::CalleeConfig;
+use super::gauges::CalleeGauges;
 use super::keys::ToCallee;
 use super::route::Pool;
-use super::stats::CalleeGauges;
 use crate::upstream::{Terms, Transport, Upstream};
 
 /// A service that is called.
@@ -37,7 +37,7 @@ impl Callee {
         keys: Option<ToCallee>,
         gauges: Arc<CalleeGauges>,
     ) -> Rc<Self> {
-        let pool = |(subset, gauges): (&super::SubsetConfig, &super::stats::SubsetGauges)| {
+        let pool = |(subset, gauges): (&super::SubsetConfig, &super::gauges::SubsetGauges)| {
             let transport = transport(keys.as_ref());
             let upstream = Upstream::on_terms(subset.address, transport, terms, Arc::clone(&gauges.meter));
             let cluster = format!("outbound|{}|{}|{}", config.address.port(), subset.name, config.service);

@@ -15,6 +15,7 @@ mod callee;
 mod config;
 mod first_bytes;
 mod front;
+mod gauges;
 mod headers;
 mod inflow;
 mod keys;
@@ -26,6 +27,7 @@ mod reply;
 mod route;
 pub(super) mod spiffe;
 mod stats;
+mod sum;
 mod tls;
 mod told;
 mod worker;
@@ -45,9 +47,9 @@ use self::access_log::{Writer, Written};
 pub use self::config::{
     CalleeConfig, DoorConfig, InboundConfig, LogConfig, OutboundConfig, PortConfig, SidecarConfig, SubsetConfig,
 };
+use self::gauges::Gauges;
 use self::keys::Keys;
 use self::listeners::Listeners;
-use self::stats::Gauges;
 pub use self::stats::{InboundStats, LogStats, OutboundStats, PortStats, Stats, SubsetStats, Told};
 use self::told::State;
 use self::worker::{Order, Plan, Relay};
@@ -175,7 +177,7 @@ async fn attend(
         let (plan, state) = (Arc::clone(plan), Rc::clone(&state));
         move || {
             let State { told, serial } = &*state.borrow();
-            stats::sum(&plan.config, &gauges, &written, serial.clone(), told.clone())
+            sum::sum(&plan.config, &gauges, &written, serial.clone(), told.clone())
         }
     };
     tokio::select! {

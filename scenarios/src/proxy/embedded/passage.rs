@@ -17,11 +17,11 @@ use tokio::net::TcpStream;
 
 use super::access_log::Note;
 use super::front::Front;
+use super::gauges::{Gauges, count};
 use super::headers;
 use super::inflow::Inflow;
 use super::reply::Reply;
 use super::route::Route;
-use super::stats::{Gauges, count};
 use super::worker::Relay;
 use crate::upstream::{ERROR_HEADER, Failure, error_header};
 

@@ -18,7 +18,7 @@ use record::AccessLog;
 pub(super) use self::note::Note;
 pub(super) use self::writer::{Writer, Written};
 use super::config::LogConfig;
-use super::stats::Gauges;
+use super::gauges::Gauges;
 
 /// What one worker has to say.
 pub(super) struct Ledger {
