@@ -1,7 +1,9 @@
 //! A pool of keep-alive connections to one address, which belongs to one worker.
 
+mod dial;
+mod failure;
+
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -18,13 +20,11 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::rt::{Read, Write};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use crate::handshakes::{Handshakes, reason};
-use crate::ports::in_time;
+pub(crate) use self::dial::{dial, secure};
+pub(crate) use self::failure::Failure;
+use crate::handshakes::Handshakes;
 
 /// The response header in which a part says why it has no better answer.
 pub(crate) const ERROR_HEADER: HeaderName = HeaderName::from_static("x-meshtax-error");
@@ -254,56 +254,6 @@ fn pause_before(retry: u32) -> Duration {
     Duration::from_micros(rand::random_range(0..most))
 }
 
-/// A connection.
-pub(crate) async fn dial(address: SocketAddr, from: Option<IpAddr>, meter: &Meter) -> Result<TcpStream, Failure> {
-    let fail = |source| Failure::Connect { address, source };
-    let stream = match from {
-        None => in_time(TcpStream::connect(address)).await,
-        Some(from) => in_time(dial_from(from, address)).await,
-    }
-    .map_err(fail)?;
-    stream.set_nodelay(true).map_err(fail)?;
-    meter.connections.fetch_add(1, Relaxed);
-    Ok(stream)
-}
-
-/// A connection from an address. Its port is chosen before it is known where it goes, so that the ports of connections
-/// that have ended must be free to be taken again at once: there are 28 000 in a minute otherwise.
-async fn dial_from(from: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
-    const TRIES: u32 = 8;
-    let mut tries = 1;
-    loop {
-        let socket = if from.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(SocketAddr::new(from, 0))?;
-        match socket.connect(to).await {
-            // The port that was chosen has a connection to there.
-            Err(e) if e.kind() == std::io::ErrorKind::AddrNotAvailable && tries < TRIES => tries += 1,
-            connected => return connected,
-        }
-    }
-}
-
-/// TLS on a connection that was made.
-pub(crate) async fn secure(
-    connector: &TlsConnector,
-    address: SocketAddr,
-    stream: TcpStream,
-    meter: &Meter,
-) -> Result<TlsStream<TcpStream>, Failure> {
-    // The address stands in for a name: no SNI is sent for it, and peers are told apart by their SPIFFE id.
-    match in_time(connector.connect(ServerName::from(address.ip()), stream)).await {
-        Ok(stream) => {
-            meter.handshakes.succeeded(stream.get_ref().1.peer_certificates());
-            Ok(stream)
-        }
-        Err(source) => {
-            meter.handshakes.failed();
-            Err(Failure::Handshake { address, source })
-        }
-    }
-}
-
 /// One request that is not yet answered, for as long as it lives.
 struct Debt(Rc<Cell<usize>>);
 
@@ -379,38 +329,5 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// Why there is no response.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Connect { address: SocketAddr, source: std::io::Error },
-    Handshake { address: SocketAddr, source: std::io::Error },
-    Exchange { address: SocketAddr, source: hyper::Error },
-}
-
-impl Failure {
-    /// Whether the side we called is at fault, and not the body of the side that called us.
-    pub(crate) fn is_upstreams(&self) -> bool {
-        !matches!(self, Self::Exchange { source, .. } if source.is_user())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect { address, source } => write!(f, "cannot connect to {address}: {source}"),
-            Self::Handshake { address, source } => write!(f, "no TLS with {address}: {}", reason(source)),
-            Self::Exchange { address, source } => {
-                write!(f, "no response from {address}: {source}")?;
-                let mut cause = std::error::Error::source(source);
-                while let Some(error) = cause {
-                    write!(f, ": {error}")?;
-                    cause = error.source();
-                }
-                Ok(())
-            }
-        }
     }
 }
