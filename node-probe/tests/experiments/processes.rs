@@ -71,6 +71,30 @@ fn run_delay_of_all_threads(taskstats: bool) {
 }
 
 #[test]
+fn processes_of_one_name_are_summed_until_one_ends() {
+    WAYS.into_iter().for_each(summed_until_one_ends);
+}
+
+fn summed_until_one_ends(taskstats: bool) {
+    let (first, mut second) = (Shell::spin(), Shell::spin());
+    let pids = [first.0.id(), second.0.id()];
+    let both = pids.map(|pid| ("it".to_owned(), pid)).to_vec();
+    let mut sampler = Sampler::new(Watch { processes: both, taskstats, ..Watch::default() }).unwrap();
+    let mut alone = pids.map(|pid| watch(pid, taskstats));
+    let before: u64 = alone.iter_mut().map(|sampler| value(&sample(sampler).run_ns)).sum();
+    let one = sample(&mut sampler);
+    let after: Vec<ProcessSample> = alone.iter_mut().map(sample).collect();
+    let sum: u64 = after.iter().map(|sample| value(&sample.run_ns)).sum();
+    assert_eq!((one.pid, value(&one.threads)), (pids[0], 2));
+    assert!((before..=sum).contains(&value(&one.run_ns)), "{before} to {sum}: {one:?}");
+    assert!(value(&one.rss_bytes) > 0);
+    second.0.kill().unwrap();
+    second.0.wait().unwrap();
+    sample(&mut sampler);
+    all_absent(&sample(&mut sampler));
+}
+
+#[test]
 fn a_process_that_ends_is_absent_as_a_zombie_and_after() {
     WAYS.into_iter().for_each(absent_once_ended);
 }

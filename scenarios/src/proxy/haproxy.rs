@@ -182,6 +182,12 @@ impl Proxy for Haproxy {
                 "it verifies the DNS name of a callee and the authority of a caller: it cannot match URI names",
             ));
         }
+        if factors.own_port_mtls() == Mtls::Permissive || factors.port_mtls.is_some() {
+            lacks.push(lack(
+                "filter chains",
+                "its listeners speak TLS or do not: what the first bytes or the port decide goes through a second listener, by a socket of the same process",
+            ));
+        }
         if factors.retries > 0 {
             lacks.push(lack(
                 "retries after 25 ms",

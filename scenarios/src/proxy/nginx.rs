@@ -65,7 +65,7 @@ impl Proxy for Nginx {
             netns: None,
             user: None,
             log: folders.log(&place.name),
-            stdout: None,
+            stdout: line_log::file(place, folders),
             pipe_stdin: false,
             pipe_stdout: line_log::piped(&place.factors),
         })
@@ -95,7 +95,7 @@ impl Proxy for Nginx {
         Ok(Tally {
             program: format!("nginx {version}"),
             program_source: source,
-            inbound: ports.inbound.map(|at| {
+            inbound: self.allotted.of(place)?.inbound.map(|at| {
                 let came = connections.iter().filter(|c| c.port == at.port());
                 way_in(&came.collect::<Vec<_>>(), place, &file.display().to_string())
             }),
@@ -105,13 +105,11 @@ impl Proxy for Nginx {
         })
     }
 
-    fn prove(&self, place: &Place, part: &Launched, ports: &Ports) -> Result<Vec<Proof>> {
+    fn prove(&self, place: &Place, part: &Launched, _: &Ports) -> Result<Vec<Proof>> {
         let (connections, file) = self.connections(place, part)?;
         let mut proofs = Vec::new();
         for callee in &place.callees {
-            let port = if place.door.is_some() { ports.inbound } else { ports.to(&callee.service) };
-            let went = connections.iter().filter(|c| Some(c.port) == port.map(|at| at.port()));
-            proofs.push(prove_destination(place, callee, went, &file.display().to_string())?);
+            proofs.push(prove_destination(place, callee, &connections, &file.display().to_string())?);
         }
         proofs.extend(line_log::prove(place, part, &self.folders(place)?)?);
         Ok(proofs)
@@ -157,6 +155,12 @@ impl Proxy for Nginx {
                 "it verifies the DNS name of a callee and the authority of a caller: it cannot match URI names",
             ));
         }
+        if factors.platform == Platform::Pods {
+            lacks.push(lack(
+                "original destination",
+                "it does not ask the kernel where a redirected connection was going: the request's Host tells it",
+            ));
+        }
         if factors.retries > 0 {
             lacks.push(lack("retries", "it tries another server or none, and each subset has one"));
         }
@@ -171,8 +175,11 @@ impl Nginx {
     /// The connections that it has had, and the file that says so.
     fn connections(&self, place: &Place, part: &Launched) -> Result<(Vec<Connection>, PathBuf)> {
         let folders = self.folders(place)?;
+        let written = config::connections(place, &folders.private);
+        let text = std::fs::read_to_string(&written).map_err(file_error("read", &written))?;
+        // Its user may not be able to write where what is kept lies.
         let file = config::connections(place, &folders.logs);
-        let text = std::fs::read_to_string(&file).map_err(file_error("read", &file))?;
+        std::fs::write(&file, &text).map_err(file_error("write", &file))?;
         let read = connections::read(&text);
         let connections = read.ok_or_else(|| part.answer(format!("{} is not as it was configured", file.display())))?;
         Ok((connections, file))
@@ -189,11 +196,14 @@ pub(crate) fn cannot(factors: &Factors) -> Option<String> {
     let because = |condition: bool, reason: &str| condition.then(|| reason.to_owned());
     let own_port = factors.own_port_mtls();
     because(
-        factors.platform == Platform::Pods,
-        "nginx does not ask for a connection's original destination, so it cannot stand behind redirection",
+        own_port == Mtls::Permissive,
+        "nginx takes TLS or clear at a port, not either of both",
     )
     .or_else(|| {
-        because(own_port == Mtls::Permissive, "nginx takes TLS or clear at a port, not either of both")
+        because(
+            factors.port_mtls.is_some(),
+            "nginx does not ask for a connection's original destination: behind redirection all ports are one to it, with one mode",
+        )
     })
     .or_else(|| {
         because(
@@ -259,19 +269,15 @@ fn way_in(came: &[&Connection], place: &Place, file: &str) -> Way {
     }
 }
 
-/// Whether calls to a callee went to its subsets and nowhere else.
-fn prove_destination<'c>(
-    place: &Place,
-    callee: &Callee,
-    went: impl Iterator<Item = &'c Connection>,
-    file: &str,
-) -> Result<Proof> {
-    let known: BTreeSet<String> = callee.subsets.iter().map(|subset| subset.address.to_string()).collect();
-    let found: BTreeSet<&str> = went.map(|c| c.upstream.as_str()).filter(|upstream| !upstream.is_empty()).collect();
-    let joined = |all: &mut dyn Iterator<Item = &str>| all.collect::<Vec<_>>().join(", ");
-    let all = joined(&mut known.iter().map(String::as_str));
-    // A subset of little weight may have had no first request of a connection.
-    let right = !found.is_empty() && found.iter().all(|upstream| known.contains(*upstream));
-    let said = if right { all.clone() } else { joined(&mut found.into_iter()) };
-    proof::claim(&place.name, &format!("calls to {} went to", callee.service), &all, &said, file)
+/// Whether calls to a callee went to its subsets and nowhere else. One of little weight may have had no first request of
+/// a connection.
+fn prove_destination(place: &Place, callee: &Callee, connections: &[Connection], file: &str) -> Result<Proof> {
+    let known: Vec<String> = callee.subsets.iter().map(|subset| subset.address.to_string()).collect();
+    let names: Vec<String> = callee.subsets.iter().map(|subset| config::upstream(callee, subset)).collect();
+    let went = connections.iter().filter(|c| names.contains(&c.to) && !c.upstream.is_empty());
+    let found: BTreeSet<&str> = went.map(|c| c.upstream.as_str()).collect();
+    let right = !found.is_empty() && found.iter().all(|upstream| known.iter().any(|address| address == upstream));
+    let found = found.into_iter().collect::<Vec<_>>().join(", ");
+    let claim = format!("calls to {} went to", callee.service);
+    proof::held(right, &place.name, &claim, &known.join(" or "), &found, file)
 }

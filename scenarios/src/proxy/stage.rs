@@ -41,16 +41,19 @@ pub(super) fn folders(directory: &Path) -> Folders {
     Folders { meshtax, kept: directory.to_owned(), logs: directory.to_owned(), private, owner: None }
 }
 
+/// The subsets of a callee: names, weights, addresses.
+pub(super) type Subsets<'a> = &'a [(&'a str, u32, SocketAddr)];
+
 /// Beside a service on loopback, strict where there is an identity.
 pub(super) fn place(
     dataplane: Dataplane,
     service: &str,
     app: Option<SocketAddr>,
-    callees: &[(&str, &[(&str, u32, SocketAddr)])],
+    callees: &[(&str, Subsets<'_>)],
     identity: Option<IdentityFiles>,
 ) -> Place {
     let secured = identity.is_some();
-    let callee = |(service, subsets): &(&str, &[(&str, u32, SocketAddr)])| Callee {
+    let callee = |(service, subsets): &(&str, Subsets<'_>)| Callee {
         service: (*service).to_owned(),
         address: subsets[0].2,
         secured,

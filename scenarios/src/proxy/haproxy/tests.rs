@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use record::{AccessLog, Canary, Dataplane, LogSink};
 
 use super::super::proof::{self, Asked, Speech};
-use super::super::stage::{LONG, answers, app, folders, packaged, place, started};
+use super::super::stage::{LONG, Subsets, answers, app, folders, packaged, place, started};
 use super::super::{Door, Place};
 use super::*;
 use crate::certs::{Authority, GATEWAY_NAME};
@@ -106,7 +106,7 @@ fn requests_are_split_by_weight_and_shifted_while_it_runs() {
     let Some(haproxy) = haproxy() else { return };
     let directory = tempfile::tempdir().unwrap();
     let folders = folders(directory.path());
-    let subsets: &[(&str, u32, SocketAddr)] = &[("v1", 90, app("one")), ("v2", 10, app("two"))];
+    let subsets: Subsets<'_> = &[("v1", 90, app("one")), ("v2", 10, app("two"))];
     let mut place = place(Dataplane::Haproxy, "s1", None, &[("s2", subsets), ("s3", &[("", 1, app("three"))])], None);
     let weights = |text: &str| text.parse::<Weights>().unwrap();
     place.factors.canary = Some(Canary {

@@ -6,10 +6,10 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use record::{AccessLog, Mtls};
 use rustix::process::{Resource, getrlimit};
 
-use super::super::line_log;
 use super::super::listens::Listens;
-use super::super::{Callee, Folders, Place, Subset};
+use super::super::{Callee, Folders, Place, Stand, Subset};
 use crate::certs::{IdentityFiles, dns_name};
+use crate::network::PASSTHROUGH_SOURCE;
 use crate::{Error, Result};
 
 /// As many files as it is given at most, of those that are allowed: it makes a table of all its connections.
@@ -24,9 +24,9 @@ const TEXT: &str = r#"[$time_iso8601] "$request" $status - "$upstream_status" $r
 /// The same fields as JSON.
 const JSON: &str = r#"{"start_time":"$time_iso8601","request":"$request","response_code":"$status","upstream_status":"$upstream_status","bytes_received":"$request_length","bytes_sent":"$body_bytes_sent","duration":"$request_time","upstream_service_time":"$upstream_response_time","x_forwarded_for":"$http_x_forwarded_for","user_agent":"$http_user_agent","request_id":"$http_x_request_id","authority":"$http_host","upstream_host":"$upstream_addr","upstream_connect_time":"$upstream_connect_time","downstream_local_address":"$server_addr:$server_port","downstream_remote_address":"$remote_addr:$remote_port","requested_server_name":"$ssl_server_name"}"#;
 
-/// Where the first requests of connections are.
-pub(super) fn connections(place: &Place, logs: &Path) -> std::path::PathBuf {
-    logs.join(format!("{}.connections.log", place.name))
+/// Where the first requests of connections are: in the private directory, as long as it runs.
+pub(super) fn connections(place: &Place, directory: &Path) -> std::path::PathBuf {
+    directory.join(format!("{}.connections.log", place.name))
 }
 
 /// What each subset gets: a part of a hundred, of which it knows hundredths. The last one gets what is left, and one
@@ -74,8 +74,8 @@ pub(super) fn render(place: &Place, listens: &Listens, folders: &Folders) -> Res
         // A caller's and one onwards for each of the generator's; a service may call several at once.
         connections => 1024 + 16 * place.factors.connections,
         files => getrlimit(Resource::Nofile).maximum.map_or(MOST_FILES, |most| most.min(MOST_FILES)),
-        first_requests => connections(place, &folders.logs).display().to_string(),
-        log => log(place, folders),
+        first_requests => connections(place, &folders.private).display().to_string(),
+        log => log(place),
         admin => listens.admin.to_string(),
         identity => place.identity.as_ref().map(files),
         door => place.door.as_ref().map(|door| files(&door.identity)),
@@ -83,7 +83,9 @@ pub(super) fn render(place: &Place, listens: &Listens, folders: &Folders) -> Res
             listen => listens.inbound.map(|at| at.to_string()),
             strict => place.mode() == Mtls::Strict,
             app => app.address.to_string(),
+            source => matches!(place.stand, Stand::Pod(_)).then(|| PASSTHROUGH_SOURCE.to_string()),
         }),
+        outbound => listens.outbound.map(|at| at.to_string()),
         callees => callees(place, listens),
     };
     let problem = |e: minijinja::Error| Error::Config { part: place.name.clone(), problem: format!("{e:#}") };
@@ -96,7 +98,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
-fn log(place: &Place, folders: &Folders) -> Option<Value> {
+fn log(place: &Place) -> Option<Value> {
     let factors = &place.factors;
     let (escape, format) = match factors.access_log {
         AccessLog::Off => return None,
@@ -106,19 +108,23 @@ fn log(place: &Place, folders: &Folders) -> Option<Value> {
     Some(context! {
         escape => escape,
         format => format,
-        path => line_log::file(place, folders).map_or_else(|| "/dev/stdout".to_owned(), |p| p.display().to_string()),
         buffer_kb => factors.log_flush_kb,
         flush_ms => factors.log_flush_ns / 1_000_000,
     })
 }
 
+/// The name of the servers of a subset.
+pub(super) fn upstream(callee: &Callee, subset: &Subset) -> String {
+    match subset.name.as_str() {
+        "" => format!("to_{}", callee.service),
+        name => format!("to_{}_{name}", callee.service),
+    }
+}
+
 fn callees(place: &Place, listens: &Listens) -> Vec<Value> {
     let door = place.door.as_ref().and(listens.inbound);
     let one = |(at, callee): (usize, &Callee)| {
-        let upstream = |subset: &Subset| match subset.name.as_str() {
-            "" => format!("to_{}", callee.service),
-            name => format!("to_{}_{name}", callee.service),
-        };
+        let upstream = |subset: &Subset| upstream(callee, subset);
         let parts = shares(&callee.subsets).into_iter();
         let parts: Vec<Value> = parts.map(|(of, share)| context! { share => share, name => upstream(of) }).collect();
         let split = (callee.subsets.len() > 1).then_some(parts);
@@ -127,6 +133,8 @@ fn callees(place: &Place, listens: &Listens) -> Vec<Value> {
         context! {
             id => at,
             listen => door.or(listens.callees.get(at).copied()).map(|at| at.to_string()),
+            host => callee.address.ip().to_string(),
+            scheme => if callee.secured { "https" } else { "http" },
             known_as => callee.secured.then(|| dns_name(&callee.service)),
             target => if split.is_some() { format!("$subset_of_{at}") } else { only },
             split => split,

@@ -16,6 +16,8 @@ pub(super) struct Connection {
     pub(super) tls: String,
     /// Whether the certificate that its caller showed was verified.
     pub(super) verified: bool,
+    /// The name of the servers that its first request was for; empty for one that was for none.
+    pub(super) to: String,
     /// Where its first request went on to; empty for one that went nowhere.
     pub(super) upstream: String,
     /// The SPIFFE id in the certificate.
@@ -31,7 +33,7 @@ pub(super) fn read(text: &str) -> Option<Vec<Connection>> {
 
 fn line(line: &str) -> Option<Connection> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let [port, tls, verified, upstream, certificate] = fields.as_slice() else { return None };
+    let [port, tls, verified, to, upstream, certificate] = fields.as_slice() else { return None };
     let known = |field: &str| if field == "-" { String::new() } else { field.to_owned() };
     let pem = unescaped(certificate);
     let certificate = CertificateDer::from_pem_slice(&pem).ok();
@@ -39,6 +41,7 @@ fn line(line: &str) -> Option<Connection> {
         port: port.parse().ok()?,
         tls: known(tls),
         verified: *verified == "SUCCESS",
+        to: known(to),
         upstream: known(upstream),
         peer: certificate.as_ref().and_then(spiffe_id_of),
     })
@@ -83,12 +86,13 @@ mod tests {
         let written = Authority::new().unwrap().issue("s1").unwrap().write(&private).unwrap();
         let pem = std::fs::read_to_string(written.chain).unwrap();
         let escaped = pem.replace('\n', "%0A").replace(' ', "%20").replace('+', "%2B");
-        let text = format!("18443\tTLSv1.3\tSUCCESS\t127.0.0.1:9\t{escaped}\n80\t-\t-\t-\t-\n18443\tTLS");
+        let text = format!("18443\tTLSv1.3\tSUCCESS\tapp\t127.0.0.1:9\t{escaped}\n80\t-\t-\t-\t-\t-\n18443\tTLS");
         let read = read(&text).unwrap();
         let secured = Connection {
             port: 18443,
             tls: "TLSv1.3".into(),
             verified: true,
+            to: "app".into(),
             upstream: "127.0.0.1:9".into(),
             peer: Some("spiffe://cluster.local/ns/meshtax/sa/s1".into()),
         };

@@ -1,12 +1,11 @@
 //! A real nginx: who is let through, and what is read back of it.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use record::{AccessLog, Canary, Dataplane, LogSink, Shift};
 
 use super::super::proof::{self, Asked, Speech};
-use super::super::stage::{LONG, answers, app, folders, packaged, place, started};
+use super::super::stage::{LONG, Subsets, answers, app, folders, packaged, place, started};
 use super::super::{Door, Place};
 use super::*;
 use crate::certs::{Authority, GATEWAY_NAME, spiffe_id};
@@ -84,7 +83,7 @@ fn requests_are_split_by_chance_and_connections_closed_after_so_many() {
     let Some(nginx) = nginx() else { return };
     let directory = tempfile::tempdir().unwrap();
     let folders = folders(directory.path());
-    let subsets: &[(&str, u32, SocketAddr)] = &[("v1", 80, app("one")), ("v2", 20, app("two")), ("v3", 0, app("no"))];
+    let subsets: Subsets<'_> = &[("v1", 80, app("one")), ("v2", 20, app("two")), ("v3", 0, app("no"))];
     let mut place = place(Dataplane::Nginx, "s1", None, &[("s2", subsets), ("s3", &[("", 1, app("three"))])], None);
     (place.factors.requests_per_connection, place.factors.workers) = (10, 1);
     let (part, ports) = started(&nginx, &place, &folders);
@@ -174,7 +173,7 @@ fn what_it_cannot_be_has_a_reason() {
     };
     let shift = Shift { at_ns: 1, weights: "v1=1,v2=3".parse().unwrap() };
     for (factors, why) in [
-        (Factors { platform: Platform::Pods, ..f.clone() }, "original destination"),
+        (Factors { platform: Platform::Pods, port_mtls: Some(Mtls::Disable), ..f.clone() }, "original destination"),
         (Factors { mtls: Mtls::Permissive, ..f.clone() }, "TLS or clear"),
         (Factors { rotate_ns: 1, ..f.clone() }, "reload"),
         (Factors { protocol: Protocol::Auto, ..f.clone() }, "does not look"),
