@@ -121,7 +121,7 @@ fn table(page: &mut String, table: &Table) {
                 Entry::Figure(Reading::Absent { absent }) => format!("n/a ({absent})"),
                 Entry::Count(n) => n.to_string(),
                 Entry::Plain(value) => figure::digits(value * column.factor),
-                Entry::Words(words) => words.clone(),
+                Entry::Short(words) | Entry::Words(words) => words.clone(),
             };
             let _ = write!(page, " {} |", escaped(&text));
         }

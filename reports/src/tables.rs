@@ -25,6 +25,8 @@ pub(crate) enum Entry {
     Figure(Figure),
     Count(u64),
     Plain(f64),
+    /// A word or two, which stand as a figure does.
+    Short(String),
     Words(String),
 }
 
@@ -202,8 +204,8 @@ pub(crate) fn proxies(findings: &Findings) -> Option<Table> {
             column("memory", "MiB RSS", MIB),
             column("throttled", "ms", MS),
             column("throttled", "periods", 1.0),
-            column("throttled", "% of periods", PERCENT),
-            column("waited for a CPU", "ms per s", MS),
+            column("throttled share", "% of periods", PERCENT),
+            column("CPU wait", "ms per s", MS),
         ],
         rows,
     })
@@ -222,7 +224,7 @@ pub(crate) fn all_proxies(findings: &Findings) -> Option<Table> {
             };
             let entries = vec![
                 Entry::Count(all.count as u64),
-                Entry::Words(if workers.is_empty() { "n/a".to_owned() } else { workers.join(", ") }),
+                Entry::Short(if workers.is_empty() { "n/a".to_owned() } else { workers.join(", ") }),
                 Entry::Figure(all.rss_bytes.clone()),
                 Entry::Figure(all.idle_millicores.clone()),
                 error,

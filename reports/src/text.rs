@@ -41,7 +41,8 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
     for table in tables::canaries(f) {
         page.table(&table);
     }
-    for table in [tables::proxies(f), tables::all_proxies(f), tables::events(f)].into_iter().flatten() {
+    let proxies = tables::proxies(f).map(|t| t.only(&["CPU", "memory", "throttled", "CPU wait"]));
+    for table in [proxies, tables::all_proxies(f), tables::events(f)].into_iter().flatten() {
         page.table(&table);
     }
     if let Some(table) = tables::neighbours(f) {
@@ -293,7 +294,7 @@ fn entry(entry: &Entry, column: &Column, beside: bool) -> Lines {
         Entry::Figure(Reading::Absent { .. }) => one("n/a".to_owned()),
         Entry::Count(n) => one(n.to_string()),
         Entry::Plain(value) => one(figure::digits(value * column.factor)),
-        Entry::Words(words) => one(plain(words)),
+        Entry::Short(words) | Entry::Words(words) => one(plain(words)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The answer in sentences, the most important first.
 
-use super::{Cause, CellFindings, Findings, Tax, TaxKind};
+use super::{CanaryFindings, Cause, CellFindings, Findings, ShiftFindings, Tax, TaxKind};
 use crate::figure;
 
 /// What a cell is called in a sentence: its label, with the words that people use for a dataplane.
@@ -30,6 +30,9 @@ pub(super) fn sentences(findings: &Findings) -> Vec<String> {
             let said = sentence(tax, &name(&tax.cell), &name(&tax.baseline));
             sentences.push(std::iter::once(said).chain(doubts).collect::<Vec<_>>().join(" "));
         }
+    }
+    for cell in &findings.cells {
+        sentences.extend(cell.canary.iter().map(|found| canary(&person_name(&cell.label), found)));
     }
     for found in findings.attribution.iter().filter(|a| a.cause != Cause::Unexplained) {
         sentences.push(format!(
@@ -62,6 +65,40 @@ fn doubt(cell: &CellFindings) -> Option<String> {
         doubts.push(format!("the load generator calls {invalid} of its {all} trials invalid"));
     }
     (!doubts.is_empty()).then(|| format!("Do not rely on {name}: {}.", doubts.join("; ")))
+}
+
+/// How the split went at first, what the other subsets add, and how shifts were followed.
+fn canary(name: &str, found: &CanaryFindings) -> String {
+    let mut said = Vec::new();
+    for (at, subset) in found.subsets.iter().enumerate().skip(1) {
+        let Some((stretch, share)) = found.stretches.first().and_then(|s| Some((s, s.shares.get(at)?))) else {
+            continue;
+        };
+        let added = match subset.over_stable_ns.as_ref().and_then(|over| over.p50.seen()) {
+            Some(added) => format!(", and took {} more at p50", figure::ms(added)),
+            None => String::new(),
+        };
+        said.push(format!(
+            "{}: {} answered {} of {} requests where {} was asked for{}{added}.",
+            capital(name),
+            subset.subset,
+            share.said(),
+            stretch.answered,
+            figure::percent(share.asked),
+            if share.holds { "" } else { ", which lies outside" },
+        ));
+    }
+    let [made, followed] = [|s: &ShiftFindings| s.trials, |s: &ShiftFindings| s.followed]
+        .map(|count| found.shifts.iter().map(count).sum::<usize>());
+    if made > 0 {
+        let latest = found.shifts.iter().filter_map(|s| s.latest_ns).max().filter(|_| followed == made);
+        let within = latest.map_or_else(String::new, |ns| format!(" within {}", figure::ms_bare(ns as f64)));
+        let failed: u64 = found.shifts.iter().map(|s| s.failed).sum();
+        said.push(format!(
+            "Of {made} shifts {followed} were followed{within}, and {failed} requests failed until then."
+        ));
+    }
+    said.join(" ")
 }
 
 fn sentence(tax: &Tax, name: &str, baseline: &str) -> String {

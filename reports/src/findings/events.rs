@@ -30,7 +30,7 @@ pub struct EventFindings {
 pub(super) fn of(trials: &[&TrialData], level: f64) -> Option<EventFindings> {
     let (mut rotated, mut seen) = (BTreeSet::new(), BTreeSet::new());
     let mut scrapes = 0;
-    let mut medians = Vec::new();
+    let (mut times, mut sizes) = (Vec::new(), Vec::new());
     for trial in trials {
         let id = trial.trial.id.as_str();
         let (mut took, mut bytes) = (Vec::new(), Vec::new());
@@ -46,17 +46,15 @@ pub(super) fn of(trials: &[&TrialData], level: f64) -> Option<EventFindings> {
             }
         }
         scrapes += took.len() as u64;
-        medians.push((median(took), median(bytes)));
+        times.push(median(took));
+        sizes.push(median(bytes));
     }
-    let figure = |pick: fn(&(Reading<f64>, Reading<f64>)) -> &Reading<f64>| {
-        over(medians.iter().map(|m| pick(m).clone()), Scale::Factor, level)
-    };
     (!rotated.is_empty() || scrapes > 0).then(|| EventFindings {
         certificates_rotated: rotated.len() as u64,
         certificates_seen: rotated.intersection(&seen).count() as u64,
         scrapes,
-        scrape_ns: figure(|(took, _)| took),
-        scrape_bytes: figure(|(_, bytes)| bytes),
+        scrape_ns: over(times.into_iter(), Scale::Factor, level),
+        scrape_bytes: over(sizes.into_iter(), Scale::Factor, level),
     })
 }
 

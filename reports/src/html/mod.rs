@@ -72,6 +72,7 @@ pub fn render(findings: &Findings, dir: &RunDirectory) -> Result<String> {
         latency => page_tables(&latency),
         taxes => page_tables(&tax_tables),
         canaries => page_tables(&tables::canaries(f)),
+        splits => splits(f, &gathered)?,
         costs => page_tables(&costs),
         tail => page_tables(&tables::attribution(f).into_iter().collect::<Vec<_>>()),
         machine => page_tables(&[tables::node(f), tables::waits(f), tables::requests(f)]),
@@ -116,6 +117,7 @@ fn page_table(table: &Table) -> PageTable {
         Entry::Plain(v) => {
             PageEntry { text: figure::digits(v * factor), raw: Some(v.to_string()), ..PageEntry::default() }
         }
+        Entry::Short(words) => PageEntry { text: words.clone(), ..PageEntry::default() },
         Entry::Words(words) => PageEntry { text: words.clone(), words: true, ..PageEntry::default() },
     };
     PageTable {
@@ -171,6 +173,29 @@ fn typical<'a>(gathered: &'a Gathered, cell: &'a str) -> Option<&'a TrialData> {
     let mut trials: Vec<&TrialData> = gathered.of_cell(cell).filter(|t| t.ended > 0).collect();
     trials.sort_by_key(|t| t.response.p99);
     trials.get(trials.len().saturating_sub(1) / 2).copied()
+}
+
+#[derive(Serialize)]
+struct SplitChart {
+    name: String,
+    trial: String,
+    lines: Vec<(usize, String)>,
+    svg: String,
+}
+
+fn splits(findings: &Findings, gathered: &Gathered) -> Result<Vec<SplitChart>> {
+    let mut charts = Vec::new();
+    for cell in findings.cells.iter().take(TIMELINES) {
+        let Some(canary) = &cell.factors.canary else { continue };
+        let Some(trial) = typical(gathered, &cell.id) else { continue };
+        charts.push(SplitChart {
+            name: person_name(&cell.label),
+            trial: trial.trial.id.clone(),
+            lines: plot::split_lines(canary),
+            svg: plot::split(trial, canary)?,
+        });
+    }
+    Ok(charts)
 }
 
 fn timelines(findings: &Findings, gathered: &Gathered) -> Result<Vec<Chart>> {

@@ -5,6 +5,7 @@
 
 mod axis;
 mod quantiles;
+mod split;
 mod tax;
 mod timeline;
 
@@ -13,6 +14,7 @@ use plotters::prelude::*;
 use crate::{Error, Result};
 
 pub(crate) use quantiles::{Curve, quantiles};
+pub(crate) use split::{lines as split_lines, split};
 pub(crate) use tax::{Bar, taxes};
 pub(crate) use timeline::timeline;
 

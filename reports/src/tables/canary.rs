@@ -32,10 +32,10 @@ fn split(of: &Canaries<'_>) -> Table {
                     head: format!("{}: {}{from}", person_name(&cell.label), share.subset),
                     entries: vec![
                         Entry::Plain(share.asked),
-                        share.share.map_or_else(|| Entry::Words("n/a".to_owned()), Entry::Plain),
-                        Entry::Words(format!("{low}–{high}")),
+                        share.share.map_or_else(|| Entry::Short("n/a".to_owned()), Entry::Plain),
+                        Entry::Short(format!("{low}–{high}")),
                         Entry::Count(share.answered),
-                        Entry::Words(if share.holds { "inside" } else { "OUTSIDE" }.to_owned()),
+                        Entry::Short(if share.holds { "inside" } else { "OUTSIDE" }.to_owned()),
                     ],
                 });
             }
@@ -85,8 +85,8 @@ fn shifts(of: &Canaries<'_>) -> Option<Table> {
         column("followed after", "ms", MS),
         column("at the latest", "ms", MS),
         column("followed in", "trials", 1.0),
-        column("failed", "until then", 1.0),
-        column("error status", "until then", 1.0),
+        column("failed", "", 1.0),
+        column("errors", "", 1.0),
     ];
     let mut rows = Vec::new();
     for (cell, canary) in of {
@@ -99,7 +99,7 @@ fn shifts(of: &Canaries<'_>) -> Option<Table> {
                         || Entry::Figure(Reading::absent("a trial did not follow")),
                         |ns| Entry::Plain(ns as f64),
                     ),
-                    Entry::Words(format!("{} of {}", shift.followed, shift.trials)),
+                    Entry::Short(format!("{} of {}", shift.followed, shift.trials)),
                     Entry::Count(shift.failed),
                     Entry::Count(shift.errors),
                 ],
@@ -108,7 +108,8 @@ fn shifts(of: &Canaries<'_>) -> Option<Table> {
     }
     (!rows.is_empty()).then(|| Table {
         id: "canary-shifts".into(),
-        caption: "Canary: from when new weights were given until answers were split by them".into(),
+        caption: "Canary: from when new weights were given until answers were split by them, and what failed meanwhile"
+            .into(),
         of: "cell: weights",
         columns: COLUMNS.to_vec(),
         rows,

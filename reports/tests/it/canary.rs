@@ -126,6 +126,8 @@ fn what_was_done_what_lacks_and_what_was_left_out_stand_on_every_page() {
     assert_eq!((cell.lacks.len(), f.left_out.len()), (1, 1));
     assert!(f.cells[0].events.is_none() && f.cells[0].canary.is_none() && f.cells[0].lacks.is_empty());
     let page = reports::html::render(&f, &dir).unwrap().replace("&#x27;", "'");
+    // A tax for all quantiles, two timelines and the split.
+    assert_eq!((page.matches("<svg").count(), page.matches("Shares of the subsets").count()), (5, 1));
     for page in [reports::text::render(&f, 200, false), reports::markdown::render(&f).replace('\\', ""), page] {
         for said in [
             "istio.stats: its filter is not built in",
@@ -138,6 +140,8 @@ fn what_was_done_what_lacks_and_what_was_left_out_stand_on_every_page() {
             "v1=50,v2=50 from 2 s",
             "8 of 8",
             "Done under load",
+            "Envoy sidecars: v2 answered",
+            "Of 16 shifts 16 were followed within",
         ] {
             assert!(page.contains(said), "{said}: {page}");
         }
