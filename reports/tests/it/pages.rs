@@ -219,3 +219,53 @@ fn pages_are_left_where_they_are_asked_for() {
         std::fs::write(at.join("findings.json"), reports::json::render(f).unwrap()).unwrap();
     }
 }
+
+#[test]
+fn what_became_of_istios_configuration_is_on_every_page() {
+    let field = |path: &str, verdict| record::IstioField {
+        file: "peers.yaml".into(),
+        line: 4,
+        column: 3,
+        resource: "PeerAuthentication default in shop".into(),
+        path: path.into(),
+        value: HOSTILE.into(),
+        verdict,
+    };
+    let factors = vec![record::IstioSetting { factor: "mtls".into(), value: "strict".into() }];
+    let reading = record::IstioReading {
+        schema: record::SCHEMA,
+        directory: "mesh".into(),
+        workload: "Deployment reviews-v1 in shop".into(),
+        alike: vec![],
+        files: vec!["peers.yaml".into()],
+        accepted: vec!["fault".into()],
+        fields: vec![
+            field("PeerAuthentication.spec.mtls.mode", record::IstioVerdict::Used { factors }),
+            field("VirtualService.fault", record::IstioVerdict::Accepted { reason: "no fault is made".into() }),
+            field("Deployment.kind", record::IstioVerdict::NoEffect { reason: "it names".into() }),
+        ],
+        defaults: vec![],
+    };
+    let parent = tempfile::tempdir().unwrap();
+    let dir = first_look().write(parent.path());
+    let without = reports::text::render(&reports::findings(&dir).unwrap(), 80, false);
+    assert!(!without.contains("Istio's configuration"), "{without}");
+    dir.write_istio(&reading).unwrap();
+    let findings = reports::findings(&dir).unwrap();
+    assert_eq!(findings.istio.as_ref(), Some(&reading));
+    let page = reports::html::render(&findings, &dir).unwrap();
+    balanced(&page).unwrap();
+    let text = reports::text::render(&findings, 60, false);
+    assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+    let pages = [reports::text::render(&findings, 400, false), reports::markdown::render(&findings), page];
+    assert!(pages[1..].iter().all(|page| !page.contains("<script")));
+    for page in pages {
+        for line in [
+            "mtls = strict by PeerAuthentication.spec.mtls.mode",
+            "Deployment.kind: it names",
+            "ignored, as was accepted",
+        ] {
+            assert!(page.contains(line), "'{line}' is missing: {page}");
+        }
+    }
+}
