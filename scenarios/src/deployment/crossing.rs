@@ -2,9 +2,9 @@
 
 use record::Proof;
 
-use super::{CLIENT, Deployment, ENTRY};
+use super::{CLIENT, Deployment, ENTRY, NodeProxy};
 use crate::Result;
-use crate::network::{INBOUND_PORT, OUTBOUND_PORT, PROXY_USER, RuleCount};
+use crate::network::{HBONE_PORT, INBOUND_PORT, OUTBOUND_PORT, PROXY_USER, RuleCount};
 use crate::platform::Ground;
 use crate::proxy::proof;
 
@@ -27,6 +27,23 @@ impl Deployment {
         }
         Ok(proofs)
     }
+
+    /// The same of pods that share a proxy, into which callers come by tunnels.
+    pub(super) fn prove_tunnelled(&self, proxy: &NodeProxy) -> Result<Vec<Proof>> {
+        let mut proofs = Vec::new();
+        for seat in &proxy.seats {
+            let Some(pod) = self.ground.pod(&seat.name)? else { continue };
+            let name = if seat.name == ENTRY { CLIENT } else { &seat.name };
+            let rules = pod.rules()?;
+            if seat.app.is_some() {
+                proofs.push(tunnelled(name, &rules)?);
+            }
+            if !seat.callees.is_empty() {
+                proofs.extend(outbound(name, &rules)?);
+            }
+        }
+        Ok(proofs)
+    }
 }
 
 /// Packets of the nat table are connections: it is asked about the first one only.
@@ -37,6 +54,22 @@ fn inbound(pod: &str, rules: &[RuleCount]) -> Result<Proof> {
     let expected = if came == 0 { "more than 0".to_owned() } else { format!("{came}, all that came") };
     let found = if redirected == came && came > 0 { expected.clone() } else { redirected.to_string() };
     proof::claim(pod, &claim, &expected, &found, "ISTIO_INBOUND in its nat table")
+}
+
+/// A tunnel is let go on to its port, and whatever else comes is redirected.
+fn tunnelled(pod: &str, rules: &[RuleCount]) -> Result<Proof> {
+    let came = count(rules, "PREROUTING", |rule| rule.ends_with("-j ISTIO_INBOUND"));
+    let at_port = format!("--dport {HBONE_PORT} ");
+    let tunnels = count(rules, "ISTIO_INBOUND", |rule| rule.contains(&at_port) && rule.ends_with("-j RETURN"));
+    let redirected = count(rules, "ISTIO_INBOUND", |rule| rule.ends_with("-j ISTIO_IN_REDIRECT"));
+    let claim = format!("connections for tunnels at {HBONE_PORT} or redirected to {INBOUND_PORT}");
+    let expected = if came == 0 { "more than 0".to_owned() } else { format!("{came}, all that came") };
+    let found = match tunnels + redirected {
+        all if all == came && came > 0 => expected.clone(),
+        all => all.to_string(),
+    };
+    let source = format!("ISTIO_INBOUND in its nat table: {tunnels} and {redirected}");
+    proof::claim(pod, &claim, &expected, &found, &source)
 }
 
 /// The last rule of the way out takes whatever no rule before let go; those let go what the proxy itself sends, and what
@@ -92,6 +125,19 @@ mod tests {
         let said = |rules: &[RuleCount]| inbound("s1", rules).unwrap_err().to_string();
         assert!(said(&way_in(7, 6)).contains("should be 7, all that came and is 6"), "{}", said(&way_in(7, 6)));
         assert!(said(&way_in(0, 0)).contains("should be more than 0 and is 0"));
+    }
+
+    #[test]
+    fn what_comes_to_a_pod_that_shares_a_proxy_is_for_a_tunnel_or_redirected() {
+        let proof = tunnelled("s1", &way_in(7, 2)).unwrap();
+        assert_eq!(proof.found, "7, all that came");
+        assert!(proof.source.ends_with("5 and 2"), "{}", proof.source);
+        let mut rules = way_in(7, 2);
+        rules.push(rule("ISTIO_INBOUND", "-p tcp -m tcp --dport 8080 -j RETURN", 1));
+        rules[0].packets += 1;
+        let said = tunnelled("s1", &rules).unwrap_err().to_string();
+        assert!(said.contains("should be 8, all that came and is 7"), "{said}");
+        assert!(tunnelled("s1", &way_in(0, 0)).is_err());
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl NodeProxy {
         }
     }
 
+    /// Where tunnels to a workload are opened.
+    pub(super) fn tunnel(&self, name: &str) -> Option<SocketAddr> {
+        self.at.workloads.get(name)?.tunnel
+    }
+
     /// Who it is that listens at an address of it: "node-proxy, for s1 to s2".
     pub(super) fn listens(&self, address: SocketAddr) -> Option<String> {
         self.at.workloads.iter().find_map(|(caller, places)| {
@@ -110,6 +115,7 @@ impl Deployment {
         for seat in seats {
             proofs.extend(self.prove_seat(proxy, seat, &stats, &source)?);
         }
+        proofs.extend(self.prove_tunnelled(proxy)?);
         self.probes.set(self.probes.get() + 1);
         for (address, admitted) in seats.iter().flat_map(|seat| self.ways_in(proxy, seat)) {
             proofs.push(self.request_in_clear(NODE_PROXY, address, admitted)?);
@@ -198,8 +204,7 @@ impl Deployment {
         let rotated =
             |(_, serial): &(String, String)| Event::CertificateRotated { at_ns, part: part(), serial: serial.clone() };
         let mut events: Vec<Event> = serials.iter().map(rotated).collect();
-        let places = &proxy.at.workloads;
-        let tunnels = serials.into_iter().filter_map(|(name, serial)| Some((places.get(&name)?.tunnel?, serial)));
+        let tunnels = serials.into_iter().filter_map(|(name, serial)| Some((proxy.tunnel(&name)?, serial)));
         let tunnels: Vec<(SocketAddr, String)> = tunnels.collect();
         for (tunnel, serial) in tunnels {
             let found = self.shown(authority, tunnel)?;

@@ -72,15 +72,19 @@ impl Deployment {
                 Ground::Loopback => Some(service.listen),
             };
             let Some(address) = address else { continue };
+            // Where a proxy is shared, a certificate is shown in tunnels and at no port of the service.
+            let tunnel = self.node_proxy.as_ref().and_then(|shared| shared.tunnel(part));
             for port in self.ports_to_ask(&service.ports, address) {
                 let mode = match (meshed, port == address.port()) {
                     (false, _) => Mtls::Disable,
                     (true, true) => claimed.own_port_mtls(),
                     (true, false) => claimed.mtls,
                 };
-                let address = SocketAddr::new(address.ip(), port);
+                let (own, address) = (address.port(), SocketAddr::new(address.ip(), port));
                 verdicts.push(self.in_clear(part, address, mode));
-                verdicts.extend(self.with_certificate(part, address, mode)?);
+                if tunnel.is_none() || port == own {
+                    verdicts.extend(self.with_certificate(part, tunnel.unwrap_or(address), mode)?);
+                }
             }
         }
         if let Ground::Pods(network) = &self.ground {
