@@ -86,7 +86,8 @@ impl Proxy for EnvoyProgram {
             Stand::Pod(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)),
         };
         let admin = Admin { place, part, address };
-        until(part, &format!("GET /ready at {address}"), &deadline, || Ok(admin.ready().then_some(())))?;
+        until(part, &format!("GET /ready at {address}"), &deadline, || Ok(admin.ready().then_some(())))
+            .map_err(|error| explained(error, place, folders))?;
         until(part, &format!("its listeners at {address}/listeners"), &deadline, || {
             Ok(ports(place, &admin.json("/listeners?format=json")?, address))
         })
@@ -149,13 +150,10 @@ impl EnvoyProgram {
         if self.flush_size {
             args.extend(["--file-flush-min-size-kb".into(), factors.log_flush_kb.to_string().into()]);
         } else if factors.log_flush_kb != FIXED_FLUSH_KB && factors.access_log != AccessLog::Off {
-            return Err(Error::Config {
-                part: place.name.clone(),
-                problem: format!(
-                    "{} always buffers {FIXED_FLUSH_KB} KiB of its log: leave log_flush_kb at that, or take a newer \
-                     Envoy",
-                    self.describe()
-                ),
+            return Err(Error::Value {
+                what: format!("log_flush_kb of {}", place.name),
+                problem: format!("{} always buffers {FIXED_FLUSH_KB} KiB of its log", self.describe()),
+                remedy: format!("{FIXED_FLUSH_KB}, or Envoy 1.37 or newer"),
             });
         }
         Ok(args)
@@ -178,6 +176,19 @@ const FIXED_FLUSH_KB: u32 = 64;
 /// Why it cannot be what these factors ask for.
 pub(crate) fn cannot(_: &Factors) -> Option<String> {
     None
+}
+
+/// An Envoy that got no watch ends with a page of addresses, in which the one line that says so is far up.
+fn explained(error: Error, place: &Place, folders: &Folders) -> Error {
+    let said = std::fs::read_to_string(folders.log(&place.name)).unwrap_or_default();
+    if !said.contains("fs.inotify.max_user_instances") {
+        return error;
+    }
+    Error::Value {
+        what: place.name.clone(),
+        problem: "it may watch no more files for new certificates or weights: no inotify instance is left".to_owned(),
+        remedy: "sysctl fs.inotify.max_user_instances=1024, or fewer services".to_owned(),
+    }
 }
 
 /// Where its stdout goes, which its log goes to: a file of the disk that was chosen, or a pipe. It is handed the file

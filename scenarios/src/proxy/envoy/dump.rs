@@ -1,5 +1,7 @@
 //! The configuration that an Envoy says it runs, read from `/config_dump`.
 
+use std::path::Path;
+
 use record::{AccessLog, Mtls, Protocol};
 use serde_json::Value;
 
@@ -107,6 +109,18 @@ pub(super) fn access_log(manager: &Value) -> AccessLog {
         Some(log) if log.pointer("/typed_config/log_format/json_format").is_some() => AccessLog::Json,
         Some(_) => AccessLog::Text,
     }
+}
+
+/// The file that its routes are read from.
+pub(super) fn routes_file(manager: &Value) -> Option<&Path> {
+    manager.pointer("/rds/config_source/path_config_source/path")?.as_str().map(Path::new)
+}
+
+/// The route of a virtual host in such a file.
+pub(super) fn route_in_file(text: &str, host: &str) -> Option<Value> {
+    let file: Value = serde_saphyr::from_str(text).ok()?;
+    let table = items(&file, "resources").next()?;
+    route(table, host).cloned()
 }
 
 /// The route that it has in itself.

@@ -33,6 +33,11 @@ pub(super) fn inbound_http(port: u16) -> String {
     format!("inbound_0.0.0.0_{port}")
 }
 
+/// The prefix of those in clear, where that port lets in both.
+pub(super) fn inbound_http_clear(port: u16) -> String {
+    format!("{}_clear", inbound_http(port))
+}
+
 /// The listener of a way out: on loopback one for each callee, in a pod one for each port that is called.
 pub(super) fn way(place: &Place, callee: &Callee) -> String {
     match (&place.stand, &place.door) {

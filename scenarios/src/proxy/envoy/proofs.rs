@@ -109,7 +109,7 @@ impl Asked<'_> {
             proofs.push(self.bound(&to, &cluster)?);
         }
         if callee.subsets.len() > 1 {
-            proofs.push(self.weights(callee, route)?);
+            proofs.extend(self.weights(callee, &host, route)?);
         }
         proofs.dedup();
         Ok(proofs)
@@ -137,30 +137,38 @@ impl Asked<'_> {
         self.says(&format!("requests per connection {way}"), self.place.factors.requests_per_connection, found)
     }
 
-    /// The weights that run are the first ones, or those of one of the shifts.
-    fn weights(&self, callee: &Callee, route: Option<&Value>) -> Result<Proof> {
+    /// The weights that run are those that it was told last, which are the first ones or those of one of the shifts.
+    fn weights(&self, callee: &Callee, host: &str, route: Option<&Value>) -> Result<[Proof; 2]> {
         // Always in the order of the subsets, whatever the order in which they were told.
         let shown = |weight: &dyn Fn(&Subset) -> u64| {
             let all = callee.subsets.iter().map(|subset| format!("{}={}", subset.name, weight(subset)));
             all.collect::<Vec<_>>().join(",")
         };
-        let running = route.map(dump::weights).unwrap_or_default();
-        let of = |subset: &Subset| {
-            let name = names::cluster(callee, subset);
-            running.iter().find(|(cluster, _)| *cluster == name).map_or(0, |(_, weight)| *weight)
+        let of_route = |route: &Value| {
+            let weights = dump::weights(route);
+            let of = |subset: &Subset| {
+                let name = names::cluster(callee, subset);
+                weights.iter().find(|(cluster, _)| *cluster == name).map_or(0, |(_, weight)| *weight)
+            };
+            shown(&of)
         };
-        let found = shown(&of);
-        let mut told = vec![shown(&|subset| subset.weight.into())];
-        let canary = self.place.factors.canary.iter().filter(|canary| canary.service == callee.service);
-        let shifted = |weights: &Weights| {
+        let of_shift = |weights: &Weights| {
             let of = |subset: &Subset| weights.subsets().iter().find(|(name, _)| *name == subset.name).map(|(_, w)| *w);
             shown(&|subset| of(subset).unwrap_or(0).into())
         };
-        told.extend(canary.flat_map(|canary| &canary.shifts).map(|shift| shifted(&shift.weights)));
-        let expected = told.join(" or ");
-        let source = format!("{}/config_dump", self.admin.address);
+        let found = route.map_or_else(|| "no route".to_owned(), of_route);
+        let managers = self.dump.chains(&names::way(self.place, callee), None);
+        let file = managers.into_iter().filter_map(dump::manager).find_map(dump::routes_file);
+        let last = file.and_then(|file| dump::route_in_file(&std::fs::read_to_string(file).ok()?, host));
+        let last = last.as_ref().map_or_else(|| "no route in a file".to_owned(), of_route);
         let what = format!("weights outbound to {}", callee.service);
-        held(told.contains(&found), self.admin.part.name(), &what, &expected, &found, &source)
+        let running = self.says(&what, &last, &found)?;
+        let mut asked = vec![shown(&|subset| subset.weight.into())];
+        let canary = self.place.factors.canary.iter().filter(|canary| canary.service == callee.service);
+        asked.extend(canary.flat_map(|canary| &canary.shifts).map(|shift| of_shift(&shift.weights)));
+        let source = file.map_or_else(String::new, |file| file.display().to_string());
+        let (part, known) = (self.admin.part.name(), asked.contains(&last));
+        Ok([running, held(known, part, &format!("{what}, as told last"), &asked.join(" or "), &last, &source)?])
     }
 
     /// What was written for requests, and how often it is written out.

@@ -87,6 +87,8 @@ struct Port {
     http_name: String,
     tcp_name: String,
     stat_prefix: String,
+    /// That of chains in clear, so that what came in clear is told from what came with mTLS.
+    clear_stat_prefix: String,
     cluster: String,
     chains: Vec<Chain>,
 }
@@ -200,6 +202,7 @@ fn inbound(place: &Place, app: &App) -> Inbound {
             http_name: format!("0.0.0.0_{port}"),
             tcp_name: format!("0.0.0.0_{port}"),
             stat_prefix: names::inbound_http(port),
+            clear_stat_prefix: names::inbound_http_clear(port),
             cluster: names::inbound_cluster(port),
             chains: chains(mode, factors.protocol),
         }
@@ -211,6 +214,7 @@ fn inbound(place: &Place, app: &App) -> Inbound {
         http_name: "virtualInbound-catchall-http".to_owned(),
         tcp_name: names::INBOUND.to_owned(),
         stat_prefix: "InboundPassthroughCluster".to_owned(),
+        clear_stat_prefix: "InboundPassthroughCluster".to_owned(),
         cluster: "InboundPassthroughCluster".to_owned(),
         chains: chains(factors.mtls, Protocol::Auto),
     };

@@ -15,18 +15,20 @@ pub(super) fn routes_updated(way: &WayOut) -> String {
 
 /// The way in: through the service's own port, or the gateway's door.
 pub(super) fn inbound(place: &Place, counters: &Counters) -> Option<Way> {
-    let (http, listener) = if place.door.is_some() {
+    let requests =
+        |prefixes: &[String]| sum(counters, prefixes.iter().map(|prefix| format!("http.{prefix}.downstream_rq_total")));
+    let (all, listener, in_clear) = if place.door.is_some() {
         let way = names::way(place, place.callees.first()?);
-        (names::way_http(&way), way)
+        (requests(&[names::way_http(&way)]), way, None)
     } else {
-        (names::inbound_http(place.app.as_ref()?.address.port()), names::INBOUND.to_owned())
+        let port = place.app.as_ref()?.address.port();
+        let (secured, clear) = (names::inbound_http(port), names::inbound_http_clear(port));
+        (requests(&[secured, clear.clone()]), names::INBOUND.to_owned(), Some(requests(&[clear])))
     };
-    let requests = sum(counters, [format!("http.{http}.downstream_rq_total")]);
-    let mut way = way(counters, requests, &[format!("listener.{listener}")]);
     // Under strict what is in clear has no chain: it does not come so far as to break off a handshake.
-    let unmatched = format!("listener.{listener}.no_filter_chain_match");
-    way.broken = Some(sum(counters, [format!("listener.{listener}.ssl.connection_error"), unmatched]));
-    Some(way)
+    let broken = ["ssl.connection_error", "no_filter_chain_match"].map(|name| format!("listener.{listener}.{name}"));
+    let way = way(counters, all, &[format!("listener.{listener}")]);
+    Some(Way { broken: Some(sum(counters, broken)), in_clear, ..way })
 }
 
 /// The way out to a callee, over all its subsets.

@@ -18,8 +18,8 @@ use crate::http;
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// The Envoys of this machine, the newest first and the oldest that is to work, which ENVOY_OLDEST names; without a
-/// word about it none is left out.
+/// The Envoys of this machine: the newest, and the oldest that is to work, which ENVOY_OLDEST names; without a word about
+/// it none is left out.
 fn envoys() -> Vec<EnvoyProgram> {
     let required = std::env::var_os("REQUIRE_PROXIES").is_some();
     let newest = find(None);
@@ -29,6 +29,7 @@ fn envoys() -> Vec<EnvoyProgram> {
     }
     let oldest = std::env::var_os("ENVOY_OLDEST").map(|path| find(Some(Path::new(&path))).unwrap());
     if oldest.is_none() {
+        assert!(!required, "ENVOY_OLDEST names no Envoy of 1.36");
         eprintln!("skipped: the oldest Envoy (set ENVOY_OLDEST to the path of one of 1.36)");
     }
     newest.into_iter().chain(oldest).collect()

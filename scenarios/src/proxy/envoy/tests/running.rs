@@ -26,7 +26,7 @@ fn a_request_goes_through_two_sidecars_with_mtls_and_their_counters_prove_it() {
     assert_eq!(tally.program, envoy.describe());
     let way = tally.inbound.unwrap();
     assert_eq!(way.requests.value, 3);
-    assert_eq!(proof::inbound(&asked("s1-sidecar"), &way).unwrap().len(), 4);
+    assert_eq!(proof::inbound(&asked("s1-sidecar"), &way).unwrap().len(), 5);
     let tally = envoy.tally(&at_entry, &caller, &outbound).unwrap();
     let way = tally.to("s1").unwrap();
     assert_eq!(way.requests.value, 3);
@@ -92,10 +92,17 @@ fn let_in(envoy: &EnvoyProgram, mode: Mtls, protocol: Protocol) -> (bool, bool) 
     let (part, listens) = started(envoy, &callee, &folders);
     let to = listens.inbound.unwrap();
     let in_clear = http::get(to, "/", LONG).is_ok_and(|answer| answer.status == 200);
+    let read_in_clear = envoy.tally(&callee, &part, &listens).unwrap().inbound.unwrap().in_clear.unwrap().value;
+    assert_eq!(read_in_clear, u64::from(in_clear));
     let caller = place("entry", None, Some(("s1", to)), identity("entry"));
     let (_caller, outbound) = started(envoy, &caller, &folders);
     let secured = http::get(outbound.outbound[0].1, "/", LONG).unwrap().status == 200;
     envoy.prove(&callee, &part, &listens).unwrap();
+    if secured {
+        // The second one was not in clear.
+        let way = envoy.tally(&callee, &part, &listens).unwrap().inbound.unwrap();
+        assert_eq!((way.requests.value, way.in_clear.unwrap().value), (1 + read_in_clear, read_in_clear));
+    }
     (in_clear, secured)
 }
 
@@ -180,7 +187,13 @@ fn weights_are_followed_and_when_they_are_shifted_so_are_the_new_ones() {
         assert!((10..=90).contains(&answers(100)));
         // Half and half was never asked for by the factors.
         let said = envoy.prove(&place, &part, &ports).unwrap_err().to_string();
-        assert!(said.contains("weights outbound to s2 should be v1=1,v2=0 and is v1=50,v2=50"), "{said}");
+        assert!(said.contains("weights outbound to s2, as told last should be v1=1,v2=0 and is v1=50,v2=50"), "{said}");
+        // What stands in the file and was never taken up is not what runs.
+        let file = folders.private.join("s1-sidecar.routes-s2.yaml");
+        let other = std::fs::read_to_string(&file).unwrap().replace("weight: 50", "weight: 1");
+        std::fs::write(&file, other).unwrap();
+        let said = envoy.prove(&place, &part, &ports).unwrap_err().to_string();
+        assert!(said.contains("weights outbound to s2 should be v1=1,v2=1 and is v1=50,v2=50"), "{said}");
     }
 }
 
