@@ -205,9 +205,11 @@ fn log_goes(place: &Place, folders: &Folders) -> (Option<PathBuf>, bool) {
     if factors.access_log_dir.is_empty() {
         return (Some(folders.logs.join(name)), false);
     }
-    // Other trials write there too.
-    let trial = folders.kept.file_name().unwrap_or_default().to_string_lossy();
-    (Some(Path::new(&factors.access_log_dir).join(format!("{trial}-{name}"))), false)
+    // Trials of this run and of others write there too: the trial's directory lies in that of its run's trials.
+    let (trial, run) = (folders.kept.as_path(), folders.kept.ancestors().nth(2));
+    let whose: Vec<_> = run.into_iter().chain([trial]).filter_map(Path::file_name).collect();
+    let whose: Vec<_> = whose.into_iter().map(std::ffi::OsStr::to_string_lossy).collect();
+    (Some(Path::new(&factors.access_log_dir).join(format!("{}-{name}", whose.join("-")))), false)
 }
 
 /// Where it takes callers and its own service's calls, once all its listeners are there.

@@ -242,3 +242,20 @@ fn a_cgroup_that_cannot_be_entered_stands_in_the_log() {
     };
     assert!(error.contains(&format!("cannot enter the cgroup {}", missing.display())), "{error}");
 }
+
+#[test]
+fn a_stdout_of_its_own_has_what_was_said_there_and_the_log_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("said");
+    // By its name too, as a program does that is told to write its log to /dev/stdout.
+    let script = "echo one; echo two >>/dev/stdout; echo three >&2";
+    let launch = Launch { stdout: Some(file.clone()), pipe_stdout: false, ..shell(directory.path(), script) };
+    let mut part = launch.spawn(&meshtax(directory.path())).unwrap();
+    while part.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Before that the stand-in for meshtax, a test program itself, has told of its test.
+    let said = std::fs::read_to_string(&file).unwrap();
+    assert!(said.ends_with("one\ntwo\n"), "{said}");
+    assert_eq!(part.log_tail(9), ["three"]);
+}
