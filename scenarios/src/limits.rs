@@ -5,6 +5,7 @@
 //! its own in it. What is limited is what is counted.
 
 mod delegation;
+mod holding;
 mod layout;
 mod leaf;
 mod memory;
@@ -14,7 +15,7 @@ mod weight;
 
 use std::path::{Path, PathBuf};
 
-use record::{CpuQuantity, MemoryQuantity};
+use record::CpuQuantity;
 
 pub use leaf::Leaf;
 pub(crate) use memory::MemoryWatch;
@@ -23,13 +24,8 @@ pub use wanted::Limits;
 
 use crate::owner::Owner;
 use crate::{Error, Result};
+use holding::{CPU, What};
 use layout::{Hierarchy, Kind};
-
-/// The period of a limit, the one Kubernetes uses.
-const PERIOD_US: u64 = 100_000;
-
-/// The kernel takes no quota below a millisecond a period.
-const LEAST_MILLICORES: u32 = 10;
 
 /// The cgroups of a run; removed when dropped.
 #[derive(Debug)]
@@ -82,16 +78,11 @@ impl CgroupTree {
         let (mut reasons, mut of_memory) = (Vec::new(), Vec::new());
         for hierarchy in own_hierarchies().into_iter().filter(|h| memory || h.counts_cpu()) {
             let grown = tree.grow(&hierarchy, &name);
-            let reason = match grown {
-                Ok(ref no_limits) => no_limits.clone(),
-                Err(ref reason) => Some(reason.clone()),
-            };
             if hierarchy.counts_cpu() {
-                reasons.extend(reason.clone());
+                reasons.extend(grown.clone().unwrap_or_else(Some));
             }
             if memory {
-                let limited = grown.map_or(reason, |_| tree.limit_memory_in_last().err());
-                of_memory.extend(limited);
+                of_memory.extend(grown.and_then(|_| tree.limit_memory_in_last()).err());
             }
         }
         if tree.branches.is_empty() {
@@ -169,7 +160,7 @@ impl CgroupTree {
     /// [`Error::Cgroup`] when the kernel refuses, or something is still inside; and those of [`Self::set_limit`].
     pub fn leaf(&self, name: &str, limit: Option<CpuQuantity>) -> Result<Leaf> {
         if let Some(limit) = limit {
-            self.check_limit(CPU, limit)?;
+            self.check_limit(limit)?;
         }
         let leaf = Leaf {
             name: name.to_owned(),
@@ -186,84 +177,6 @@ impl CgroupTree {
             self.set_limit(&leaf, limit)?;
         }
         Ok(leaf)
-    }
-
-    /// Whether a part could be held to so much.
-    ///
-    /// # Errors
-    /// [`Error::LimitNotPermitted`] for what cannot be set here, [`Error::Value`] for a CPU limit that the kernel would
-    /// not take.
-    pub fn check(&self, limits: &Limits) -> Result<()> {
-        let Limits { cpu, request, memory } = limits;
-        cpu.map_or(Ok(()), |limit| self.check_limit(CPU, limit))?;
-        request.map_or(Ok(()), |_| self.check_cpu(REQUEST))?;
-        match (&self.no_memory, memory) {
-            (Some(reason), Some(_)) => Err(not_permitted(MEMORY, reason.clone())),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_cpu(&self, what: What) -> Result<()> {
-        self.no_limits.as_ref().map_or(Ok(()), |reason| Err(not_permitted(what, reason.clone())))
-    }
-
-    fn check_limit(&self, what: What, limit: CpuQuantity) -> Result<()> {
-        self.check_cpu(what)?;
-        if limit.millicores() < LEAST_MILLICORES {
-            return Err(Error::Value {
-                what: format!("the CPU limit {limit}"),
-                problem: format!("the kernel takes none below {LEAST_MILLICORES}m, a millisecond of each 100"),
-                remedy: format!("{LEAST_MILLICORES}m or more"),
-            });
-        }
-        Ok(())
-    }
-
-    /// Limits the CPU time of a leaf, and reads the limit back.
-    ///
-    /// # Errors
-    /// Those of [`Self::check`]; [`Error::Cgroup`] when the kernel refuses, [`Error::Unproven`] when it keeps another.
-    pub fn set_limit(&self, leaf: &Leaf, limit: CpuQuantity) -> Result<()> {
-        self.check_limit(CPU, limit)?;
-        let quota_us = u64::from(limit.millicores()) * PERIOD_US / 1000;
-        for branch in self.branches.iter().filter(|b| b.limits) {
-            let directory = branch.root.join(&leaf.name);
-            match branch.kind {
-                Kind::V1(_) => {
-                    write(&directory, "cpu.cfs_period_us", &PERIOD_US.to_string())?;
-                    write(&directory, "cpu.cfs_quota_us", &quota_us.to_string())?;
-                }
-                Kind::V2 => write(&directory, "cpu.max", &format!("{quota_us} {PERIOD_US}"))?,
-            }
-        }
-        leaf.prove_limit(Some(limit)).map(drop)
-    }
-
-    /// Gives a leaf the weight of a CPU request, and reads it back.
-    ///
-    /// # Errors
-    /// As [`Self::set_limit`].
-    pub fn set_request(&self, leaf: &Leaf, request: CpuQuantity) -> Result<()> {
-        self.check_cpu(REQUEST)?;
-        for branch in self.branches.iter().filter(|b| b.limits) {
-            let weight = weight::of_request(request, &branch.kind).to_string();
-            write(&branch.root.join(&leaf.name), weight::file(&branch.kind), &weight)?;
-        }
-        self.weigh()?;
-        leaf.prove_request(Some(request)).map(drop)
-    }
-
-    /// Limits the memory of a leaf, and reads the limit back. To be done before anything is inside: what was charged
-    /// before a limit stays, and v1 refuses a limit below it while v2 kills at once.
-    ///
-    /// # Errors
-    /// As [`Self::set_limit`].
-    pub fn set_memory(&self, leaf: &Leaf, limit: MemoryQuantity) -> Result<()> {
-        self.check(&Limits { memory: Some(limit), ..Limits::default() })?;
-        for branch in self.branches.iter().filter(|b| b.memory) {
-            memory::set(&branch.root.join(&leaf.name), limit)?;
-        }
-        leaf.prove_memory(Some(limit)).map(drop)
     }
 
     /// Gives the tree the weight of all its leaves. Otherwise everything in it together would weigh as much as any
@@ -307,13 +220,6 @@ fn write(directory: &Path, file: &str, text: &str) -> Result<()> {
 fn cgroup_error(action: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::Cgroup { action: action.to_owned(), path: path.to_owned(), source }
 }
-
-/// What may not be permitted, and the flag that asks for it.
-type What = (&'static str, &'static str);
-
-const CPU: What = ("a CPU limit", "--cpu-limit");
-const REQUEST: What = ("a CPU request", "--cpu-request");
-const MEMORY: What = ("a memory limit", "--memory-limit");
 
 fn not_permitted((what, flag): What, reason: impl Into<String>) -> Error {
     let remedy = format!("as root, or `systemd-run --user --scope -p Delegate=yes meshtax run ...`, or without {flag}");
