@@ -11,9 +11,8 @@ use super::admin::{Admin, Counters};
 use super::dump::{self, Dump};
 use super::{names, sheet};
 use crate::Result;
-use crate::network::{INBOUND_PORT, OUTBOUND_PORT};
 use crate::proxy::proof::{claim, held};
-use crate::proxy::{Callee, Place, Stand, Subset};
+use crate::proxy::{Callee, Place, Subset};
 
 /// The filters on a request's way, in Istio's order as far as a stock Envoy has them.
 const HTTP_FILTERS: &str = "grpc_stats, fault, cors, router";
@@ -37,7 +36,6 @@ pub(super) fn prove(admin: &Admin<'_>) -> Result<Vec<Proof>> {
     }
     proofs.extend(asked.log()?);
     proofs.extend(asked.certificate()?);
-    proofs.extend(asked.redirected()?);
     Ok(proofs)
 }
 
@@ -241,27 +239,6 @@ impl Asked<'_> {
         // Those of before live as long as their connections.
         let found = if shown.contains(&serial.as_str()) { serial.clone() } else { shown.join(", ") };
         self.claim("serial number of its certificate", serial, found, "/certs").map(Some)
-    }
-
-    /// In a pod what it saw was sent to it by the pod's rules.
-    fn redirected(&self) -> Result<Vec<Proof>> {
-        let (Stand::Pod(pod), None) = (&self.place.stand, &self.place.door) else { return Ok(Vec::new()) };
-        let rules = pod.rules()?;
-        let one = |port: u16| {
-            let ends = format!("--to-ports {port}");
-            let packets: u64 = rules.iter().filter(|r| r.rule.ends_with(&ends)).map(|r| r.packets).sum();
-            let claim = format!("connections redirected to port {port}");
-            let source = format!("iptables-save -c in pod {}: {ends}", pod.name);
-            held(packets > 0, self.admin.part.name(), &claim, "more than 0", &packets.to_string(), &source)
-        };
-        let mut proofs = Vec::new();
-        if self.place.app.is_some() {
-            proofs.push(one(INBOUND_PORT)?);
-        }
-        if !self.place.callees.is_empty() {
-            proofs.push(one(OUTBOUND_PORT)?);
-        }
-        Ok(proofs)
     }
 }
 
