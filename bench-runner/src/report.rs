@@ -9,7 +9,7 @@ use record::RunDirectory;
 use reports::Findings;
 
 use crate::disk::beside;
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 
 /// A form of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -28,8 +28,9 @@ pub(crate) enum Format {
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The run directory.
-    run: PathBuf,
+    /// The run directory; several are reported one after the other, if their figures may be compared.
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
     /// The form of the report.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -42,21 +43,32 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
-    let directory = RunDirectory::open(&args.run)?;
-    let findings = reports::findings(&directory)?;
-    if args.format == Format::Csv
-        && let Some(folder) = &args.output
-    {
+    if args.runs.len() > 1 && !matches!(args.format, Format::Text | Format::Markdown) {
+        let problem = "several runs make one text, and a report in this format is of one run";
+        return Err(Usage(format!("{problem}\n  try: --format text or markdown, or one run after the other")).into());
+    }
+    let mut read: Vec<(RunDirectory, Findings)> = Vec::new();
+    for path in &args.runs {
+        let directory = RunDirectory::open(path)?;
+        let findings = reports::findings(&directory)?;
+        if let Some((_, first)) = read.first() {
+            reports::comparable(first, &findings)?;
+        }
+        read.push((directory, findings));
+    }
+    if let ([(_, findings)], Format::Csv, Some(folder)) = (read.as_slice(), args.format, &args.output) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        write_tables(&findings, folder)?;
+        write_tables(findings, folder)?;
     } else {
-        let text = render(&findings, &directory, args.format)?;
+        let texts = read.iter().map(|(directory, findings)| render(findings, directory, args.format));
+        let text = texts.collect::<anyhow::Result<Vec<_>>>()?.join("\n");
         match &args.output {
             Some(path) => write_file(path, &text)?,
             None => print(&text)?,
         }
     }
-    Ok(judge(&findings, args.strict).into())
+    let failed = read.iter().any(|(_, findings)| judge(findings, args.strict) == Exit::Failed);
+    Ok(if failed { Exit::Failed } else { Exit::Done }.into())
 }
 
 /// With `--strict`, a warning about what was measured fails the run.

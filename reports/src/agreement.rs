@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use record::{Cell, Role};
 
+use crate::findings::Findings;
 use crate::gather::{Gathered, TrialData};
 use crate::{Error, Result};
 
@@ -53,6 +54,31 @@ pub(crate) fn check(gathered: &Gathered) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Shows that the figures of two runs may stand beside one another.
+///
+/// # Errors
+/// [`Error::Methods`] where they were made in different ways, [`Error::Platforms`] where the chains were.
+pub fn comparable(one: &Findings, other: &Findings) -> Result<()> {
+    if one.method != other.method {
+        return Err(Error::Methods {
+            one: one.run.clone(),
+            method: one.method,
+            other: other.run.clone(),
+            other_method: other.method,
+        });
+    }
+    let platform = |findings: &Findings| findings.cells.first().map(|c| c.factors.platform);
+    match (platform(one), platform(other)) {
+        (Some(platform), Some(other_platform)) if platform != other_platform => Err(Error::Platforms {
+            one: format!("the run {}", one.run),
+            platform,
+            other: format!("the run {}", other.run),
+            other_platform,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What was found of a setting, in all parts of one role.

@@ -52,6 +52,20 @@ pub enum Error {
         /// The trial.
         trial: String,
     },
+    /// Two runs are to be compared whose figures were made in different ways.
+    #[error(
+        "the figures of the run {one} were made by method {method}, and those of the run {other} by method {other_method}: they do not mean the same\n  try: measure both anew with one version of meshtax"
+    )]
+    Methods {
+        /// The one.
+        one: String,
+        /// Its method.
+        method: u32,
+        /// The other.
+        other: String,
+        /// The method of that.
+        other_method: u32,
+    },
     /// Two things are to be compared that ran on different platforms.
     #[error(
         "{one} ran on the platform '{platform}' and {other} on '{other_platform}': their paths are not the same, so that a difference says nothing of a mesh\n  try: measure both on one platform, with --platform {platform}"

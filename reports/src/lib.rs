@@ -25,6 +25,7 @@ pub mod text;
 mod usage;
 mod validity;
 
+pub use agreement::comparable;
 pub use error::{Error, Result};
 pub use findings::{
     AllProxies, Attribution, CanaryFindings, Cause, CellFindings, Costs, EventFindings, Figure, Findings, FoundWarning,

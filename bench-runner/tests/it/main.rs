@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod ambient;
+mod canary;
 mod cut_off;
 mod disk;
 mod errors;

@@ -95,7 +95,7 @@ fn canary(name: &str, found: &CanaryFindings) -> String {
         let within = latest.map_or_else(String::new, |ns| format!(" within {}", figure::ms_bare(ns as f64)));
         let failed: u64 = found.shifts.iter().map(|s| s.failed).sum();
         said.push(format!(
-            "Of {made} shifts {followed} were followed{within}, and {failed} requests failed until then."
+            "{followed} of {made} shifts were followed{within}, and {failed} requests failed until then."
         ));
     }
     said.join(" ")

@@ -141,7 +141,7 @@ fn what_was_done_what_lacks_and_what_was_left_out_stand_on_every_page() {
             "8 of 8",
             "Done under load",
             "Envoy sidecars: v2 answered",
-            "Of 16 shifts 16 were followed within",
+            "16 of 16 shifts were followed within",
         ] {
             assert!(page.contains(said), "{said}: {page}");
         }

@@ -368,7 +368,14 @@ fn cells_of_two_platforms_are_not_compared() {
         "{said}"
     );
     run.cells[0].cell.factors.platform = record::Platform::Pods;
-    let f = explained(&run);
+    let mut f = explained(&run);
+    let loopback = explained(&MadeRun { repeats: 1, ..disturbed(|_| {}) });
+    let said = reports::comparable(&f, &loopback).unwrap_err().to_string();
+    assert!(said.starts_with("the run 2026-11-23T0510-a1b2 ran on the platform 'pods' and the run"), "{said}");
+    assert!(reports::comparable(&f, &f).is_ok() && reports::comparable(&loopback, &loopback).is_ok());
+    f.method += 1;
+    let said = reports::comparable(&f, &loopback).unwrap_err().to_string();
+    assert!(said.contains("were made by method 2, and those of the run") && said.contains("by method 1"), "{said}");
     assert!(reports::text::render(&f, 100, false).contains("Platform pods: a network namespace for each service"));
 }
 
