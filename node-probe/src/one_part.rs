@@ -73,6 +73,10 @@ pub(crate) fn memory(first: Reading<ProcessMemory>, second: Reading<ProcessMemor
 }
 
 fn sum(first: Reading<u64>, second: Reading<u64>) -> Reading<u64> {
+    if first.is_unread() && second.reason().is_some() {
+        // One that has ended says so in every round, and the other what is due in this one.
+        return second;
+    }
     first.and_then(|first| second.map(|second| first + second))
 }
 
@@ -110,6 +114,9 @@ mod tests {
         for (a, b) in [(Reading::Seen(7), ended()), (ended(), Reading::Seen(7))] {
             assert_eq!(samples(sample(10, 1, a), sample(11, 2, b)).run_ns, ended());
         }
+        let not_due = Reading::<u64>::default();
+        assert_eq!(samples(sample(10, 1, not_due.clone()), sample(11, 2, ended())).run_ns, ended());
+        assert!(samples(sample(10, 1, not_due), sample(11, 2, Reading::Seen(7))).run_ns.is_unread());
         let elsewhere = ProcessSample { cgroup: Some("/b".into()), ..sample(11, 2, ended()) };
         assert_eq!(samples(sample(10, 1, ended()), elsewhere).cgroup, None);
     }
