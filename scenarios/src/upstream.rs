@@ -48,6 +48,8 @@ pub(crate) struct Meter {
     pub(crate) retries: AtomicU64,
     /// Requests that got no response.
     pub(crate) failures: AtomicU64,
+    /// The most requests that one connection carried, where there is a bound to them.
+    pub(crate) most_requests: AtomicU64,
     pub(crate) handshakes: Handshakes,
 }
 
@@ -218,10 +220,13 @@ where
 
     /// Takes a connection back whose response is through.
     fn give_back(self: Rc<Self>, mut sender: Sender<B>) {
-        let most = self.terms.requests_per_connection;
-        if most > 0 && sender.requests >= most {
-            // Dropped, it is closed.
-            return;
+        let bound = self.terms.requests_per_connection;
+        if bound > 0 {
+            self.meter.most_requests.fetch_max(sender.requests.into(), Relaxed);
+            if sender.requests >= bound {
+                // Dropped, it is closed.
+                return;
+            }
         }
         if sender.send.is_ready() {
             self.idle.borrow_mut().push(sender);

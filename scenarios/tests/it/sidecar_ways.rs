@@ -187,6 +187,7 @@ fn a_connection_is_closed_after_its_last_request_and_no_request_fails_by_it() {
     assert!((0..10).all(|_| caller.get("/").status == 200));
     let inn = counted(&to);
     assert_eq!((inn.requests, inn.upstream_connections, inn.upstream_failures), (10, 4, 0));
+    assert_eq!(inn.most_requests_on_one, 3);
 }
 
 #[test]

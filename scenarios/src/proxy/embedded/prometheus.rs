@@ -21,6 +21,7 @@ pub(super) fn text(stats: &Stats) -> String {
             upstream_connections,
             upstream_retries,
             upstream_failures,
+            most_requests_on_one: _,
             peers: _,
         } = inbound;
         for (name, value) in [
@@ -60,6 +61,7 @@ fn outbound(page: &mut Page, out: &OutboundStats) {
         tls_handshakes_failed,
         upstream_retries,
         upstream_failures,
+        most_requests_on_one: _,
         peers: _,
     } = out;
     let to = format!("direction=\"outbound\",service=\"{service}\"");

@@ -58,6 +58,8 @@ pub struct InboundStats {
     pub upstream_connections: u64,
     /// Tries that were added for requests to it.
     pub upstream_retries: u64,
+    /// The most requests that one of those carried; 0 where there is no bound to them.
+    pub most_requests_on_one: u64,
     /// Requests answered with 503, since the service gave no response.
     pub upstream_failures: u64,
     /// Handshakes by the caller's SPIFFE id.
@@ -95,6 +97,8 @@ pub struct OutboundStats {
     pub tls_handshakes_failed: u64,
     /// Tries that were added for requests to it.
     pub upstream_retries: u64,
+    /// The most requests that one of the connections to it carried; 0 where there is no bound to them.
+    pub most_requests_on_one: u64,
     /// Requests answered with 503, since the callee's sidecar gave no response.
     pub upstream_failures: u64,
     /// Handshakes by the callee's SPIFFE id.

@@ -69,10 +69,11 @@ fn sum_inbound(config: &SidecarConfig, workers: &[Arc<Gauges>]) -> InboundStats 
         handshakes.add_to(&mut all.peers);
         for meter in &worker.ports {
             // The service is called in clear, and what came in was counted before.
-            let Meter { connections, requests: _, retries, failures, handshakes: _ } = &**meter;
+            let Meter { connections, requests: _, retries, failures, most_requests, handshakes: _ } = &**meter;
             all.upstream_connections += connections.load(Relaxed);
             all.upstream_retries += retries.load(Relaxed);
             all.upstream_failures += failures.load(Relaxed);
+            all.most_requests_on_one = all.most_requests_on_one.max(most_requests.load(Relaxed));
         }
     }
     all.tls_handshakes = all.peers.values().sum();
@@ -91,7 +92,7 @@ fn sum_outbound(config: &CalleeConfig, workers: &[Arc<CalleeGauges>]) -> Outboun
         all.connections += connections.load(Relaxed);
         all.byte_connections += byte_connections.load(Relaxed);
         for (one, SubsetGauges { weight, meter }) in all.subsets.iter_mut().zip(subsets) {
-            let Meter { connections, requests, retries, failures, handshakes } = &**meter;
+            let Meter { connections, requests, retries, failures, most_requests, handshakes } = &**meter;
             let weight = Some(weight.load(Relaxed));
             one.weight = if at == 0 || one.weight == weight { weight } else { None };
             one.requests += requests.load(Relaxed);
@@ -99,6 +100,7 @@ fn sum_outbound(config: &CalleeConfig, workers: &[Arc<CalleeGauges>]) -> Outboun
             all.upstream_connections += connections.load(Relaxed);
             all.upstream_retries += retries.load(Relaxed);
             all.upstream_failures += failures.load(Relaxed);
+            all.most_requests_on_one = all.most_requests_on_one.max(most_requests.load(Relaxed));
             all.tls_handshakes_failed += handshakes.failures();
             handshakes.add_to(&mut all.peers);
         }

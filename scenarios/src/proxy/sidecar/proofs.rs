@@ -99,18 +99,17 @@ impl Asked<'_> {
         if most == 0 {
             return Ok(Vec::new());
         }
-        let one = |name: &str, requests: u64, connections: u64| {
-            let expected = format!("{requests} requests on {} or more", requests.div_ceil(most));
-            let what = format!("connections {name}");
-            let holds = connections.saturating_mul(most) >= requests;
-            held(holds, self.part.name(), &what, &expected, &connections.to_string(), &self.source)
+        let one = |name: &str, found: u64| {
+            let what = format!("most requests on one connection {name}");
+            let expected = format!("{most} or fewer");
+            held(found <= most, self.part.name(), &what, &expected, &found.to_string(), &self.source)
         };
         let mut proofs = Vec::new();
         if let Some(inbound) = stats.inbound.as_ref().filter(|_| self.place.app.is_some()) {
-            proofs.push(one("to the service", inbound.requests, inbound.upstream_connections)?);
+            proofs.push(one("to the service", inbound.most_requests_on_one)?);
         }
         for out in &stats.outbound {
-            proofs.push(one(&format!("to {}", out.service), out.requests, out.upstream_connections)?);
+            proofs.push(one(&format!("to {}", out.service), out.most_requests_on_one)?);
         }
         Ok(proofs)
     }
