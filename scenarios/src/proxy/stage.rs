@@ -33,7 +33,8 @@ pub(super) fn packaged(dataplane: Dataplane) -> Option<PackagedProgram> {
 /// becomes the program.
 pub(super) fn folders(directory: &Path) -> Folders {
     let meshtax = directory.join("meshtax");
-    std::fs::write(&meshtax, "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n").unwrap();
+    // In a session of its own, as that has it: what it started is killed with it.
+    std::fs::write(&meshtax, "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec setsid \"$@\"\n").unwrap();
     std::fs::set_permissions(&meshtax, std::fs::Permissions::from_mode(0o755)).unwrap();
     let private = directory.join("it's \"private\" {{ x }}");
     std::fs::create_dir(&private).unwrap();
