@@ -3,7 +3,9 @@
 //! Children die with the runner by their parent-death signal; cgroups, network namespaces and key files do not. The
 //! warden holds the read end of a pipe that only the runner can write to. When the pipe closes, however the runner
 //! ended, the warden removes the runner's cgroups (ending whatever is still inside), the names of its network
-//! namespaces and its scratch directory.
+//! namespaces, and its scratch directory, with whoever still has a file of it open.
+
+mod holders;
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -37,6 +39,8 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     // After the cgroups: with nobody left inside, the kernel takes the namespaces at once.
     let disconnected = args.network.as_deref().map_or(Ok(()), scenarios::network::remove);
     if let Some(scratch) = &args.scratch {
+        check_ours(scratch)?;
+        holders::end(scratch);
         remove_scratch(scratch)?;
     }
     removed?;
@@ -44,12 +48,15 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
+fn check_ours(scratch: &Path) -> anyhow::Result<()> {
+    let ours = scratch.file_name().is_some_and(|n| n.to_string_lossy().starts_with(SCRATCH_PREFIX));
+    anyhow::ensure!(ours, "{} is no scratch directory of meshtax; it was not removed", scratch.display());
+    Ok(())
+}
+
 /// Removes a scratch directory of ours and nothing else.
 pub(crate) fn remove_scratch(scratch: &Path) -> anyhow::Result<()> {
-    let ours = scratch.file_name().is_some_and(|n| n.to_string_lossy().starts_with(SCRATCH_PREFIX));
-    if !ours {
-        anyhow::bail!("{} is no scratch directory of meshtax; it was not removed", scratch.display());
-    }
+    check_ours(scratch)?;
     match std::fs::remove_dir_all(scratch) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(e).with_context(|| format!("cannot remove {}", scratch.display()))

@@ -139,6 +139,25 @@ fn sigkill_of_the_runner_with_pods() {
 }
 
 #[test]
+fn the_warden_ends_who_holds_a_file_of_the_scratch_directory_and_nobody_else() {
+    let tmp = tempfile::tempdir().unwrap();
+    let scratch = tmp.path().join("meshtax-scratch-1-test");
+    std::fs::create_dir(&scratch).unwrap();
+    let sleeping = |at: &Path| {
+        let log = std::fs::File::create(at.join("log")).unwrap();
+        std::process::Command::new("sleep").arg("60").stdout(log).spawn().unwrap()
+    };
+    let (mut inside, mut outside) = (sleeping(&scratch), sleeping(tmp.path()));
+    // Its pipe is closed from the start, as when the runner is gone.
+    call(&["warden", "--scratch", scratch.to_str().unwrap()]).done();
+    use std::os::unix::process::ExitStatusExt as _;
+    assert_eq!(inside.wait().unwrap().signal(), Some(9));
+    assert!(outside.try_wait().unwrap().is_none() && !scratch.exists());
+    outside.kill().unwrap();
+    outside.wait().unwrap();
+}
+
+#[test]
 fn ctrl_c() {
     let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
