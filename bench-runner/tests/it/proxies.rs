@@ -133,11 +133,14 @@ fn in_pods_requests_go_by_way_of_redirected_connections_while_certificates_are_r
     for envoy in versions() {
         let more = ["--platform", "pods", "--mtls", "strict", "--rotate", "500ms", "--canary", "v1=1,v2=1"];
         let proofs = proven(envoy.as_deref(), &more);
-        for part in ["entry-sidecar", "s1-sidecar"] {
-            assert_ne!(found(&proofs, part, "connections redirected to port 15001"), "0");
+        for pod in ["client", "s1"] {
+            assert_eq!(found(&proofs, pod, "connections redirected to 15001"), "more than 0");
+            assert_eq!(found(&proofs, pod, "connections that went past its sidecar"), "0");
+        }
+        for pod in ["s1", "s2", "s2-v2"] {
+            assert!(found(&proofs, pod, "connections redirected to 15006").ends_with(", all that came"));
         }
         for part in ["s1-sidecar", "s2-sidecar", "s2-v2-sidecar"] {
-            assert_ne!(found(&proofs, part, "connections redirected to port 15006"), "0");
             assert_eq!(found(&proofs, part, "mTLS of port 8080"), "strict");
             assert_eq!(found(&proofs, part, "a request in clear"), "refused");
         }
