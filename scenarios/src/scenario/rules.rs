@@ -80,6 +80,7 @@ pub(super) fn service(value: &String) -> Checked {
     if value.is_empty() { Ok(()) } else { name(value) }
 }
 
+#[allow(clippy::ptr_arg)] // a rule takes the type of its field
 pub(super) fn shift(value: &Vec<Change>) -> Checked {
     if value.windows(2).all(|two| two[0].at.ns < two[1].at.ns) {
         return Ok(());
