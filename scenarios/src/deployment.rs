@@ -195,6 +195,9 @@ impl Deployment {
 
     /// Where the proxy beside a service takes its callers; none where it has none.
     pub(crate) fn inbound(&self, beside: &str) -> Option<SocketAddr> {
+        if let Some(shared) = &self.node_proxy {
+            return shared.inbound(beside);
+        }
         self.proxies.iter().find(|p| p.is_beside(beside))?.ports.inbound
     }
 
