@@ -74,7 +74,7 @@ fn probe(dataplane: Dataplane, path: &Path) -> std::result::Result<PackagedProgr
     Ok(PackagedProgram { dataplane, path, version })
 }
 
-/// "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/", "nginx version: nginx/1.22.1".
+/// `HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/`, `nginx version: nginx/1.22.1`.
 fn version(dataplane: Dataplane, said: &str) -> Option<String> {
     let begins = match dataplane {
         Dataplane::Haproxy => "HAProxy version ",
