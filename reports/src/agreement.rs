@@ -10,7 +10,8 @@ use crate::{Error, Result};
 
 /// What is read back of a part and follows from factors alone, with those factors. Counters, and what differs from trial to
 /// trial anyway (serial numbers, addresses), say nothing of two trials.
-const SETTINGS: [(&str, &[&str]); 7] = [
+/// A claim is known by what it begins with: what follows is of which way or port it is.
+const SETTINGS: [(&str, &[&str]); 14] = [
     (PROGRAM, &[]),
     ("worker threads", &["workers"]),
     ("CPU limit", &["cpu_limit"]),
@@ -18,7 +19,17 @@ const SETTINGS: [(&str, &[&str]); 7] = [
     ("memory limit", &["memory_limit"]),
     ("access log buffer, KiB", &["log_flush_kb"]),
     ("access log flush interval, ms", &["log_flush_ns"]),
+    ("access log outbound", &["access_log"]),
+    ("mTLS of port", &[]),
+    ("filter chains of port", &[]),
+    ("HTTP filters outbound", &[]),
+    ("ALPN outbound", &[]),
+    ("retries outbound", &["retries"]),
+    ("requests per connection outbound", &["requests_per_connection"]),
 ];
+
+/// The factors that say which ways and ports a proxy has, and how it speaks on them.
+const WAYS: [&str; 7] = ["chain", "services", "entry", "sidecars", "mtls", "port_mtls", "protocol"];
 
 /// The program and its version, which is known of every part.
 const PROGRAM: &str = "program";
@@ -95,7 +106,7 @@ fn settings(trial: &TrialData) -> BTreeMap<(Role, &'static str), BTreeSet<&str>>
     for part in &trial.trial.parts {
         settings.entry((part.role, PROGRAM)).or_default().insert(&part.program);
         for proof in trial.trial.proofs.iter().filter(|proof| proof.part == part.name) {
-            if let Some((claim, _)) = SETTINGS.iter().find(|(claim, _)| *claim == proof.claim) {
+            if let Some((claim, _)) = SETTINGS.iter().find(|(claim, _)| proof.claim.starts_with(claim)) {
                 settings.entry((part.role, claim)).or_default().insert(&proof.found);
             }
         }
@@ -110,10 +121,13 @@ impl Found<'_> {
             return false;
         }
         let behind = SETTINGS.iter().find(|(claim, _)| *claim == self.claim).map_or(&[][..], |(_, factors)| *factors);
+        let of_ways = self.claim.contains("outbound") || self.claim.ends_with("of port");
         let differing = self.cell.factors.differences(&other.cell.factors);
-        !differing
-            .iter()
-            .any(|(factor, _, _)| behind.contains(factor) || (self.role.is_proxy() && *factor == "dataplane"))
+        !differing.iter().any(|(factor, _, _)| {
+            behind.contains(factor)
+                || (of_ways && WAYS.contains(factor))
+                || (self.role.is_proxy() && *factor == "dataplane")
+        })
     }
 
     fn against(&self, other: &Found<'_>) -> Error {

@@ -170,7 +170,12 @@ fn parts(findings: &Findings) -> Result<(String, String)> {
     for c in &findings.cells {
         let proxy = if c.factors.dataplane == Dataplane::Ambient { Role::NodeProxy } else { Role::Sidecar };
         let all = &c.all_proxies;
-        for (measure, f) in [("rss_bytes", &all.rss_bytes), ("idle_millicores", &all.idle_millicores)] {
+        let sums = [
+            ("cpu_millicores_per_1000_rps", &all.cpu_millicores_per_1000_rps),
+            ("rss_bytes", &all.rss_bytes),
+            ("idle_millicores", &all.idle_millicores),
+        ];
+        for (measure, f) in sums {
             table.row((&c.id, proxy, "all", measure, figure(f)))?;
         }
         for (role, costs) in [(proxy, &c.proxies), (Role::Service, &c.services)] {

@@ -225,6 +225,7 @@ pub(crate) fn all_proxies(findings: &Findings) -> Option<Table> {
             let entries = vec![
                 Entry::Count(all.count as u64),
                 Entry::Short(if workers.is_empty() { "n/a".to_owned() } else { workers.join(", ") }),
+                Entry::Figure(all.cpu_millicores_per_1000_rps.clone()),
                 Entry::Figure(all.rss_bytes.clone()),
                 Entry::Figure(all.idle_millicores.clone()),
                 error,
@@ -234,11 +235,13 @@ pub(crate) fn all_proxies(findings: &Findings) -> Option<Table> {
         .collect();
     (!rows.is_empty()).then(|| Table {
         id: "all-proxies".into(),
-        caption: "All proxies of a cell together: worker threads found in each, memory, and CPU before the load".into(),
+        caption: "All proxies of a cell together: worker threads found in each, CPU, memory, and CPU before the load"
+            .into(),
         of: "cell",
         columns: vec![
             column("proxies", "", 1.0),
             column("workers", "threads", 1.0),
+            column("CPU", "mcore/1000 rps", 1.0),
             column("memory", "MiB RSS", MIB),
             column("CPU at rest", "millicores", 1.0),
             column("known to", "millicores", 1.0),

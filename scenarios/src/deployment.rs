@@ -248,6 +248,15 @@ impl Deployment {
         self.proxies.iter().flat_map(|node| of(node, proxy.as_ref())).collect()
     }
 
+    /// Whom each service was told to call, and where: caller, callee, the address that it says it will dial.
+    pub fn calls_told(&self) -> Vec<(String, String, SocketAddr)> {
+        let of = |service: &ServiceNode| {
+            let caller = service.node.part.name().to_owned();
+            service.calls.iter().map(move |(callee, at)| (caller.clone(), callee.clone(), *at)).collect::<Vec<_>>()
+        };
+        self.services.iter().flat_map(of).collect()
+    }
+
     /// The cgroups by the names of their parts; empty where they are not permitted.
     pub fn cgroups(&self) -> Vec<(String, Vec<PathBuf>)> {
         let of = |node: &Node| Some((node.part.name().to_owned(), node.leaf.as_ref()?.counting()));

@@ -21,4 +21,5 @@ mod proxies;
 mod run;
 mod serve;
 mod sidecars;
+mod verify;
 mod watch;

@@ -96,12 +96,17 @@ fn all_proxies(trials: &[&TrialData], level: f64, cpus: usize) -> AllProxies {
     let cores = |of: &Vec<Idle>| of.iter().map(|i| i.cores).sum::<f64>();
     let errors = idle.iter().filter_map(|of| of.seen()).map(|of| idle_error(of, cpus));
     let rss = trials.iter().map(|t| of_proxies(t, |p| &p.rss_bytes).map(|all| all.iter().sum()));
+    let cpu = trials.iter().map(|t| {
+        let used = of_proxies(t, |p| &p.cores).map(|all: Vec<f64>| all.iter().sum());
+        used.and_then(|cores| per_1000_rps(t, cores))
+    });
     let workers = trials.iter().flat_map(|t| &t.trial.proofs).filter(|p| p.claim == "worker threads");
     let workers: BTreeSet<u32> = workers.filter_map(|p| p.found.parse().ok()).collect();
     let count = |t: &&TrialData| t.usage.parts.values().filter(|p| p.role.is_proxy()).count();
     AllProxies {
         count: trials.iter().map(count).max().unwrap_or(0),
         worker_threads: workers.into_iter().collect(),
+        cpu_millicores_per_1000_rps: over(cpu, Scale::Factor, level),
         rss_bytes: over(rss, Scale::Factor, level),
         idle_millicores: over(idle.iter().map(|of| of.clone().map(|of| cores(&of) * 1000.0)), Scale::Plain, level),
         idle_error_millicores: errors.reduce(f64::max).map_or_else(
@@ -161,11 +166,16 @@ fn mean(
 }
 
 fn millicores_per_1000_rps(trial: &TrialData, part: &PartUsage) -> Reading<f64> {
+    part.cores.clone().and_then(|cores| per_1000_rps(trial, cores))
+}
+
+/// Cores of a trial as thousandths of one for 1000 requests a second.
+fn per_1000_rps(trial: &TrialData, cores: f64) -> Reading<f64> {
     let rate = trial.answered_per_second;
     if rate <= 0.0 {
         return Reading::absent("no request was answered");
     }
-    part.cores.clone().map(|cores| cores * 1000.0 / (rate / 1000.0))
+    Reading::Seen(cores * 1000.0 / (rate / 1000.0))
 }
 
 fn costs(trials: &[&TrialData], of: fn(Role) -> bool, none: &str, level: f64) -> Costs {

@@ -148,6 +148,9 @@ pub struct AllProxies {
     pub count: usize,
     /// Worker threads found in them, each number once.
     pub worker_threads: Vec<u32>,
+    /// Thousandths of a core for 1000 requests a second into the chain, as a sum: what dataplanes are compared by, since one
+    /// may have a proxy for each service and another one for all.
+    pub cpu_millicores_per_1000_rps: Figure,
     /// Resident memory, as a sum.
     pub rss_bytes: Figure,
     /// Thousandths of a core in use while nothing was asked of them, as a sum.

@@ -344,6 +344,32 @@ fn cells_that_differ_in_more_than_their_factors_are_refused() {
 }
 
 #[test]
+fn what_a_proxy_does_on_its_ways_must_be_what_its_factors_say() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = limited_and_not([2, 2]).write(parent.path());
+    let with = |trial: &str, claim: &str, found: &str| {
+        let seal = dir.trial_path(trial).join("trial.json");
+        let text = std::fs::read_to_string(&seal).unwrap();
+        let part = serde_json::from_str::<serde_json::Value>(&text).unwrap()["parts"].as_array().unwrap().iter();
+        let part =
+            part.filter(|p| p["role"] == "sidecar").map(|p| p["name"].as_str().unwrap().to_owned()).next().unwrap();
+        let proof = serde_json::json!(
+            {"part": part, "claim": claim, "expected": found, "found": found, "source": "/config_dump"}
+        );
+        std::fs::write(&seal, text.replacen("\"proofs\": [", &format!("\"proofs\": [{proof},"), 1)).unwrap();
+    };
+    with("0002-chain3-envoy-r1", "retries outbound to s2", "2 on reset");
+    with("0003-chain3-envoy-500m-r1", "retries outbound to s3", "2 on reset");
+    assert_eq!(findings(&dir).unwrap().cells.len(), 3, "which way it is says nothing of how it is configured");
+    with("0003-chain3-envoy-500m-r1", "retries outbound to s2", "0 on reset");
+    let said = findings(&dir).unwrap_err().to_string();
+    assert!(
+        said.starts_with("retries outbound: 0 on reset and 2 on reset in trial 0003-chain3-envoy-500m-r1"),
+        "{said}"
+    );
+}
+
+#[test]
 fn trials_of_a_cell_that_were_made_by_two_versions_are_refused() {
     let parent = tempfile::tempdir().unwrap();
     let dir = MadeRun { repeats: 2, ..disturbed(|_| {}) }.write(parent.path());

@@ -101,6 +101,14 @@ impl Deployment {
         }
     }
 
+    /// In a pod the ports of a service have numbers that mean something.
+    fn to_port(&self, address: SocketAddr) -> String {
+        match self.ground {
+            Ground::Pods(_) => format!(", port {}", address.port()),
+            Ground::Loopback => String::new(),
+        }
+    }
+
     fn in_clear(&self, part: &str, address: SocketAddr, mode: Mtls) -> Verdict {
         let expected = if mode == Mtls::Strict { "refused" } else { "answered" };
         let found = match self.within(GATEWAY, || http::get(address, "/", PATIENCE)) {
@@ -109,7 +117,8 @@ impl Deployment {
             Err(e) if e.kind() == std::io::ErrorKind::TimedOut => "left without an answer",
             Err(_) => "refused",
         };
-        Verdict::new(part, "a request in clear", expected, found, format!("a request in clear to {address}"))
+        let claim = format!("a request in clear{}", self.to_port(address));
+        Verdict::new(part, &claim, expected, found, format!("a request in clear to {address}"))
     }
 
     fn with_certificate(&self, part: &str, address: SocketAddr, mode: Mtls) -> Result<Option<Verdict>> {
@@ -122,7 +131,8 @@ impl Deployment {
             Ok(serial) => format!("a handshake with {address}, which showed certificate {serial}"),
             Err(e) => format!("a handshake with {address}: {e}"),
         };
-        Ok(Some(Verdict::new(part, "a handshake with a certificate of the mesh", expected, found, source)))
+        let claim = format!("a handshake with a certificate of the mesh{}", self.to_port(address));
+        Ok(Some(Verdict::new(part, &claim, expected, found, source)))
     }
 
     /// Sends a marker through the chain while everything that crosses the links is recorded.
