@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{Answer, alone, call, is_root, meshtax, processes_of, skip};
+use crate::program::{Answer, alone, call, fake_envoy, is_root, meshtax, processes_of, skip};
 
 /// What an error must be: its code, its words, a way out, and no longer than a screen.
 pub(crate) fn refused(answer: &Answer, code: i32, words: &[&str]) {
@@ -79,20 +79,9 @@ fn no_such_envoy() {
 fn an_envoy_that_dies_at_start() {
     let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
-    let envoy = tmp.path().join("envoy");
-    // Says a version like Envoy, and then cannot start, like one that finds its port taken. A compiled program, since
-    // a script is refused: its process would not be Envoy's.
-    let source = r#"fn main() {
-        if std::env::args().any(|a| a == "--version") {
-            println!("envoy  version: 0123456789abcdef0123456789abcdef01234567/1.40.0/Clean/RELEASE/BoringSSL");
-            return;
-        }
-        eprintln!("cannot bind '127.0.0.1:15001': Address already in use");
-        std::process::exit(1);
-    }"#;
-    fs::write(tmp.path().join("fake.rs"), source).unwrap();
-    let built = Command::new("rustc").arg("-o").arg(&envoy).arg(tmp.path().join("fake.rs")).output().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    // Like one that finds its port taken.
+    let deeds = r#"eprintln!("cannot bind '127.0.0.1:15001': Address already in use"); std::process::exit(1);"#;
+    let envoy = fake_envoy(tmp.path(), deeds);
     let out = tmp.path().join("runs");
     let answer = call(&[
         "run",

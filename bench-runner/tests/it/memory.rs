@@ -1,12 +1,9 @@
 //! A proxy over its memory limit: the kernel kills it, and the error says so; needs root, or a cgroup with memory.
 
-use std::fs;
-use std::process::Command;
-
 use scenarios::limits::{CgroupTree, Limits};
 
 use crate::errors::refused;
-use crate::program::{alone, call, processes_of, skip};
+use crate::program::{alone, call, fake_envoy, processes_of, skip};
 
 /// Whether memory can be limited here; says so when a test is skipped for it.
 fn permitted() -> bool {
@@ -24,24 +21,15 @@ fn a_proxy_that_is_killed_for_its_memory_is_named_with_its_limit() {
     }
     let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
-    let envoy = tmp.path().join("envoy");
-    // Says a version like Envoy, and then takes memory until it is stopped; at most 256 MiB should nobody do it.
-    let source = r#"fn main() {
-        if std::env::args().any(|a| a == "--version") {
-            println!("envoy  version: 0123456789abcdef0123456789abcdef01234567/1.40.0/Clean/RELEASE/BoringSSL");
-            return;
-        }
-        eprintln!("taking memory");
+    // Takes memory until it is stopped; at most 256 MiB should nobody do it.
+    let deeds = r#"eprintln!("taking memory");
         let mut taken = Vec::new();
         for n in 1..=256 {
             taken.push(vec![n as u8; 1 << 20]);
         }
         std::thread::sleep(std::time::Duration::from_secs(60));
-        eprintln!("{}", taken.len());
-    }"#;
-    fs::write(tmp.path().join("fake.rs"), source).unwrap();
-    let built = Command::new("rustc").arg("-o").arg(&envoy).arg(tmp.path().join("fake.rs")).output().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        eprintln!("{}", taken.len());"#;
+    let envoy = fake_envoy(tmp.path(), deeds);
     let answer = call(&[
         "run",
         "--dataplane",

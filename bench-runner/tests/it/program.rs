@@ -179,6 +179,26 @@ pub(crate) fn namespaces() -> Vec<PathBuf> {
     ours.map(|e| e.path()).collect()
 }
 
+/// A program in a directory that says it is an Envoy, and then does something else. A compiled one, since a script is
+/// refused: its process would not be Envoy's.
+pub(crate) fn fake_envoy(directory: &Path, deeds: &str) -> PathBuf {
+    let source = format!(
+        r#"fn main() {{
+            let asked = std::env::args().nth(1).unwrap_or_default();
+            match asked.as_str() {{
+                "--version" => println!("envoy  version: 0123456789abcdef0123456789abcdef01234567/1.40.0/Clean/RELEASE/BoringSSL"),
+                "--help" => println!("--file-flush-min-size-kb"),
+                _ => {{ {deeds} }}
+            }}
+        }}"#
+    );
+    let (from, envoy) = (directory.join("fake.rs"), directory.join("envoy"));
+    std::fs::write(&from, source).unwrap();
+    let built = Command::new("rustc").arg("-o").arg(&envoy).arg(&from).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    envoy
+}
+
 /// Looks until it holds; panics with what is said when it does not in time.
 pub(crate) fn within(limit: Duration, mut holds: impl FnMut() -> Result<(), String>) {
     let end = Instant::now() + limit;

@@ -1,6 +1,7 @@
 //! What can stand between two services, and what each of them needs to be started and proven.
 
 pub mod ambient;
+mod credentials;
 pub mod embedded;
 pub mod envoy;
 pub(crate) mod haproxy;
@@ -14,6 +15,7 @@ pub mod packaged;
 mod place;
 pub(crate) mod proof;
 pub(crate) mod sidecar;
+mod spiffe;
 #[cfg(test)]
 mod stage;
 mod tally;

@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use super::inside::Inside;
 use super::stats::{OutboundGauges, count};
-use super::tls::Credentials;
+use super::tls::TunnelEnds;
 use super::windows::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
 use crate::handshakes::reason;
 use crate::ports::in_time;
@@ -37,7 +37,7 @@ pub(super) struct Pool {
 /// Who opens a tunnel, and to whom.
 pub(super) struct Ends<'a> {
     pub(super) inside: &'a Inside,
-    pub(super) credentials: &'a Credentials,
+    pub(super) credentials: &'a TunnelEnds,
     /// Where the callee's end listens.
     pub(super) address: SocketAddr,
     /// The SPIFFE id that must be found there.

@@ -8,7 +8,7 @@ use super::config::{InboundConfig, NodeProxyConfig, OutboundConfig, WorkloadConf
 use super::inside::Inside;
 use super::pool::{Ends, Pool, Stream};
 use super::stats::{InboundGauges, OutboundGauges, WorkloadStats};
-use super::tls::Credentials;
+use super::tls::TunnelEnds;
 use super::{Listening, Places};
 use crate::Result;
 use crate::certs::IdentityFiles;
@@ -26,7 +26,7 @@ pub(super) struct Workload {
     id: String,
     pub(super) inside: Inside,
     files: IdentityFiles,
-    credentials: RwLock<Arc<Credentials>>,
+    credentials: RwLock<Arc<TunnelEnds>>,
     pub(super) inbound: Option<Inbound>,
     pub(super) calls: Vec<Call>,
     pub(super) misdirected: AtomicU64,
@@ -140,7 +140,7 @@ impl Mesh {
 
     /// Reads all identities anew; what is open stays as it is. All or none: a file that cannot be read changes nothing.
     pub(super) fn renew(&self) -> Result<()> {
-        let read = self.workloads.iter().map(|workload| Credentials::read(&workload.files));
+        let read = self.workloads.iter().map(|workload| TunnelEnds::read(&workload.files));
         let read = read.collect::<Result<Vec<_>>>()?;
         for (workload, credentials) in self.workloads.iter().zip(read) {
             *workload.credentials.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credentials);
@@ -156,7 +156,7 @@ impl Workload {
             id: config.id.clone(),
             inside,
             files: config.identity.clone(),
-            credentials: RwLock::new(Arc::new(Credentials::read(&config.identity)?)),
+            credentials: RwLock::new(Arc::new(TunnelEnds::read(&config.identity)?)),
             inbound,
             calls,
             misdirected: AtomicU64::new(0),
@@ -164,7 +164,7 @@ impl Workload {
     }
 
     /// What it proves itself with from now on.
-    pub(super) fn credentials(&self) -> Arc<Credentials> {
+    pub(super) fn credentials(&self) -> Arc<TunnelEnds> {
         Arc::clone(&self.credentials.read().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -5,8 +5,14 @@ use std::sync::Arc;
 use rustls::{ClientConfig, ServerConfig};
 
 use super::config::SidecarConfig;
-use super::tls::Credentials;
 use crate::Result;
+use crate::proxy::credentials::Credentials;
+
+/// What sidecars of Istio agree on for bytes that are no HTTP.
+pub(super) const ALPN_BYTES: &[u8] = b"istio";
+
+/// What a sidecar of Istio offers for HTTP/1.1: to another sidecar, to one that only carries bytes, to any server.
+const ALPN_HTTP: [&[u8]; 3] = [b"istio-http/1.1", ALPN_BYTES, b"http/1.1"];
 
 /// The keys of one identity, in every form they are needed in.
 #[derive(Default)]
@@ -37,14 +43,14 @@ impl Keys {
         for callee in callees {
             keys.callees.push(match (&own, &callee.peer) {
                 (Some(own), Some(peer)) => Some(ToCallee {
-                    http: Arc::new(own.client(peer, false)?),
-                    bytes: Arc::new(own.client(peer, true)?),
+                    http: Arc::new(own.client(peer, &ALPN_HTTP)?),
+                    bytes: Arc::new(own.client(peer, &[ALPN_BYTES])?),
                 }),
                 _ => None,
             });
         }
         if let Some(own) = own {
-            keys.server = config.inbound.is_some().then(|| own.server()).transpose()?.map(Arc::new);
+            keys.server = config.inbound.is_some().then(|| own.server(&ALPN_HTTP)).transpose()?.map(Arc::new);
             keys.serial = own.serial();
         }
         if let Some(door) = config.outbound.as_ref().and_then(|out| out.door.as_ref()) {

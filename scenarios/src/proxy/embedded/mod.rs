@@ -25,10 +25,8 @@ mod pipe;
 mod prometheus;
 mod reply;
 mod route;
-pub(super) mod spiffe;
 mod stats;
 mod sum;
-mod tls;
 mod told;
 mod worker;
 

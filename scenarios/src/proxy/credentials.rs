@@ -1,4 +1,4 @@
-//! The two sides of mTLS between sidecars, and the one of a gateway, from the files of an identity.
+//! The two sides of mTLS between our proxies, and the one of a gateway, from the files of an identity.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,14 +16,8 @@ use crate::certs::IdentityFiles;
 use crate::onlooker::serial_of;
 use crate::{Error, Result};
 
-/// What sidecars of Istio agree on for bytes that are no HTTP.
-pub(super) const ALPN_BYTES: &[u8] = b"istio";
-
-/// What a sidecar of Istio offers for HTTP/1.1: to another sidecar, to one that only carries bytes, to any server.
-const ALPN_HTTP: [&[u8]; 3] = [b"istio-http/1.1", ALPN_BYTES, b"http/1.1"];
-
 /// An identity that was read.
-pub(super) struct Credentials {
+pub(in crate::proxy) struct Credentials {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     roots: RootCertStore,
@@ -31,7 +25,7 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    pub(super) fn read(files: &IdentityFiles) -> Result<Self> {
+    pub(in crate::proxy) fn read(files: &IdentityFiles) -> Result<Self> {
         let chain = certificates(&files.chain)?;
         let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| unfit(&files.key, &e))?;
         let mut roots = RootCertStore::empty();
@@ -42,13 +36,13 @@ impl Credentials {
     }
 
     /// The serial number of the certificate, hexadecimal.
-    pub(super) fn serial(&self) -> Option<String> {
+    pub(in crate::proxy) fn serial(&self) -> Option<String> {
         self.chain.first().and_then(serial_of)
     }
 
-    /// The inbound side: a client certificate of the run is a must. No tickets are given out, so that every connection
-    /// is verified and counted.
-    pub(super) fn server(&self) -> Result<ServerConfig> {
+    /// The inbound side, for these protocols: a client certificate of the run is a must. No tickets are given out, so that
+    /// every connection is verified and counted.
+    pub(in crate::proxy) fn server(&self, alpn: &[&[u8]]) -> Result<ServerConfig> {
         let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots.clone()), self.provider.clone())
             .build()
             .map_err(|e| unusable(&e))?;
@@ -58,13 +52,13 @@ impl Credentials {
             .with_client_cert_verifier(Arc::new(AnyWorkload { chain }))
             .with_single_cert(self.chain.clone(), self.key.clone_key())
             .map_err(|e| unusable(&e))?;
-        config.alpn_protocols = ALPN_HTTP.map(<[u8]>::to_vec).to_vec();
+        config.alpn_protocols = protocols(alpn);
         config.send_tls13_tickets = 0;
         Ok(config)
     }
 
     /// The side of a gateway towards clients outside of the mesh: nothing is asked of them.
-    pub(super) fn door(&self) -> Result<ServerConfig> {
+    pub(in crate::proxy) fn door(&self) -> Result<ServerConfig> {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|e| unusable(&e))?
@@ -75,8 +69,8 @@ impl Credentials {
         Ok(config)
     }
 
-    /// The outbound side, for HTTP or for bytes: it shows its certificate and wants to see that of one peer.
-    pub(super) fn client(&self, peer: &str, bytes: bool) -> Result<ClientConfig> {
+    /// The outbound side, offering these protocols: it shows its certificate and wants to see that of one peer.
+    pub(in crate::proxy) fn client(&self, peer: &str, alpn: &[&[u8]]) -> Result<ClientConfig> {
         let verifier = ExactPeer {
             id: peer.to_owned(),
             roots: self.roots.clone(),
@@ -89,11 +83,15 @@ impl Credentials {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_auth_cert(self.chain.clone(), self.key.clone_key())
             .map_err(|e| unusable(&e))?;
-        config.alpn_protocols = if bytes { vec![ALPN_BYTES.to_vec()] } else { ALPN_HTTP.map(<[u8]>::to_vec).to_vec() };
+        config.alpn_protocols = protocols(alpn);
         config.resumption = Resumption::disabled();
         config.enable_sni = false;
         Ok(config)
     }
+}
+
+fn protocols(alpn: &[&[u8]]) -> Vec<Vec<u8>> {
+    alpn.iter().map(|protocol| protocol.to_vec()).collect()
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -116,7 +114,7 @@ fn unfit(path: &Path, problem: &dyn std::fmt::Display) -> Error {
 
 fn unusable(problem: &dyn std::fmt::Display) -> Error {
     Error::Certificate {
-        name: "the sidecar's identity".into(),
+        name: "a workload's identity".into(),
         problem: problem.to_string(),
         remedy: "key, certificate and authority must belong together".into(),
     }
