@@ -350,9 +350,8 @@ fn what_a_proxy_does_on_its_ways_must_be_what_its_factors_say() {
     let with = |trial: &str, claim: &str, found: &str| {
         let seal = dir.trial_path(trial).join("trial.json");
         let text = std::fs::read_to_string(&seal).unwrap();
-        let part = serde_json::from_str::<serde_json::Value>(&text).unwrap()["parts"].as_array().unwrap().iter();
-        let part =
-            part.filter(|p| p["role"] == "sidecar").map(|p| p["name"].as_str().unwrap().to_owned()).next().unwrap();
+        let trial: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let part = trial["parts"].as_array().unwrap().iter().find(|p| p["role"] == "sidecar").unwrap()["name"].clone();
         let proof = serde_json::json!(
             {"part": part, "claim": claim, "expected": found, "found": found, "source": "/config_dump"}
         );
