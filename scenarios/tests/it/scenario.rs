@@ -177,11 +177,11 @@ fn an_unknown_key_is_named_with_its_place_and_the_known_ones() {
     assert_eq!(
         said("name = 'x'\n\n[load]\nrate = 100\nconections = 4\n"),
         "mine.toml line 5, column 1: unknown key 'conections' in [load]\n    5 | conections = 4\n      | ^^^^^^^^^^\n  \
-         try: one of rate, connections, arrival, pace"
+         try: one of rate, connections, keepalive, arrival, pace"
     );
     let top = said("[laod]\nrate = 100\n");
     assert!(top.starts_with("mine.toml line 1, column 2: unknown key 'laod' at the top\n"), "{top}");
-    assert!(top.ends_with("try: one of name, teaches, chain, load, mesh, trial, plan"), "{top}");
+    assert!(top.ends_with("try: one of name, teaches, chain, load, mesh, canary, host, trial, plan"), "{top}");
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_wrong_type_is_named_with_its_place() {
         ("[trial]\nmeasure = 5", "line 2, column 11", "expected a time with its unit in quotes"),
         ("[trial]\nmeasure = \"5\"", "line 2, column 11", "\"5\" is no length of time"),
         ("name = 1979-05-27", "line 1, column 8", "expected a text in quotes, found a date"),
-        ("[mesh]\nmtls = 'permissive'", "line 2, column 8", "'permissive' is none of disable, strict"),
+        ("[mesh]\nmtls = 'lenient'", "line 2, column 8", "'lenient' is none of disable, permissive, strict"),
         ("[mesh]\ncpu_limit = 'half'", "line 2, column 13", "'half' is not a CPU quantity"),
     ] {
         let e = said(text);
@@ -222,7 +222,8 @@ fn a_value_out_of_range_is_named_with_its_place_and_the_range() {
         ("[chain]\nservices = [3, 51]", "line 2, column 16", "from 1 to 50"),
         ("[chain]\nwork_us = -1", "line 2, column 11", "from 0"),
         ("[chain]\nservices = 99999999999999999999", "line 2, column 12", "from 0 to 4294967295"),
-        ("[mesh]\nworkers = 0", "line 2, column 11", "from 1 to 128"),
+        ("[mesh]\nworkers = 0", "line 2, column 11", "a number of threads, or a rule"),
+        ("[mesh]\nworkers = 129", "line 2, column 11", "from 1 to 128"),
         ("[mesh]\ndataplane = 'istio'", "line 2, column 13", "\"none\", \"embedded\", \"envoy\""),
         ("[mesh]\ncpu_limit = '0'", "line 2, column 13", "\"500m\""),
         ("[mesh]\ncpu_limit = ['none', '9m']", "line 2, column 22", "from \"10m\""),
