@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use record::{Entry, Factors, Mtls, Proof, Sidecars};
 
-use super::{CLIENT, Deployment, GATEWAY};
+use super::{CLIENT, Deployment, GATEWAY, ONLOOKER};
 use crate::http;
 use crate::network::{Network, Seen};
 use crate::onlooker::serial_shown;
@@ -14,9 +14,6 @@ use crate::{Error, Result};
 
 /// How long an answer may take; a refusal that is silence takes as long.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// The name under which we show a certificate of the mesh.
-const ONLOOKER: &str = "onlooker";
 
 /// What was asked about a running chain, and what it did.
 #[derive(Clone, Debug, PartialEq, Eq)]

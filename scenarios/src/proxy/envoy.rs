@@ -17,16 +17,15 @@ mod tests;
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use record::{AccessLog, Factors, Lack, LogSink, Proof, Weights};
+use record::{AccessLog, Factors, Lack, Proof, Weights};
 use serde_json::Value;
 
 pub(in crate::proxy) use program::answer;
 pub use program::{EnvoyProgram, find};
 
-use super::{ADMIN_PORT, DOOR_PORT, Folders, Place, Ports, Proxy, Stand, Tally};
+use super::{ADMIN_PORT, DOOR_PORT, Folders, Place, Ports, Proxy, Stand, Tally, line_log};
 use crate::launch::{Launch, Launched};
 use crate::ready::{Deadline, until};
 use crate::{Error, Result};
@@ -56,7 +55,7 @@ impl Proxy for EnvoyProgram {
         // Without hot restart there is no shared memory, and so no id to be unique on the machine.
         args.extend(["--disable-hot-restart", "--log-level", "warn"].map(Into::into));
         args.extend(self.flushing(place)?);
-        let (file, piped) = log_goes(place, folders);
+        let (file, piped) = (line_log::file(place, folders), line_log::piped(&place.factors));
         Ok(Launch {
             name: place.name.clone(),
             program: self.path.clone(),
@@ -189,27 +188,6 @@ fn explained(error: Error, place: &Place, folders: &Folders) -> Error {
         problem: "it may watch no more files for new certificates or weights: no inotify instance is left".to_owned(),
         remedy: "sysctl fs.inotify.max_user_instances=1024, or fewer services".to_owned(),
     }
-}
-
-/// Where its stdout goes, which its log goes to: a file of the disk that was chosen, or a pipe. It is handed the file
-/// open, since it may lie where the proxy's user cannot go.
-fn log_goes(place: &Place, folders: &Folders) -> (Option<PathBuf>, bool) {
-    let factors = &place.factors;
-    if factors.access_log == AccessLog::Off {
-        return (None, false);
-    }
-    if factors.access_log_to == LogSink::Stdout {
-        return (None, true);
-    }
-    let name = format!("{}.access.log", place.name);
-    if factors.access_log_dir.is_empty() {
-        return (Some(folders.logs.join(name)), false);
-    }
-    // Trials of this run and of others write there too: the trial's directory lies in that of its run's trials.
-    let (trial, run) = (folders.kept.as_path(), folders.kept.ancestors().nth(2));
-    let whose: Vec<_> = run.into_iter().chain([trial]).filter_map(Path::file_name).collect();
-    let whose: Vec<_> = whose.into_iter().map(std::ffi::OsStr::to_string_lossy).collect();
-    (Some(Path::new(&factors.access_log_dir).join(format!("{}-{name}", whose.join("-")))), false)
 }
 
 /// Where it takes callers and its own service's calls, once all its listeners are there.

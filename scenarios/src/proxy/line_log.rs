@@ -13,17 +13,21 @@ pub(super) fn piped(factors: &Factors) -> bool {
     factors.access_log != AccessLog::Off && factors.access_log_to == LogSink::Stdout
 }
 
-/// The file it goes to; none where it is piped, or there is none.
+/// The file it goes to, on the disk that was chosen; none where it is piped, or there is none. A proxy is handed it open,
+/// since it may lie where its user cannot go.
 pub(super) fn file(place: &Place, folders: &Folders) -> Option<PathBuf> {
     let factors = &place.factors;
     if factors.access_log == AccessLog::Off || factors.access_log_to == LogSink::Stdout {
         return None;
     }
     let name = format!("{}.access.log", place.name);
-    Some(match factors.access_log_dir.as_str() {
-        "" => folders.logs.join(name),
-        directory => Path::new(directory).join(name),
-    })
+    if factors.access_log_dir.is_empty() {
+        return Some(folders.logs.join(name));
+    }
+    // Other trials write there too, and those of other runs: RUN/trials/TRIAL.
+    let part = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    let (run, trial) = (part(folders.kept.ancestors().nth(2)), part(Some(&folders.kept)));
+    Some(Path::new(&factors.access_log_dir).join(format!("{run}-{trial}-{name}")))
 }
 
 /// Whether lines were written; none where none are asked for.

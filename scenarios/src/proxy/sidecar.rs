@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use self::ways::{stats, way_in, way_out};
 use super::embedded::{Ready, Stats};
-use super::{ADMIN_PORT, Counter, DOOR_PORT, Folders, Place, Ports, Proxy, Stand, Tally};
+use super::{ADMIN_PORT, Counter, DOOR_PORT, Folders, Place, Ports, Proxy, Stand, Tally, line_log};
 use crate::error::file_error;
 use crate::launch::{Launch, Launched};
 use crate::onlooker::serial_of;
@@ -37,7 +37,7 @@ impl Proxy for Embedded {
         let text = serde_json::to_string_pretty(&config::config(place, folders))
             .map_err(|e| Error::Config { part: place.name.clone(), problem: e.to_string() })?;
         let path = folders.config(&format!("{}.json", place.name), &(text + "\n"))?;
-        let (file, piped) = config::log_goes(place, folders);
+        let (file, piped) = (line_log::file(place, folders), line_log::piped(&place.factors));
         if let Some(file) = &file {
             // A trial that was cut off and is made again begins again.
             match std::fs::remove_file(file) {

@@ -1,9 +1,9 @@
 //! The configuration of a built-in sidecar for the place it is put in.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use record::{AccessLog, LogSink};
+use record::AccessLog;
 
 use crate::certs::spiffe_id;
 use crate::network::{INBOUND_PORT, OUTBOUND_PORT, PASSTHROUGH_SOURCE};
@@ -18,26 +18,6 @@ const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// The file in which it says where it listens: its standard output is its access log's.
 pub(super) fn ready_file(place: &Place, folders: &Folders) -> PathBuf {
     folders.private.join(format!("{}.ready", place.name))
-}
-
-/// Where its standard output goes, which its log goes to: a file of the disk that was chosen, or a pipe. It is handed
-/// the file open, since that may lie where the proxy's user cannot go.
-pub(super) fn log_goes(place: &Place, folders: &Folders) -> (Option<PathBuf>, bool) {
-    let factors = &place.factors;
-    if factors.access_log == AccessLog::Off {
-        return (None, false);
-    }
-    if factors.access_log_to == LogSink::Stdout {
-        return (None, true);
-    }
-    let name = format!("{}.access.log", place.name);
-    if factors.access_log_dir.is_empty() {
-        return (Some(folders.logs.join(name)), false);
-    }
-    // Other trials write there too, and those of other runs: RUN/trials/TRIAL.
-    let part = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
-    let (run, trial) = (part(folders.kept.ancestors().nth(2)), part(Some(&folders.kept)));
-    (Some(Path::new(&factors.access_log_dir).join(format!("{run}-{trial}-{name}"))), false)
 }
 
 /// Whether it is to listen for callers, and how many listeners it is to have for its own service.
