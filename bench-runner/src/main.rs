@@ -26,6 +26,7 @@ mod run;
 mod scratch;
 mod service;
 mod sidecar;
+mod source;
 mod trial;
 mod verify;
 mod warden;

@@ -214,6 +214,7 @@ impl MadeRun {
             trials,
             host: host(self.steal_known, self.psi),
             versions: BTreeMap::new(),
+            source: None,
             warnings: vec![],
         }
     }
