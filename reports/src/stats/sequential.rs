@@ -7,10 +7,9 @@
 //! and one that was found stays found. What both need is that the differences are independent and symmetric, which
 //! "no change" guarantees where the order within each pair is drawn.
 
+use super::course::{Course, Pairs, kept};
 use super::cuts::{PAIRS_MOST, cuts, looks};
 use super::estimate::{Estimate, Scale, middle, walsh};
-use super::power::Outlook;
-use super::signed_rank::statistic;
 
 /// What is to be decided, and how sure it must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,13 +77,6 @@ pub struct Judgement {
     pub chance_to_decide: f64,
 }
 
-/// Below this chance of a decision it is not worth going on.
-const FUTILE: f64 = 0.1;
-/// The steps of the ladder of levels, and how far it goes below and above the level that was asked for.
-const LADDER: f64 = 1.1;
-const LADDER_DOWN: i32 = -80;
-const LEVEL_MOST: f64 = 0.5;
-
 /// Judges one figure by the logarithms of its ratios, in the order in which the pairs were made.
 ///
 /// For an objective the differences of each trial's logarithm to that of the objective serve as well, with a limit and a
@@ -92,169 +84,46 @@ const LEVEL_MOST: f64 = 0.5;
 /// has one that is no number. Both make a proof harder and not easier. A decision is that of the first look that allows
 /// for one: pairs that were added afterwards change nothing.
 pub fn judge(rule: &Rule, log_ratios: &[f64]) -> Judgement {
-    judge_family(&[(*rule, log_ratios)]).pop().unwrap_or_else(|| Course::new(rule, log_ratios, 1).judgement())
+    alone(rule, Pairs::Given(log_ratios))
+}
+
+/// Judges one figure whose differences depend on how many pairs there are: `first` gives those of the first so many, and
+/// there are `pairs` of them.
+pub(super) fn judge_by(rule: &Rule, pairs: usize, first: &dyn Fn(usize) -> Vec<f64>) -> Judgement {
+    alone(rule, Pairs::Made(pairs, first))
+}
+
+fn alone(rule: &Rule, pairs: Pairs<'_>) -> Judgement {
+    let mut course = [Course::new(rule, pairs, 1)];
+    run(&mut course, rule.pairs_max);
+    course[0].judgement()
 }
 
 /// Judges several figures as one family: the chance that any of those that did not slow down fails is at most `alpha`
 /// (Holm 1979, over sequential proofs: at each look the smallest level must be a part of alpha, the next of one part
 /// fewer, and so on). To pass, all must pass, and that needs no correction.
 pub fn judge_family(figures: &[(Rule, &[f64])]) -> Vec<Judgement> {
+    let all = figures.len();
     let mut courses: Vec<Course<'_>> =
-        figures.iter().map(|(rule, log_ratios)| Course::new(rule, log_ratios, figures.len())).collect();
-    let budget = figures.iter().map(|(rule, _)| rule.pairs_max).max().unwrap_or(0).min(PAIRS_MOST);
-    for pairs in 1..=budget {
-        courses.iter_mut().for_each(|course| course.look_at(pairs));
-        // Each that is proven leaves more of the level to the others.
-        while let Some(proven) = {
-            let parts = courses.iter().filter(|course| !course.slower).count();
-            courses.iter().position(|course| !course.slower && course.proof_parts >= parts)
-        } {
-            courses[proven].slower = true;
-        }
-        courses.iter_mut().for_each(|course| course.decide(pairs));
-    }
+        figures.iter().map(|figure| Course::new(&figure.0, Pairs::Given(figure.1), all)).collect();
+    run(&mut courses, figures.iter().map(|(rule, _)| rule.pairs_max).max().unwrap_or(0));
     courses.iter().map(Course::judgement).collect()
 }
 
-/// Where one figure of a family stands while looks pass by.
-struct Course<'a> {
-    rule: Rule,
-    log_ratios: &'a [f64],
-    looks: Vec<usize>,
-    /// The cuts at the looks for alpha whole, halved, and so on, down to one part for each figure of the family.
-    slower_cuts: Vec<Vec<Option<u32>>>,
-    below_cuts: Vec<Option<u32>>,
-    outlook: Outlook,
-    /// Into how many parts alpha may be divided so that one of them still proves it slower; 0 where not even all does.
-    proof_parts: usize,
-    slower: bool,
-    look: usize,
-    decision: Decision,
-    chance_to_decide: f64,
-}
-
-impl<'a> Course<'a> {
-    fn new(rule: &Rule, log_ratios: &'a [f64], family: usize) -> Self {
-        let looks = looks(rule.pairs_max);
-        Self {
-            rule: *rule,
-            log_ratios,
-            slower_cuts: (1..=family).map(|parts| cuts(&looks, rule.alpha / parts as f64)).collect(),
-            below_cuts: cuts(&looks, rule.beta),
-            looks,
-            outlook: Outlook::new(rule, family),
-            proof_parts: 0,
-            slower: false,
-            look: 0,
-            decision: Decision::Continue,
-            chance_to_decide: 1.0,
+/// Lets all looks of a budget pass by.
+fn run(courses: &mut [Course<'_>], pairs_max: usize) {
+    for pairs in 1..=pairs_max.min(PAIRS_MOST) {
+        courses.iter_mut().for_each(|course| course.look_at(pairs));
+        // Each that is proven leaves more of the level to the others.
+        loop {
+            let parts = courses.iter().filter(|course| !course.slower).count();
+            match courses.iter_mut().find(|course| course.may_be_called_slower(parts)) {
+                Some(course) => course.slower = true,
+                None => break,
+            }
         }
+        courses.iter_mut().for_each(|course| course.decide(pairs));
     }
-
-    /// Whether these pairs are to be looked at, are there, and nothing was decided before.
-    fn is_open_at(&self, pairs: usize) -> bool {
-        !self.decision.is_final() && pairs <= self.log_ratios.len() && self.looks.contains(&pairs)
-    }
-
-    /// The cut of a look that there is.
-    fn cut(&self, cuts: &[Option<u32>], pairs: usize) -> Option<f64> {
-        let look = self.looks.iter().position(|n| *n == pairs)?;
-        cuts.get(look).copied().flatten().map(f64::from)
-    }
-
-    /// Takes in what the pairs of a look prove of a slowdown.
-    fn look_at(&mut self, pairs: usize) {
-        if !self.is_open_at(pairs) {
-            return;
-        }
-        self.look = pairs;
-        let w = statistic(&self.log_ratios[..pairs], self.rule.tolerance.ln_1p());
-        let parts =
-            self.slower_cuts.iter().take_while(|cuts| self.cut(cuts, pairs).is_some_and(|cut| w >= cut)).count();
-        self.proof_parts = self.proof_parts.max(parts);
-    }
-
-    fn decide(&mut self, pairs: usize) {
-        if !self.is_open_at(pairs) {
-            return;
-        }
-        let d = &self.log_ratios[..pairs];
-        let limit = self.rule.limit.ln_1p();
-        let below = self.cut(&self.below_cuts, pairs).is_some_and(|cut| -statistic(d, limit) >= cut);
-        let typical = middle(&walsh(d));
-        let left = self.looks.last().is_some_and(|last| pairs < *last);
-        self.decision = if below {
-            Decision::Pass
-        } else if self.slower && typical >= limit {
-            Decision::Fail
-        } else if !left {
-            self.chance_to_decide = 0.0;
-            Decision::Spent
-        } else {
-            self.chance_to_decide = self.outlook.chance_to_decide(d, typical, self.slower);
-            if self.chance_to_decide < FUTILE { Decision::Futile } else { Decision::Continue }
-        };
-        if below || self.decision == Decision::Fail {
-            self.chance_to_decide = 1.0;
-        }
-    }
-
-    fn judgement(&self) -> Judgement {
-        let seen = if self.look == 0 { self.log_ratios } else { &self.log_ratios[..self.look] };
-        Judgement {
-            decision: self.decision,
-            look: self.look,
-            pairs: self.log_ratios.len(),
-            ratio: self.ratio(seen),
-            p_slower: self.smallest_level(self.rule.alpha, |d| statistic(d, self.rule.tolerance.ln_1p())),
-            p_below: self.smallest_level(self.rule.beta, |d| -statistic(d, self.rule.limit.ln_1p())),
-            slower: self.slower,
-            chance_to_decide: self.chance_to_decide,
-        }
-    }
-
-    fn ratio(&self, seen: &[f64]) -> Estimate {
-        let averages = walsh(seen);
-        let ends = |cuts: &[Option<u32>]| self.cut(cuts, self.look).and_then(|cut| kept(&averages, cut));
-        let low = self.slower_cuts.first().and_then(|cuts| ends(cuts)).map(|(low, _)| low);
-        let high = ends(&self.below_cuts).map(|(_, high)| high);
-        let level = if low.or(high).is_some() { 1.0 - self.rule.alpha - self.rule.beta } else { 0.0 };
-        Estimate {
-            value: middle(&averages).exp(),
-            low: low.map(f64::exp),
-            high: high.map(f64::exp),
-            level,
-            n: seen.len(),
-        }
-    }
-
-    /// The smallest level of the ladder at which the statistic would have reached a cut by the look.
-    fn smallest_level(&self, around: f64, w: impl Fn(&[f64]) -> f64) -> f64 {
-        let path: Vec<f64> =
-            self.looks.iter().take_while(|n| **n <= self.look).map(|n| w(&self.log_ratios[..*n])).collect();
-        let level = |step: i32| around * LADDER.powi(step);
-        let crossed = |step: i32| {
-            let cuts = cuts(&self.looks, level(step));
-            path.iter().zip(cuts).any(|(w, cut)| cut.is_some_and(|cut| *w >= f64::from(cut)))
-        };
-        // The level that was asked for is one of the ladder, so that the level found is at most it where it was proven.
-        let top = (LEVEL_MOST / around).log(LADDER).floor().max(0.0) as i32;
-        let (mut not, mut does) = if crossed(0) { (LADDER_DOWN - 1, 0) } else { (0, top + 1) };
-        while does - not > 1 {
-            let step = not + (does - not) / 2;
-            if crossed(step) { does = step } else { not = step }
-        }
-        if does > top { 1.0 } else { level(does) }
-    }
-}
-
-/// The interval that a cut leaves of the sorted means of all pairs: where the true value may lie so that the statistic
-/// around it reaches the cut on neither side. The statistic is the number of means above less that of those below.
-fn kept(averages: &[f64], cut: f64) -> Option<(f64, f64)> {
-    let beyond = ((averages.len() as f64 - cut) / 2.0).floor();
-    let k = if beyond >= 0.0 { beyond as usize } else { return None };
-    let last = averages.len().checked_sub(1)?;
-    Some((*averages.get(k)?, *averages.get(last.checked_sub(k)?)?))
 }
 
 impl Estimate {
@@ -440,7 +309,7 @@ mod tests {
         let d: Vec<f64> = (0..20).map(|i| if i % 2 == 0 { 0.6 } else { -0.5 }).collect();
         let found = judge(&rule(20), &d);
         assert!(matches!(found.decision, Decision::Futile) && found.look < 20, "{found:?}");
-        assert!(found.chance_to_decide < FUTILE);
+        assert!(found.chance_to_decide < 0.1);
     }
 
     #[test]
