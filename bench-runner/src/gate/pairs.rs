@@ -58,6 +58,7 @@ impl Sitting<'_> {
         let trial = timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns;
         let pairs_max = self.asked.pairs_max;
         let mut progress = Progress::new(2 * self.cells.len() * pairs_max, Duration::from_nanos(trial));
+        let mut not_counted = Vec::new();
         let mut made = Made {
             judged: Judged { metrics: Vec::new(), verdict: GateVerdict::Inconclusive, settled: false },
             cells: self.cells.iter().map(|(cell, baseline)| empty(cell, baseline)).collect(),
@@ -66,7 +67,8 @@ impl Sitting<'_> {
             pair_ns: None,
             out_of_time: false,
         };
-        for pair in 1..=pairs_max {
+        let planned = planned(pairs_max);
+        for pair in 1..=planned {
             let each = made.pair_ns.map_or(Duration::ZERO, Duration::from_nanos);
             if self.time.is_some_and(|time| began.elapsed() + each > time) {
                 made.out_of_time = true;
@@ -75,17 +77,22 @@ impl Sitting<'_> {
             self.pair(pair, &mut order, &mut progress, &mut made.cells)?;
             made.pairs = pair;
             made.pair_ns = u64::try_from(began.elapsed().as_nanos()).ok().map(|ns| ns / pair as u64);
+            progress.clear();
             for cell in &mut made.cells {
                 let left_out = cell.without_invalid();
                 left_out.iter().for_each(|said| say(&format!("{said}\n")));
-                made.doubts.extend(left_out);
+                not_counted.extend(left_out);
             }
             made.judged = judge(self.asked, &made.cells);
-            progress.clear();
             say(&state(pair, pairs_max, &made.judged));
-            if made.judged.settled && !self.all {
+            let full = made.cells.iter().all(|cell| cell.candidate.len() >= pairs_max);
+            if full || (made.judged.settled && !self.all) {
                 break;
             }
+        }
+        if let Some(first) = not_counted.first() {
+            let pairs = made.pairs * self.cells.len();
+            made.doubts.push(format!("{} of {pairs} pairs do not count; the first: {first}", not_counted.len()));
         }
         Ok(made)
     }
@@ -140,6 +147,11 @@ impl Sitting<'_> {
         trial::make(&conditions, planned, cell, directory, progress)?;
         Ok(TrialFigures::read(side.directory, side.run, &planned.id)?)
     }
+}
+
+/// How many pairs are planned so that there are so many that count: half as many again.
+pub(crate) fn planned(pairs_max: usize) -> usize {
+    pairs_max + pairs_max.div_ceil(2)
 }
 
 /// Keeps the order within pairs apart from the order of cells, which is drawn from the same seed.

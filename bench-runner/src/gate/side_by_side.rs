@@ -11,7 +11,7 @@ use reports::gate::{
 };
 use reports::stats::cuts::{PAIRS_MOST, fewest_pairs};
 
-use super::pairs::{Made, Measured, Sitting};
+use super::pairs::{Made, Measured, Sitting, planned};
 use super::side::{Gate, Own, Side};
 use super::{Args, finish, self_test};
 use crate::exit::{Exit, Usage};
@@ -59,7 +59,7 @@ pub(crate) fn execute(candidate: &str, args: &Args) -> anyhow::Result<ExitCode> 
             Err(error) => return ended(error, &interrupt, &path),
         }
     }
-    let pairs = u32::try_from(pairs_max).unwrap_or(u32::MAX);
+    let pairs = u32::try_from(planned(pairs_max)).unwrap_or(u32::MAX);
     let candidate = sides.candidate.create(&gate, pairs)?;
     let baseline = sides.baseline.create(&gate, pairs)?;
     let _locks = (candidate.0.lock()?, baseline.0.lock()?);
@@ -229,20 +229,23 @@ fn announce(sides: &Sides, asked: &Asked, run: &Run, pair_ns: u64) {
 /// Writes down why the runs ended, and their reports; returns what is doubted about them.
 fn close(made: &Made, runs: &[&(RunDirectory, Run)], pairs_max: usize) -> anyhow::Result<Vec<String>> {
     let mut doubts = made.doubts.clone();
-    for (directory, run) in runs {
+    for (side, (directory, run)) in ["candidate", "baseline"].into_iter().zip(runs) {
         let trials = run.trials.iter().filter(|t| directory.is_sealed(&t.id)).count();
         if trials < run.trials.len() {
             let (reason, evidence) = match made.judged.verdict {
                 _ if made.out_of_time => (EndReason::Budget, "the gate's time was spent"),
+                GateVerdict::Inconclusive if !made.judged.settled || made.pairs >= pairs_max => {
+                    (EndReason::Budget, "the gate's pairs were spent")
+                }
                 GateVerdict::Inconclusive => (EndReason::Futile, "the pairs left would hardly have settled the gate"),
                 GateVerdict::Pass | GateVerdict::Fail => (EndReason::Decided, "the gate was settled"),
             };
-            let evidence = format!("{evidence} after {} of {pairs_max} pairs", made.pairs);
+            let evidence = format!("{evidence} after {} of at most {pairs_max} pairs", made.pairs);
             directory.write_end(&End { schema: SCHEMA, reason, trials, evidence })?;
         }
         let findings = reports::findings(directory)?;
         report::write_all(&findings, directory)?;
-        doubts.extend(reports::gate::doubts(&findings));
+        doubts.extend(reports::gate::doubts(side, &findings));
     }
     Ok(doubts)
 }

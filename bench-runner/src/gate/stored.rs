@@ -185,7 +185,7 @@ fn report(
         answer: reports::gate::answer(Purpose::Gate, judged.verdict, &judged.metrics),
         deciders: deciders(&judged.metrics, way, budget, None),
         metrics: judged.metrics,
-        doubts: reports::gate::doubts(findings),
+        doubts: reports::gate::doubts(&run.id, findings),
         notes,
     }
 }

@@ -14,6 +14,10 @@ pub fn deciders(metrics: &[MetricVerdict], way: Way, budget: Budget, pair_ns: Op
 }
 
 fn decider(metric: &MetricVerdict, way: Way, budget: Budget, pair_ns: Option<u64>) -> Option<String> {
+    if metric.change.is_none() && metric.counted.is_none() {
+        // Its reason says already what is lacking.
+        return None;
+    }
     let name = format!("{} of {}", metric.metric.label(), metric.label);
     let Question::Regress { limit, .. } = metric.question else {
         return Some(match metric.counted {
@@ -46,7 +50,10 @@ fn decider(metric: &MetricVerdict, way: Way, budget: Budget, pair_ns: Option<u64
                     budget.pairs,
                     percent(limit)
                 ),
-                None => format!("{name}: no number of pairs that can be planned settles a limit of {}{told}", percent(limit)),
+                None if metric.n < 2 => format!("{name}: whole pairs; there were {}", metric.n),
+                None => {
+                    format!("{name}: no number of pairs that can be planned settles a limit of {}{told}", percent(limit))
+                }
             })
         }
     }
@@ -62,10 +69,13 @@ fn minutes(ns: u64) -> String {
 mod tests {
     use super::*;
     use crate::gate::{Metric, Noise, NoiseSource};
+    use crate::stats::{Estimate, Scale};
 
     fn open(pairs_needed: Option<usize>) -> MetricVerdict {
         MetricVerdict {
+            n: 20,
             pairs_needed,
+            change: Estimate::over(&[0.04, 0.05], Scale::Plain, 0.95),
             smallest_limit: Some(0.14),
             noise: Some(Noise {
                 source: NoiseSource::Steal,

@@ -8,6 +8,9 @@ use crate::stats::power;
 use crate::stats::sequential::{Decision, Judgement, Rule};
 use crate::stats::{Estimate, Scale};
 
+/// Trials that may lack a metric before it is given up.
+const TRIES: usize = 3;
+
 /// A question about a cell, with what its trials say.
 pub(super) struct Item<'a> {
     pub(super) cell: &'a CellTrials,
@@ -91,7 +94,10 @@ impl<'a> Item<'a> {
         if let Some(errors) = &self.errors {
             return self.of_errors(asked, errors);
         }
-        let Some((rule, judgement)) = raw else { return (self.unmeasured(asked), true) };
+        let Some((rule, judgement)) = raw else {
+            // What no trial so far could measure, none will; without a trial there is nothing to go by.
+            return (self.unmeasured(asked), self.cell.candidate.len() >= TRIES);
+        };
         let mut metric = self.of_judgement(asked, rule, judgement);
         let mut decided = judgement.decision.is_final();
         if let Some(steal) = &self.steal {

@@ -126,3 +126,7 @@ pub(super) fn value(trials: &[TrialFigures], metric: Metric, level: f64) -> Opti
     let values: Vec<f64> = trials.iter().filter_map(|t| t.value(metric).ok()).collect();
     crate::stats::Estimate::over(&values, crate::stats::Scale::Factor, level)
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -3,6 +3,9 @@
 use super::words::{change, percent};
 use super::{GateReport, GateVerdict, MetricVerdict, Purpose, Question, Side, Way};
 
+/// Lines shown of each list.
+const LINES: usize = 6;
+
 /// The report as text of at most `width` columns (at least 60), with ANSI colours or without.
 pub fn text(report: &GateReport, width: usize, color: bool) -> String {
     let mut page = Page { text: String::new(), width: width.max(60), color };
@@ -25,7 +28,10 @@ pub fn text(report: &GateReport, width: usize, color: bool) -> String {
     ] {
         if !lines.is_empty() {
             page.text.push_str(&format!("\n{heading}\n"));
-            lines.iter().for_each(|line| page.wrapped("  * ", line));
+            lines.iter().take(LINES).for_each(|line| page.wrapped("  * ", line));
+            if lines.len() > LINES {
+                page.wrapped("  * ", &format!("and {} more, in the JSON", lines.len() - LINES));
+            }
         }
     }
     page.text
@@ -34,7 +40,7 @@ pub fn text(report: &GateReport, width: usize, color: bool) -> String {
 /// What was allowed for, and what was done.
 fn errors(report: &GateReport) -> String {
     let how = match report.way {
-        Way::SideBySide => format!("{} of at most {} pairs, each in random order", report.pairs, report.budget.pairs),
+        Way::SideBySide => format!("{} pairs made, of which at most {} count, each in random order", report.pairs, report.budget.pairs),
         Way::Stored => format!("against {} stored runs, not paired", report.baseline.as_ref().map_or(0, |b| b.runs)),
         Way::Alone => format!("{} trials of one run", report.pairs),
     };

@@ -1,5 +1,7 @@
 //! The sentences of a gate.
 
+use record::WarningKind;
+
 use super::item::Item;
 use super::{Counted, GateVerdict, Metric, MetricVerdict, Purpose, Question};
 use crate::figure::digits;
@@ -130,9 +132,12 @@ pub fn answer(purpose: Purpose, verdict: GateVerdict, metrics: &[MetricVerdict])
     }
 }
 
-/// What is doubted about a run, as its report says it.
-pub fn doubts(findings: &Findings) -> Vec<String> {
-    tables::doubts(findings).iter().map(|doubt| format!("{}: {}", findings.run, doubt.evidence())).collect()
+/// What is doubted about one of the runs, by the name that it has in the gate. That it has few trials, and no unmeshed cell,
+/// is no doubt of a gate.
+pub fn doubts(name: &str, findings: &Findings) -> Vec<String> {
+    let of_reports = [WarningKind::TooFewTrials, WarningKind::NoBaseline];
+    let all = tables::doubts(findings).into_iter().filter(|doubt| !of_reports.contains(&doubt.first.kind));
+    all.map(|doubt| format!("{name}: {}", doubt.evidence())).collect()
 }
 
 #[cfg(test)]

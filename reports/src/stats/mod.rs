@@ -2,7 +2,7 @@
 
 pub(crate) mod binomial;
 #[cfg(test)]
-mod chance;
+pub(crate) mod chance;
 pub mod change_points;
 pub(crate) mod changeover;
 mod course;
