@@ -10,6 +10,7 @@ mod disk;
 mod doctor;
 mod duration;
 mod exit;
+mod gate;
 mod interrupt;
 mod lab;
 mod library;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::execute(args),
         Command::Resume(args) => resume::execute(args),
         Command::Verify(args) => verify::execute(args),
+        Command::Gate(args) => gate::execute(*args),
         Command::Report(args) => report::execute(args),
         Command::Scenarios(args) => library::execute(args),
         Command::Doctor(args) => doctor::execute(args),

@@ -9,6 +9,7 @@ mod cut_off;
 mod disk;
 mod errors;
 mod gaps;
+mod gate;
 mod istio;
 mod load;
 mod memory;
