@@ -9,6 +9,7 @@ mod figure;
 mod findings;
 pub mod gate;
 mod gather;
+pub mod history;
 pub mod html;
 pub mod istio;
 pub mod json;
