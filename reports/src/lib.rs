@@ -24,6 +24,7 @@ pub mod stats;
 mod subsets;
 mod tables;
 pub mod text;
+pub mod trackers;
 mod usage;
 mod validity;
 
