@@ -7,6 +7,7 @@ pub mod csv;
 mod error;
 mod figure;
 mod findings;
+pub mod gate;
 mod gather;
 pub mod html;
 pub mod istio;
