@@ -3,6 +3,7 @@
 // Printing is what the program is for; the libraries below it return values.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod baseline;
 mod campaign;
 mod clean;
 mod cli;
@@ -10,6 +11,7 @@ mod disk;
 mod doctor;
 mod duration;
 mod exit;
+mod history;
 mod interrupt;
 mod lab;
 mod library;
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         Command::Resume(args) => resume::execute(args),
         Command::Verify(args) => verify::execute(args),
         Command::Report(args) => report::execute(args),
+        Command::History(args) => history::execute(args),
+        Command::Baseline(args) => baseline::execute(args),
         Command::Scenarios(args) => library::execute(args),
         Command::Doctor(args) => doctor::execute(args),
         Command::Clean => clean::execute(),
