@@ -111,6 +111,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         repeats: scenario.plan.repeats,
         timing: scenario.timing,
         level: scenario.plan.level,
+        until: None,
         trials: plan::trials(&cells, scenario.plan.repeats, scenario.plan.seed),
         cells,
         left_out,

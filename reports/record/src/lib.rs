@@ -6,6 +6,7 @@ mod cell;
 mod directory;
 mod disk_test;
 mod edges;
+mod end;
 mod error;
 mod event;
 mod factors;
@@ -51,6 +52,7 @@ pub use disk_test::{
     DiskWindowQuantiles,
 };
 pub use edges::{DriveHealth, EdgeReadings, Edges, ProcessMemory, SmartLog};
+pub use end::{End, EndReason, Until};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use factors::Factors;

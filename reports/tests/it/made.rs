@@ -209,6 +209,7 @@ impl MadeRun {
                 cool_down_ns: SETTLE,
             },
             level: 0.95,
+            until: None,
             cells: self.cells.iter().map(|m| m.cell.clone()).collect(),
             left_out: self.left_out.clone(),
             trials,
