@@ -47,3 +47,35 @@ pub(super) fn settle(unfinished: &Path, name: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {} to its disk", name.display()))?;
     fs::rename(unfinished, name).with_context(|| format!("cannot give the copy its name {}", name.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn all_of_it_is_copied_and_has_its_name_only_then() {
+        let tmp = tempfile::tempdir().unwrap();
+        let (from, to, name) = (tmp.path().join("a"), tmp.path().join("b"), tmp.path().join("c"));
+        fs::create_dir_all(from.join("trials/1")).unwrap();
+        fs::write(from.join("run.json"), "{}").unwrap();
+        fs::write(from.join("trials/1/trial.json"), "[1]").unwrap();
+        let interrupt = Interrupt::listen().unwrap();
+        whole(&from, &to, &interrupt).unwrap();
+        settle(&to, &name).unwrap();
+        assert_eq!(fs::read_to_string(name.join("trials/1/trial.json")).unwrap(), "[1]");
+        assert!(name.join("run.json").exists() && !to.exists());
+    }
+
+    #[test]
+    fn a_copy_that_the_user_stops_is_stopped() {
+        let tmp = tempfile::tempdir().unwrap();
+        let from = tmp.path().join("a");
+        fs::create_dir(&from).unwrap();
+        fs::write(from.join("run.json"), "{}").unwrap();
+        let interrupt = Interrupt::listen().unwrap();
+        interrupt.flag().store(true, Ordering::Relaxed);
+        assert!(whole(&from, &tmp.path().join("b"), &interrupt).unwrap_err().is::<Stopped>());
+    }
+}

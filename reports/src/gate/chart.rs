@@ -4,8 +4,16 @@ use std::fmt::Write as _;
 
 use super::{GateReport, MetricVerdict, Question};
 
+/// Bars, the two ends of the interval, the limit: readable on light and on dark.
+const COLORS: &str =
+    "%%{init: {\"themeVariables\": {\"xyChart\": {\"plotColorPalette\": \"#5b8fd6, #8c959f, #8c959f, #d1242f\"}}}}%%";
+
 /// Metrics that have room side by side.
 const MOST: usize = 8;
+
+/// Characters of one name at most, and of all names side by side.
+const LONGEST: usize = 40;
+const NAMES: usize = 90;
 
 /// A metric in percent of what it is compared with.
 struct Place {
@@ -26,16 +34,18 @@ pub(super) fn chart(report: &GateReport) -> Option<String> {
     let (least, most) = (all().fold(f64::INFINITY, f64::min).min(100.0), all().fold(100.0, f64::max));
     let first = places.first()?;
     let (from, to) = ((least - (most - least) * 0.2).floor().max(0.0), (most + (most - least) * 0.1).ceil());
-    let mut text = String::from("```mermaid\nxychart-beta\n");
+    let mut text = format!("```mermaid\n{COLORS}\nxychart-beta\n");
     if let [one] = places.as_slice() {
         // A line through one point is none, so that each of the four figures has a bar.
-        let _ = writeln!(text, "  title \"{}, % of what it is compared with\"", first.name);
+        let _ = writeln!(text, "  title \"{}: % of the baseline, or of the bound\"", first.name);
         text.push_str("  x-axis [\"lowest\", \"measured\", \"highest\", \"limit\"]\n");
         let _ = writeln!(text, "  y-axis \"%\" {from} --> {to}");
         let _ = writeln!(text, "  bar [{}]", joined(&[one.low, one.value, one.high, one.limit]));
     } else {
-        text.push_str("  title \"measured (bars), interval and limit (lines), % of what it is compared with\"\n");
-        let names: Vec<String> = places.iter().map(|p| format!("\"{}\"", p.name)).collect();
+        text.push_str("  title \"% of the baseline, or of the bound\"\n");
+        let room = (NAMES / places.len()).min(LONGEST);
+        let short = |name: &str| name.chars().take(room).collect::<String>();
+        let names: Vec<String> = places.iter().map(|p| format!("\"{}\"", short(&p.name))).collect();
         let _ = writeln!(text, "  x-axis [{}]", names.join(", "));
         let _ = writeln!(text, "  y-axis \"%\" {from} --> {to}");
         let _ = writeln!(text, "  bar [{}]", joined(&value));
@@ -44,6 +54,9 @@ pub(super) fn chart(report: &GateReport) -> Option<String> {
         }
     }
     text.push_str("```\n");
+    if places.len() > 1 {
+        text.push_str("\nBars: measured. Grey: the ends of the interval. Red: the limit.\n");
+    }
     Some(text)
 }
 
@@ -73,7 +86,7 @@ fn place(metric: &MetricVerdict, with_cell: bool) -> Option<Place> {
 /// A name inside of double quotes, of characters that mean nothing to Mermaid; the longest that has room.
 fn quoted(name: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || matches!(c, ' ' | '.' | '-' | '_' | '%' | '+') { c } else { ' ' };
-    name.chars().map(plain).take(40).collect()
+    name.chars().map(plain).take(LONGEST).collect()
 }
 
 #[cfg(test)]
