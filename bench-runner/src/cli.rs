@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    baseline, disk, doctor, history, library, load, neighbour, node_proxy, probe, report, resume, run, service,
+    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, probe, report, resume, run, service,
     sidecar, verify, warden,
 };
 
@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Resume(resume::Args),
     /// Put the mTLS mode of each mesh of a scenario to the proof: what it takes, and what crosses its links in clear.
     Verify(verify::Args),
+    /// Judge whether something became worse: pass (exit code 0), fail (1) or inconclusive (3), with stated error rates.
+    Gate(Box<gate::Args>),
     /// Make a report from a run directory.
     Report(report::Args),
     /// Follow a figure over many runs, and find where its level changed.

@@ -11,6 +11,7 @@ mod disk;
 mod doctor;
 mod duration;
 mod exit;
+mod gate;
 mod history;
 mod interrupt;
 mod lab;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::execute(args),
         Command::Resume(args) => resume::execute(args),
         Command::Verify(args) => verify::execute(args),
+        Command::Gate(args) => gate::execute(*args),
         Command::Report(args) => report::execute(args),
         Command::History(args) => history::execute(args),
         Command::Baseline(args) => baseline::execute(args),

@@ -231,7 +231,7 @@ impl Args {
 }
 
 /// The run's name, of minutes and four random digits, and the moment in full: "2026-11-23T0510-a1b2".
-fn name_of_now() -> (String, String) {
+pub(crate) fn name_of_now() -> (String, String) {
     let started = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let minutes: String = started.chars().take(16).filter(|c| *c != ':').collect();
     (format!("{minutes}-{:04x}", rand::random::<u16>()), started)

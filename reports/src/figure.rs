@@ -21,12 +21,6 @@ pub(crate) fn digits(value: f64) -> String {
     if text.trim_start_matches(['-', '0', '.']).is_empty() { "0".to_owned() } else { text }
 }
 
-/// Three digits behind the point at most, and no zeros at the end: a number that somebody chose.
-pub(crate) fn trimmed(value: f64) -> String {
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 /// A figure and its interval in the figure's unit: `0.620 [0.550, 0.700]`.
 pub(crate) fn with_interval(estimate: &Estimate, factor: f64) -> String {
     let value = digits(estimate.value * factor);

@@ -148,7 +148,9 @@ impl Forge {
                 .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
         );
         bash.env("PATH", path.unwrap()).env_remove("CARGO_TARGET_DIR");
-        bash.env("GITHUB_ACTIONS", "true").env("GITHUB_ACTION_PATH", at()).env("GITHUB_WORKSPACE", self.workspace.path());
+        bash.env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_ACTION_PATH", at())
+            .env("GITHUB_WORKSPACE", self.workspace.path());
         bash.env("GITHUB_OUTPUT", self.path("output")).env("GITHUB_STEP_SUMMARY", self.path("summary"));
         bash.output().unwrap().into()
     }
@@ -169,7 +171,8 @@ fn put_in(text: &str, known: &BTreeMap<String, String>) -> String {
     out + rest
 }
 
-const ARGUMENTS: &str = "--candidate\nchange.toml\n\n--max-regress=p99=10%\n$(touch owned) `touch owned`; touch owned\n";
+const ARGUMENTS: &str =
+    "--candidate\nchange.toml\n\n--max-regress=p99=10%\n$(touch owned) `touch owned`; touch owned\n";
 
 #[test]
 fn the_action_says_what_it_takes_and_gives_and_runs_no_text_of_a_users() {
@@ -193,7 +196,8 @@ fn a_pass_is_0_with_a_notice_a_summary_and_every_file() {
     assert!(ended.summary.contains("✅ pass") && ended.summary.contains("```mermaid"), "{}", ended.summary);
     let asked = forge.read("asked");
     let asked: Vec<&str> = asked.lines().collect();
-    let given = ["gate", "--candidate", "change.toml", "--max-regress=p99=10%", "$(touch owned) `touch owned`; touch owned"];
+    let given =
+        ["gate", "--candidate", "change.toml", "--max-regress=p99=10%", "$(touch owned) `touch owned`; touch owned"];
     assert_eq!(asked[..5], given, "a line is an argument, as it is");
     assert!(!forge.path("owned").exists());
     for output in ["junit", "comment", "json"] {

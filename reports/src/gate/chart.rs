@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_its_quotes() {
-        assert_eq!(quoted("p99 \"x\"] ;\n```a#;"), "p99  x          a  ");
+        assert_eq!(quoted("p99 \"x\"] ;\n```a#;"), "p99  x        a  ");
         assert_eq!(quoted(&"x".repeat(50)).len(), 40);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::words::percent;
 use super::{GateReport, GateVerdict, MetricVerdict, Question};
 
 /// What an undecided metric is to a reader that knows only passed, failed and skipped.
@@ -123,7 +124,7 @@ fn case(xml: &mut String, metric: &MetricVerdict, undecided: OnInconclusive) {
 pub(super) fn asked(metric: &MetricVerdict) -> String {
     match metric.question {
         Question::Regress { limit, .. } => {
-            format!("{}: below +{} %", metric.metric.label(), crate::figure::trimmed(limit * 100.0))
+            format!("{}: below +{}", metric.metric.label(), percent(limit))
         }
         Question::Slo { limit } => format!("{}: at most {}", metric.metric.label(), metric.metric.shown(limit)),
     }

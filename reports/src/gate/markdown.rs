@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use super::chart::chart;
 use super::junit::asked;
+use super::words::{self, percent};
 use super::{GateReport, GateVerdict, MetricVerdict, Purpose, Side, Way};
-use crate::figure;
 use crate::markdown::escaped;
 use crate::stats::Estimate;
 
@@ -86,18 +86,18 @@ fn table(page: &mut String, report: &GateReport) {
     };
     let _ = writeln!(
         page,
-        "\nJudged {brought}: {} of at most {}. False fails at most {} %, false passes {} %, over all metrics. By {}.",
+        "\nJudged {brought}: {} of at most {}. False fails at most {}, false passes {}, over all metrics. By {}.",
         report.pairs,
         report.budget.pairs,
-        figure::trimmed(report.alpha * 100.0),
-        figure::trimmed(report.beta * 100.0),
+        percent(report.alpha),
+        percent(report.beta),
         prose(&report.program)
     );
 }
 
 fn row(page: &mut String, metric: &MetricVerdict, baseline: bool) {
     let value = |e: &Option<Estimate>| e.as_ref().map_or_else(|| "n/a".to_owned(), |e| metric.metric.shown(e.value));
-    let change = metric.change.as_ref().map_or_else(|| "n/a".to_owned(), change);
+    let change = metric.change.as_ref().map_or_else(|| "n/a".to_owned(), words::change);
     let adjusted = if metric.steal_adjusted.as_ref().is_some_and(|a| a.used) {
         format!(" (as measured: {})", metric.raw_verdict.word())
     } else {
@@ -116,15 +116,6 @@ fn row(page: &mut String, metric: &MetricVerdict, baseline: bool) {
         let _ = write!(page, " {} |", prose(&value(&metric.baseline)));
     }
     page.push('\n');
-}
-
-/// "+3.1 % [-2.0, +9.2]".
-fn change(e: &Estimate) -> String {
-    let percent = |v: f64| format!("{:+.1}", v * 100.0);
-    match (e.low, e.high) {
-        (Some(low), Some(high)) => format!("{} % [{}, {}]", percent(e.value), percent(low), percent(high)),
-        _ => format!("{} %", percent(e.value)),
-    }
 }
 
 fn list(page: &mut String, heading: &str, lines: &[String]) {
@@ -181,12 +172,5 @@ mod tests {
         assert_eq!(code("a|b\n`c`"), "`` a\\|b `c` ``");
         assert_eq!(code("plain"), "`plain`");
         assert_eq!(prose("@org/all <b>"), "@\u{200b}org/all &lt;b&gt;");
-    }
-
-    #[test]
-    fn a_change_has_its_sign_and_its_interval() {
-        let e = Estimate { value: 0.031, low: Some(-0.02), high: Some(0.0921), level: 0.95, n: 7 };
-        assert_eq!(change(&e), "+3.1 % [-2.0, +9.2]");
-        assert_eq!(change(&Estimate { low: None, high: None, ..e }), "+3.1 %");
     }
 }

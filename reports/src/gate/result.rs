@@ -220,8 +220,8 @@ pub struct MetricVerdict {
     pub p_slower: Option<f64>,
     /// The chance of such differences if it were as bad as the limit; valid under repeated looks.
     pub p_below: Option<f64>,
-    /// The level that `p_slower` has to be under, its part of alpha (Holm).
-    pub alpha: f64,
+    /// The same, corrected for how many metrics are asked about (Holm): it fails at alpha.
+    pub p_slower_adjusted: Option<f64>,
     /// The change that would be found in four of five gates like this one.
     pub minimum_detectable: Option<f64>,
     /// Pairs that would settle the question if nothing changed; of the differences seen.
@@ -234,6 +234,38 @@ pub struct MetricVerdict {
     pub steal_adjusted: Option<StealAdjusted>,
     /// A sentence.
     pub reason: String,
+}
+
+impl MetricVerdict {
+    /// What is said before anything is known.
+    pub(super) fn blank(cell: &str, label: &str, metric: Metric, question: Question) -> Self {
+        Self {
+            cell: cell.to_owned(),
+            baseline_cell: None,
+            label: label.to_owned(),
+            metric,
+            unit: metric.unit().to_owned(),
+            question,
+            primary: false,
+            verdict: GateVerdict::Inconclusive,
+            raw_verdict: GateVerdict::Inconclusive,
+            n: 0,
+            decided_at: None,
+            change: None,
+            candidate: None,
+            baseline: None,
+            counted: None,
+            p_slower: None,
+            p_below: None,
+            p_slower_adjusted: None,
+            minimum_detectable: None,
+            pairs_needed: None,
+            smallest_limit: None,
+            noise: None,
+            steal_adjusted: None,
+            reason: String::new(),
+        }
+    }
 }
 
 /// All that a gate says.

@@ -10,6 +10,7 @@ pub mod cuts;
 mod estimate;
 pub mod holm;
 pub mod power;
+pub mod prediction;
 pub mod sequential;
 mod shift;
 mod signed_rank;
