@@ -125,8 +125,12 @@ fn render(findings: &Findings, directory: &RunDirectory, format: Format) -> anyh
 
 /// The tables as wide as the terminal.
 pub(crate) fn text(findings: &Findings) -> String {
-    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    reports::text::render(findings, width(), color)
+    reports::text::render(findings, width(), color())
+}
+
+/// Whether stdout takes colours, and the user wants them.
+pub(crate) fn color() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
 /// The columns of stdout; 80 where it is no terminal.

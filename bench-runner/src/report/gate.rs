@@ -64,8 +64,9 @@ pub(super) fn render(report: &GateReport, format: Format, undecided: Undecided) 
         Format::Annotations => reports::gate::annotations(report),
         Format::GithubActionBenchmark => trackers::github_action_benchmark(&Tracked::of_gate(report))?,
         Format::Bencher => trackers::bencher(&Tracked::of_gate(report))?,
-        Format::Text | Format::Csv | Format::Html => {
-            let said = "a gate's answer has no such form; `meshtax gate` printed its text\n  try: --format markdown, summary, junit, annotations, json, github-action-benchmark or bencher";
+        Format::Text => reports::gate::text(report, super::width(), super::color()),
+        Format::Csv | Format::Html => {
+            let said = "a gate's answer has no such form\n  try: --format text, markdown, summary, junit, annotations, json, github-action-benchmark or bencher";
             return Err(Usage(said.to_owned()).into());
         }
     })

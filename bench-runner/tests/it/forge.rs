@@ -9,7 +9,7 @@ use std::process::Command;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::program::{Answer, json};
+use crate::program::{Answer, call, json};
 
 #[derive(Deserialize)]
 struct Action {
@@ -259,4 +259,24 @@ fn without_a_program_it_is_built_from_the_checkout() {
     let nothing = Forge::new("pass", 0).run(&[("arguments", "RUN"), ("program", "./not-there")]);
     assert_eq!(nothing.code, 2);
     assert!(nothing.log.contains("no program at ./not-there"), "{}", nothing.log);
+}
+
+#[test]
+fn the_example_for_gitlab_is_yaml_and_asks_for_what_there_is() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gitlab-ci.yml");
+    let text = fs::read_to_string(path).unwrap();
+    let jobs: BTreeMap<String, Value> = serde_saphyr::from_str(&text).unwrap();
+    let mut commands = 0;
+    for line in jobs.values().flat_map(|job| job["script"].as_array().unwrap()) {
+        let words: Vec<&str> = line.as_str().unwrap().split_whitespace().collect();
+        let ["meshtax", rest @ ..] = words.as_slice() else { continue };
+        let names: Vec<&str> = rest.iter().copied().take_while(|w| w.chars().all(|c| c.is_ascii_lowercase())).collect();
+        let deep = if names[0] == "baseline" { 2 } else { 1 };
+        let help = call(&[&names[..deep], &["--help"]].concat()).done().stdout;
+        for flag in rest.iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(&format!("{flag} ")), "{flag} of {line}:\n{help}");
+        }
+        commands += 1;
+    }
+    assert_eq!(commands, 8);
 }

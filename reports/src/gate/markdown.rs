@@ -18,13 +18,16 @@ pub const MARKER: &str = "<!-- meshtax gate -->";
 /// Rows of the table; a comment may have 65 536 characters.
 const ROWS: usize = 60;
 
+/// Lines of a list in a comment.
+const LINES: usize = 12;
+
 /// The answer for a comment: verdict, picture, table, what would decide, doubts.
 pub fn markdown(report: &GateReport) -> String {
     let mut page = format!("{MARKER}\n");
     head(&mut page, report);
     table(&mut page, report);
-    list(&mut page, "What would decide it", &report.deciders);
-    list(&mut page, "Doubts", &report.doubts);
+    list(&mut page, "What would decide it", &report.deciders, LINES);
+    list(&mut page, "Doubts", &report.doubts, LINES);
     page
 }
 
@@ -35,10 +38,10 @@ pub fn summary(report: &GateReport) -> String {
     table(&mut page, report);
     let reasons: Vec<String> =
         report.metrics.iter().map(|m| format!("{}, {}: {}", m.label, m.metric.label(), m.reason)).collect();
-    list(&mut page, "Reasons", &reasons);
-    list(&mut page, "What would decide it", &report.deciders);
-    list(&mut page, "Doubts", &report.doubts);
-    list(&mut page, "Notes", &report.notes);
+    list(&mut page, "Reasons", &reasons, usize::MAX);
+    list(&mut page, "What would decide it", &report.deciders, usize::MAX);
+    list(&mut page, "Doubts", &report.doubts, usize::MAX);
+    list(&mut page, "Notes", &report.notes, usize::MAX);
     let _ = writeln!(page, "\n**Sides**\n");
     side(&mut page, "candidate", &report.candidate);
     if let Some(baseline) = &report.baseline {
@@ -118,13 +121,16 @@ fn row(page: &mut String, metric: &MetricVerdict, baseline: bool) {
     page.push('\n');
 }
 
-fn list(page: &mut String, heading: &str, lines: &[String]) {
+fn list(page: &mut String, heading: &str, lines: &[String], most: usize) {
     if lines.is_empty() {
         return;
     }
     let _ = writeln!(page, "\n**{heading}**\n");
-    for line in lines {
+    for line in lines.iter().take(most) {
         let _ = writeln!(page, "- {}", prose(line));
+    }
+    if lines.len() > most {
+        let _ = writeln!(page, "- {} more in the report", lines.len() - most);
     }
 }
 

@@ -157,6 +157,7 @@ fn a_comment_of_many_metrics_is_no_longer_than_a_forge_takes() {
     let mut metric = report.metrics[0].clone();
     metric.label = "x".repeat(200);
     report.metrics = vec![metric; 500];
+    report.deciders = vec!["x".repeat(300); 500];
     let comment = reports::gate::markdown(&report);
     assert!(comment.len() < 65_536, "{}", comment.len());
     assert!(comment.contains("440 further metrics"));
