@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    disk, doctor, gate, library, load, neighbour, node_proxy, probe, report, resume, run, service, sidecar, verify, warden,
+    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, probe, report, resume, run, service,
+    sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.
@@ -26,6 +27,10 @@ pub(crate) enum Command {
     Gate(Box<gate::Args>),
     /// Make a report from a run directory.
     Report(report::Args),
+    /// Follow a figure over many runs, and find where its level changed.
+    History(history::Args),
+    /// Keep runs to compare with.
+    Baseline(baseline::Args),
     /// Drive an HTTP target at a set rate and print its latency.
     Load(load::Args),
     /// Watch this machine: CPU, steal, throttling, run-queue delay, pressure, disk.

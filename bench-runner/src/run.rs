@@ -20,6 +20,7 @@ use crate::lab::Lab;
 use crate::plan;
 use crate::programs::ProgramArgs;
 use crate::progress::say;
+use crate::source::SourceArgs;
 pub(crate) use factors::FactorArgs;
 use istio::IstioArgs;
 
@@ -61,6 +62,8 @@ pub(crate) struct Args {
     /// decision.
     #[arg(long, help_heading = "Plan")]
     quick: bool,
+    #[command(flatten)]
+    source: SourceArgs,
     #[command(flatten)]
     programs: ProgramArgs,
     /// Where run directories are made.
@@ -114,6 +117,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         left_out,
         host,
         versions,
+        source: args.source.find(),
         warnings: lab.warnings().to_vec(),
     };
     let directory = RunDirectory::create(&args.out.join(&id), &run)?;

@@ -9,6 +9,7 @@ mod figure;
 mod findings;
 pub mod gate;
 mod gather;
+pub mod history;
 pub mod html;
 pub mod istio;
 pub mod json;
@@ -23,6 +24,7 @@ pub mod stats;
 mod subsets;
 mod tables;
 pub mod text;
+pub mod trackers;
 mod usage;
 mod validity;
 

@@ -127,6 +127,7 @@ impl Side {
             left_out: Vec::new(),
             host: gate.host.clone(),
             versions: self.versions.clone(),
+            source: crate::source::SourceArgs::default().find(),
             warnings: gate.warnings.to_vec(),
             until: None,
         };

@@ -33,6 +33,7 @@ mod sample;
 pub mod schemas;
 mod slow;
 mod slow_sample;
+mod source;
 mod speed;
 mod split;
 mod trial;
@@ -84,6 +85,7 @@ pub use sample::{
 };
 pub use slow::SlowRequest;
 pub use slow_sample::{MemorySample, SlowSample, VmCounters};
+pub use source::Source;
 pub use speed::{SiblingCheck, SiblingVerdict, SpeedCard};
 pub use split::{Answers, Split};
 pub use trial::{ClockAnchor, Part, Phase, PhaseSpan, Proof, Role, Trial};

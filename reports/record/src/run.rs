@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cell, Host, LeftOut, Until, Warning};
+use crate::{Cell, Host, LeftOut, Source, Until, Warning};
 
 /// How long the phases of each trial are, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -71,6 +71,9 @@ pub struct Run {
     pub host: Host,
     /// Programs used and their versions: "envoy" -> "1.40.0".
     pub versions: BTreeMap<String, String>,
+    /// What was measured, as version control knows it; absent where it knows nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// Doubts about the run as a whole.
     pub warnings: Vec<Warning>,
 }

@@ -9,7 +9,7 @@ mod tax;
 
 use std::collections::BTreeMap;
 
-use record::{Factors, Host, IstioReading, Lack, LeftOut, Reading, RunDirectory, WarningKind};
+use record::{Factors, Host, IstioReading, Lack, LeftOut, Reading, RunDirectory, Source, WarningKind};
 use serde::{Deserialize, Serialize};
 
 use crate::gather::Gathered;
@@ -50,6 +50,12 @@ pub struct Findings {
     pub trials_sealed: usize,
     /// How to make the trials that are missing, if any are.
     pub resume: Option<String>,
+    /// What was measured, as version control knows it; absent where it knows nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Programs used and their versions.
+    #[serde(default)]
+    pub versions: BTreeMap<String, String>,
     /// The machine.
     pub host: Host,
     /// How a user's Istio configuration was read, where the run is of one.
@@ -369,6 +375,8 @@ impl Findings {
             trials_sealed: gathered.trials.len(),
             istio: gathered.istio.clone(),
             resume: (!complete).then(|| format!("meshtax resume {}", dir.path().display())),
+            source: run.source.clone(),
+            versions: run.versions.clone(),
             host: run.host.clone(),
             answer: Vec::new(),
             cells,

@@ -1,5 +1,7 @@
 //! A gate: whether a candidate is worse than a baseline by more than a limit, with stated error rates.
 
+mod annotations;
+mod chart;
 mod deciders;
 mod errors;
 mod figures;
@@ -7,6 +9,8 @@ mod floor;
 mod hosts;
 mod item;
 mod judge;
+mod junit;
+mod markdown;
 mod matching;
 mod metric;
 mod noise;
@@ -16,10 +20,13 @@ mod stored;
 mod text;
 mod words;
 
+pub use annotations::annotations;
 pub use deciders::deciders;
 pub use figures::{CellTrials, TrialFigures};
 pub use floor::noise_floor;
 pub use judge::{Asked, Judged, judge, overall};
+pub use junit::{OnInconclusive, junit, junit_with};
+pub use markdown::{MARKER, markdown, summary};
 pub use matching::{Matched, judged, matches};
 pub use metric::Metric;
 pub use result::{

@@ -141,7 +141,7 @@ pub(crate) fn first_look() -> MadeRun {
     }
 }
 
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
@@ -215,6 +215,7 @@ impl MadeRun {
             trials,
             host: host(self.steal_known, self.psi),
             versions: BTreeMap::new(),
+            source: None,
             warnings: vec![],
         }
     }

@@ -84,6 +84,12 @@ pub(crate) fn run() -> Run {
         ],
         host: host(),
         versions: BTreeMap::from([("envoy".into(), "1.40.0".into())]),
+        source: Some(Source {
+            commit: Some("0123456789abcdef0123456789abcdef01234567".into()),
+            branch: Some("main".into()),
+            label: None,
+            told_by: Some(".git".into()),
+        }),
         warnings: vec![Warning::new(WarningKind::TooFewTrials, "1 trial a cell", "--repeats 5")],
     }
 }
