@@ -103,10 +103,16 @@ fn named(text: &str) -> Result<(Metric, &str), String> {
 fn regress(text: &str) -> Result<(Metric, f64), String> {
     let (metric, value) = named(text)?;
     if metric == Metric::Errors {
-        return Err("a change of a rate that is mostly 0 says nothing; bound the rate itself: --slo errors=0.1%".to_owned());
+        return Err(
+            "a change of a rate that is mostly 0 says nothing; bound the rate itself: --slo errors=0.1%".to_owned()
+        );
     }
     let Share(limit) = share(value)?;
-    if limit > 0.0 { Ok((metric, limit)) } else { Err(format!("{metric}: a limit of nothing can never be kept; write {metric}=5%")) }
+    if limit > 0.0 {
+        Ok((metric, limit))
+    } else {
+        Err(format!("{metric}: a limit of nothing can never be kept; write {metric}=5%"))
+    }
 }
 
 fn slo(text: &str) -> Result<(Metric, f64), String> {

@@ -46,8 +46,9 @@ pub(crate) fn read(path: &Path, candidate: &Findings, discount_host: bool) -> an
 
 fn of_file(path: &Path) -> anyhow::Result<Findings> {
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&text)
-        .with_context(|| format!("{} is no findings.json of this version\n  try: the run directory itself", path.display()))
+    serde_json::from_slice(&text).with_context(|| {
+        format!("{} is no findings.json of this version\n  try: the run directory itself", path.display())
+    })
 }
 
 /// Findings as they were written, if they are of this method; made anew otherwise.
@@ -61,7 +62,10 @@ fn of_run(path: &Path) -> anyhow::Result<Findings> {
 
 fn folder(path: &Path, candidate: &Findings, discount_host: bool) -> anyhow::Result<Baseline> {
     let entries = std::fs::read_dir(path).with_context(|| {
-        format!("cannot read the baseline {}\n  try: a run directory, a findings.json, or a folder of runs", path.display())
+        format!(
+            "cannot read the baseline {}\n  try: a run directory, a findings.json, or a folder of runs",
+            path.display()
+        )
     })?;
     let (mut same, mut other) = (Vec::new(), Vec::new());
     let mut notes = Vec::new();

@@ -17,6 +17,12 @@ pub(crate) struct OutputArgs {
     /// Write the answer as JSON to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write it as JUnit XML to this file: a test suite for each cell, a test case for each metric.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write it as Markdown for a comment to this file.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
     /// What an undecided gate ends with: inconclusive (3), fail (1) or pass (0). The answer stays what it is.
     #[arg(long, value_enum, default_value = "inconclusive", value_name = "CODE")]
     on_inconclusive: OnInconclusive,
@@ -34,8 +40,22 @@ pub(crate) fn write(report: &GateReport, directory: Option<&Path>, output: &Outp
     let mut json = serde_json::to_string_pretty(report).context("cannot write the answer as JSON")?;
     json.push('\n');
     let own = directory.map(|directory| directory.join("gate.json"));
+    let put = |path: &Path, text: &str| {
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
     for path in [own.as_ref(), output.json.as_ref()].into_iter().flatten() {
-        std::fs::write(path, &json).with_context(|| format!("cannot write {}", path.display()))?;
+        put(path, &json)?;
+    }
+    if let Some(path) = &output.junit {
+        let undecided = match output.on_inconclusive {
+            OnInconclusive::Inconclusive => reports::gate::OnInconclusive::Skip,
+            OnInconclusive::Fail => reports::gate::OnInconclusive::Fail,
+            OnInconclusive::Pass => reports::gate::OnInconclusive::Pass,
+        };
+        put(path, &reports::gate::junit_with(report, undecided))?;
+    }
+    if let Some(path) = &output.markdown {
+        put(path, &reports::gate::markdown(report))?;
     }
     Ok(())
 }

@@ -108,7 +108,9 @@ impl Sitting<'_> {
         let mut cells: Vec<usize> = (0..self.cells.len()).collect();
         cells.shuffle(order);
         for (nth, at) in cells.into_iter().enumerate() {
-            let (Some((candidate, baseline)), Some(trials)) = (self.cells.get(at), trials.get_mut(at)) else { continue };
+            let (Some((candidate, baseline)), Some(trials)) = (self.cells.get(at), trials.get_mut(at)) else {
+                continue;
+            };
             let mut sides = [(&self.candidate, candidate, true), (&self.baseline, baseline, false)];
             sides.shuffle(order);
             for (place, (side, cell, of_candidate)) in sides.into_iter().enumerate() {
@@ -133,7 +135,8 @@ impl Sitting<'_> {
             return Err(Stopped.into());
         }
         let planned = side.run.trials.iter().find(|t| t.cell == cell.id && t.block as usize == pair);
-        let planned = planned.ok_or_else(|| anyhow::anyhow!("run.json plans no trial of '{}' in pair {pair}", cell.id))?;
+        let planned =
+            planned.ok_or_else(|| anyhow::anyhow!("run.json plans no trial of '{}' in pair {pair}", cell.id))?;
         let conditions = Conditions {
             lab: self.lab,
             programs: &side.side.programs,

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use node_probe::Effort;
 use record::{Cell, End, EndReason, METHOD, Run, RunDirectory, SCHEMA};
 use reports::gate::{
-    Asked, Budget, GateReport, GateVerdict, Matched, Purpose, Question, Way, deciders, matches, noise_floor, percent_text,
+    Asked, Budget, GateReport, GateVerdict, Matched, Purpose, Question, Way, deciders, matches, noise_floor,
+    percent_text,
 };
 use reports::stats::cuts::{PAIRS_MOST, fewest_pairs};
 

@@ -16,9 +16,12 @@ use crate::exit::Usage;
 use crate::run::PROGRAM;
 
 pub(crate) fn execute(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
-    for (asked, flag) in [(args.plan.aa, "--aa"), (args.plan.self_test, "--self-test"), (args.plan.budget.is_some(), "--budget")] {
+    for (asked, flag) in
+        [(args.plan.aa, "--aa"), (args.plan.self_test, "--self-test"), (args.plan.budget.is_some(), "--budget")]
+    {
         if asked {
-            let said = format!("{flag} measures, and RUN was measured already\n  try: {flag} with --candidate SCENARIO");
+            let said =
+                format!("{flag} measures, and RUN was measured already\n  try: {flag} with --candidate SCENARIO");
             return Err(Usage(said).into());
         }
     }
@@ -33,7 +36,8 @@ pub(crate) fn execute(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let mut notes = Vec::new();
     let stored = baseline.as_ref().map(|b| cells(&findings, &kept, b, &mut notes)).unwrap_or_default();
     if let (Some(baseline), true) = (&baseline, stored.is_empty()) {
-        let labels = |cells: &[reports::CellFindings]| cells.iter().map(|c| c.label.clone()).collect::<Vec<_>>().join("; ");
+        let labels =
+            |cells: &[reports::CellFindings]| cells.iter().map(|c| c.label.clone()).collect::<Vec<_>>().join("; ");
         let theirs = baseline.runs.last().map(|run| labels(&run.cells)).unwrap_or_default();
         let said = format!(
             "no cell of {} is one of the baseline: {} against {theirs}\n  try: a baseline of the same scenario",
@@ -62,8 +66,10 @@ fn cells<'a>(
         cells.push(StoredCell { candidate: cell, baselines: Vec::new(), other_machine: None });
     }
     for run in &baseline.runs {
-        let theirs: Vec<_> = judged(run.cells.iter().map(|c| &c.factors)).into_iter().filter_map(|at| run.cells.get(at)).collect();
-        let found = matches(&ours.iter().map(|c| of(c)).collect::<Vec<_>>(), &theirs.iter().map(|c| of(c)).collect::<Vec<_>>());
+        let theirs: Vec<_> =
+            judged(run.cells.iter().map(|c| &c.factors)).into_iter().filter_map(|at| run.cells.get(at)).collect();
+        let found =
+            matches(&ours.iter().map(|c| of(c)).collect::<Vec<_>>(), &theirs.iter().map(|c| of(c)).collect::<Vec<_>>());
         for (cell, found) in cells.iter_mut().zip(found) {
             cell.baselines.extend(found.and_then(|at| theirs.get(at)));
             if baseline.other_host {
@@ -114,7 +120,8 @@ fn verdicts(
     let bounds = part(bounds);
     if !bounds.questions.is_empty() {
         let figures = TrialFigures::read_all(directory, run)?;
-        let mut cells: Vec<CellTrials> = kept.iter().filter_map(|at| findings.cells.get(*at)).map(|cell| alone(cell, &figures)).collect();
+        let mut cells: Vec<CellTrials> =
+            kept.iter().filter_map(|at| findings.cells.get(*at)).map(|cell| alone(cell, &figures)).collect();
         cells.iter_mut().for_each(|cell| drop(cell.without_invalid()));
         let judged = judge(&bounds, &cells);
         let first = all.metrics.is_empty();

@@ -3,7 +3,7 @@
 use super::errors::{self, Errors};
 use super::figures::CellTrials;
 use super::judge::{Asked, value};
-use super::{GateVerdict, Metric, MetricVerdict, Question, StealAdjusted, noise, steal, words};
+use super::{GateVerdict, Metric, MetricVerdict, Question, noise, steal, words};
 use crate::stats::power;
 use crate::stats::sequential::{Decision, Judgement, Rule};
 use crate::stats::{Estimate, Scale};
@@ -22,7 +22,8 @@ pub(super) struct Item<'a> {
     /// Why trials lack the metric, of the first that does.
     lack: Option<String>,
     errors: Option<Errors>,
-    steal: Option<steal::Adjusted>,
+    /// The pairs that the differences are of, where steal is to be accounted for.
+    pairs: Option<CellTrials>,
     alpha_of_errors: f64,
 }
 
@@ -36,7 +37,7 @@ impl<'a> Item<'a> {
             differences: None,
             lack: None,
             errors: None,
-            steal: None,
+            pairs: None,
             alpha_of_errors: asked.alpha_of_errors(cells),
         };
         if metric == Metric::Errors {
@@ -68,7 +69,7 @@ impl<'a> Item<'a> {
         }
         let paired = matches!(question, Question::Regress { .. });
         if asked.adjust_steal && paired && metric.is_time() {
-            item.steal = Some(steal::adjust(&pairs, &differences));
+            item.pairs = Some(pairs);
         }
         if !differences.is_empty() {
             item.differences = Some(differences);
@@ -76,20 +77,12 @@ impl<'a> Item<'a> {
         item
     }
 
-    /// The differences with the steal accounted for, where that was asked for and its guard permits it.
-    pub(super) fn without_steal(&self, asked: &Asked) -> Option<&Vec<f64>> {
-        if !asked.adjust_steal {
-            return None;
-        }
-        self.steal.as_ref().and_then(|steal| steal.differences.as_ref())
-    }
-
-    /// The answer, and whether more pairs would change nothing about it.
+    /// The answer, and whether more pairs would change nothing about it. Of a family of so many.
     pub(super) fn verdict(
         &self,
         asked: &Asked,
         raw: Option<&(Rule, Judgement)>,
-        adjusted: Option<&(Rule, Judgement)>,
+        family: usize,
     ) -> (MetricVerdict, bool) {
         if let Some(errors) = &self.errors {
             return self.of_errors(asked, errors);
@@ -100,37 +93,21 @@ impl<'a> Item<'a> {
         };
         let mut metric = self.of_judgement(asked, rule, judgement);
         let mut decided = judgement.decision.is_final();
-        if let Some(steal) = &self.steal {
-            let (said, judged) = self.of_steal(steal, adjusted);
-            if let (true, Some((_, judgement))) = (said.used, adjusted) {
+        if let (Some(pairs), Some(differences)) = (&self.pairs, &self.differences) {
+            // Each on its own, with an equal part of alpha.
+            let rule = Rule { alpha: rule.alpha / family.max(1) as f64, ..*rule };
+            let (adjusted, said) = steal::adjusted(&rule, pairs, differences);
+            if let Some(judgement) = adjusted {
                 metric.verdict = of_decision(judgement.decision);
-                metric.decided_at = decided_at(judgement);
-                metric.change = Some(change(judgement));
+                metric.decided_at = decided_at(&judgement);
+                metric.change = Some(change(&judgement));
                 (metric.p_slower, metric.p_below) = (Some(judgement.p_slower), Some(judgement.p_below));
-                metric.reason = format!("{}, with the steal accounted for", words::reason(self, rule, judgement));
+                metric.reason = format!("{}, with the steal accounted for", words::reason(self, &rule, &judgement));
+                decided = judgement.decision.is_final();
             }
-            decided = judged.unwrap_or(decided);
             metric.steal_adjusted = Some(said);
         }
         (metric, decided)
-    }
-
-    /// What is said of the steal, and whether the adjusted differences decide.
-    fn of_steal(
-        &self,
-        steal: &steal::Adjusted,
-        adjusted: Option<&(Rule, Judgement)>,
-    ) -> (StealAdjusted, Option<bool>) {
-        let judgement = adjusted.map(|(_, judgement)| judgement);
-        let said = StealAdjusted {
-            verdict: judgement.map(|j| of_decision(j.decision)),
-            change: judgement.map(change),
-            slope: steal.slope,
-            guard_p: None,
-            used: judgement.is_some(),
-            reason: steal.reason.clone(),
-        };
-        (said, judgement.map(|j| j.decision.is_final()))
     }
 
     fn blank(&self, asked: &Asked) -> MetricVerdict {
@@ -195,7 +172,7 @@ impl<'a> Item<'a> {
     }
 }
 
-fn of_decision(decision: Decision) -> GateVerdict {
+pub(super) fn of_decision(decision: Decision) -> GateVerdict {
     match decision {
         Decision::Fail => GateVerdict::Fail,
         Decision::Pass => GateVerdict::Pass,
@@ -208,7 +185,7 @@ fn decided_at(judgement: &Judgement) -> Option<usize> {
 }
 
 /// A ratio as a change.
-fn change(judgement: &Judgement) -> Estimate {
+pub(super) fn change(judgement: &Judgement) -> Estimate {
     let ratio = judgement.ratio;
     Estimate { value: ratio.value - 1.0, low: ratio.low.map(|v| v - 1.0), high: ratio.high.map(|v| v - 1.0), ..ratio }
 }

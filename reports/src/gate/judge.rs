@@ -3,6 +3,7 @@
 use super::figures::{CellTrials, TrialFigures};
 use super::item::Item;
 use super::{GateVerdict, Metric, MetricVerdict, Question};
+use crate::stats::holm;
 use crate::stats::sequential::{Judgement, Rule, judge_family};
 
 /// What is asked, and how sure the answer must be.
@@ -66,13 +67,12 @@ pub fn judge(asked: &Asked, cells: &[CellTrials]) -> Judged {
     if let Some(first) = items.first_mut() {
         first.primary = true;
     }
-    let raw = family(asked, cells.len(), items.iter().map(|item| item.differences.as_deref()).collect(), &items);
-    let adjusted: Vec<Option<Vec<f64>>> = items.iter().map(|item| item.without_steal(asked).cloned()).collect();
-    let adjusted = family(asked, cells.len(), adjusted.iter().map(Option::as_deref).collect(), &items);
+    let raw = family(asked, cells.len(), &items);
+    let members = raw.iter().flatten().count();
     let mut settled = true;
     let mut metrics = Vec::new();
-    for ((item, raw), adjusted) in items.iter().zip(&raw).zip(&adjusted) {
-        let (metric, decided) = item.verdict(asked, raw.as_ref(), adjusted.as_ref());
+    for (item, raw) in items.iter().zip(&raw) {
+        let (metric, decided) = item.verdict(asked, raw.as_ref(), members);
         settled &= decided;
         metrics.push(metric);
     }
@@ -82,14 +82,9 @@ pub fn judge(asked: &Asked, cells: &[CellTrials]) -> Judged {
 }
 
 /// The judgements of all items that have differences, as one family.
-fn family(
-    asked: &Asked,
-    cells: usize,
-    differences: Vec<Option<&[f64]>>,
-    items: &[Item<'_>],
-) -> Vec<Option<(Rule, Judgement)>> {
+fn family(asked: &Asked, cells: usize, items: &[Item<'_>]) -> Vec<Option<(Rule, Judgement)>> {
     let rules: Vec<Option<(Rule, &[f64])>> =
-        items.iter().zip(differences).map(|(item, d)| Some((asked.rule(item.question, cells), d?))).collect();
+        items.iter().map(|item| Some((asked.rule(item.question, cells), item.differences.as_deref()?))).collect();
     let members: Vec<(Rule, &[f64])> = rules.iter().flatten().copied().collect();
     let mut judged = judge_family(&members).into_iter();
     rules.into_iter().map(|rule| rule.and_then(|(rule, _)| Some((rule, judged.next()?)))).collect()
@@ -97,16 +92,11 @@ fn family(
 
 /// Puts the levels corrected by Holm beside those of each metric on its own; errors are a family of their own.
 pub(super) fn correct(metrics: &mut [MetricVerdict]) {
-    let of_family = |m: &MetricVerdict| m.metric != Metric::Errors;
-    let mut order: Vec<(usize, f64)> =
-        metrics.iter().enumerate().filter(|(_, m)| of_family(m)).filter_map(|(i, m)| Some((i, m.p_slower?))).collect();
-    order.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let (all, mut least) = (order.len(), 0.0f64);
-    for (rank, (at, p)) in order.into_iter().enumerate() {
-        least = least.max((p * (all - rank) as f64).min(1.0));
-        if let Some(metric) = metrics.get_mut(at) {
-            metric.p_slower_adjusted = Some(least);
-        }
+    let of_family = |m: &&mut MetricVerdict| m.metric != Metric::Errors && m.p_slower.is_some();
+    let mut family: Vec<&mut MetricVerdict> = metrics.iter_mut().filter(of_family).collect();
+    let levels: Vec<f64> = family.iter().filter_map(|m| m.p_slower).collect();
+    for (metric, adjusted) in family.iter_mut().zip(holm::adjusted(&levels)) {
+        metric.p_slower_adjusted = Some(adjusted);
     }
 }
 

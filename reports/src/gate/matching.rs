@@ -61,11 +61,10 @@ mod tests {
         let other = Factors { workers: 2, ..three.clone() };
         let cell = |factors, label| Matched { factors, label };
         let baseline = [cell(&five, "five"), cell(&three, "three")];
-        assert_eq!(matches(&[cell(&three, "x"), cell(&other, "five"), cell(&other, "y")], &baseline), [
-            Some(1),
-            Some(0),
-            None
-        ]);
+        assert_eq!(
+            matches(&[cell(&three, "x"), cell(&other, "five"), cell(&other, "y")], &baseline),
+            [Some(1), Some(0), None]
+        );
         assert_eq!(matches(&[cell(&other, "x")], &baseline[..1]), [Some(0)]);
         assert_eq!(matches(&[cell(&other, "x")], &baseline), [None]);
     }

@@ -101,7 +101,9 @@ fn words(source: NoiseSource, share: Option<f64>, sd: f64, tail: Option<f64>) ->
             format!("{scatter}; {of} the load generator's own lag: a lower rate, or a CPU of its own for it")
         }
         NoiseSource::CpuPressure => {
-            format!("{scatter}; {of} time in which something waited for a CPU: a lower rate, or nothing else on this host")
+            format!(
+                "{scatter}; {of} time in which something waited for a CPU: a lower rate, or nothing else on this host"
+            )
         }
         NoiseSource::Drift => format!("{scatter}; most of it is what changed between two times: measure side by side"),
         NoiseSource::Sampling => format!(

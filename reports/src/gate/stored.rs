@@ -59,15 +59,17 @@ fn of(asked: &Asked, cell: &StoredCell<'_>, metric: Metric, limit: f64, toleranc
         candidate: candidate.seen().copied(),
         baseline: baselines.last().copied(),
         n: baselines.len(),
-        ..MetricVerdict::blank(&cell.candidate.id, &cell.candidate.label, metric, Question::Regress { limit, tolerance })
+        ..MetricVerdict::blank(
+            &cell.candidate.id,
+            &cell.candidate.label,
+            metric,
+            Question::Regress { limit, tolerance },
+        )
     };
     // Work that takes the machine longer takes all that is made of it longer; memory it does not touch.
     let scale = if metric == Metric::Rss { 0.0 } else { cell.other_machine.unwrap_or(1.0).ln() };
-    let values: Vec<RunValue> = baselines
-        .iter()
-        .filter_map(RunValue::of)
-        .map(|value| RunValue { ln: value.ln + scale, ..value })
-        .collect();
+    let values: Vec<RunValue> =
+        baselines.iter().filter_map(RunValue::of).map(|value| RunValue { ln: value.ln + scale, ..value }).collect();
     // What another machine's runs scatter by says nothing of this one's.
     let values = if cell.other_machine.is_none() { &values[..] } else { &values[values.len().saturating_sub(1)..] };
     let new = verdict.candidate.as_ref().and_then(RunValue::of);
@@ -97,9 +99,14 @@ fn fill(verdict: &mut MetricVerdict, asked: &Asked, found: &Prediction, limit: f
     let assumed = found.degrees.is_none();
     let scatter = (found.error.exp_m1()) * 100.0;
     let evidence = if assumed {
-        format!("two runs of different times may lie {scatter:.0} % apart by what is assumed of drift, since fewer than {RUNS_LEAST} stored runs tell nothing of it: a folder of earlier runs as --baseline, or side by side")
+        format!(
+            "two runs of different times may lie {scatter:.0} % apart by what is assumed of drift, since fewer than {RUNS_LEAST} stored runs tell nothing of it: a folder of earlier runs as --baseline, or side by side"
+        )
     } else {
-        format!("two runs of different times lie {scatter:.1} % apart by {} stored ones: side by side is paired, and free of drift", verdict.n)
+        format!(
+            "two runs of different times lie {scatter:.1} % apart by {} stored ones: side by side is paired, and free of drift",
+            verdict.n
+        )
     };
     verdict.noise = Some(Noise { source: NoiseSource::Drift, share: None, sd: found.error, evidence });
 }

@@ -97,7 +97,10 @@ impl Page {
             self.wrapped("      ", &values.join(", "));
         }
         if let Some(least) = metric.minimum_detectable {
-            self.wrapped("      ", &format!("a change of {} or more would be found in 4 of 5 such gates", percent(least)));
+            self.wrapped(
+                "      ",
+                &format!("a change of {} or more would be found in 4 of 5 such gates", percent(least)),
+            );
         }
         if let Some(steal) = &metric.steal_adjusted {
             let adjusted = match (&steal.verdict, &steal.change) {

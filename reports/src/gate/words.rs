@@ -48,20 +48,24 @@ pub(super) fn reason(item: &Item<'_>, rule: &Rule, judgement: &Judgement) -> Str
         Question::Slo { .. } => (false, "trials"),
     };
     let ratio = judgement.ratio;
-    let as_change =
-        Estimate { value: ratio.value - 1.0, low: ratio.low.map(|v| v - 1.0), high: ratio.high.map(|v| v - 1.0), ..ratio };
+    let as_change = Estimate {
+        value: ratio.value - 1.0,
+        low: ratio.low.map(|v| v - 1.0),
+        high: ratio.high.map(|v| v - 1.0),
+        ..ratio
+    };
     let seen = if paired {
         format!("{} changed by {}", item.metric.label(), change(&as_change))
     } else {
         format!("{} is {} from its bound", item.metric.label(), change(&as_change))
     };
     let bound = bound(item.metric, item.question);
-    let over = if rule.tolerance > 0.0 { format!("by more than {}", percent(rule.tolerance)) } else { "at all".to_owned() };
+    let over =
+        if rule.tolerance > 0.0 { format!("by more than {}", percent(rule.tolerance)) } else { "at all".to_owned() };
     match judgement.decision {
-        Decision::Fail if paired => format!(
-            "{seen}: worse for sure, and at or over {bound} as far as {} {unit} tell",
-            judgement.look
-        ),
+        Decision::Fail if paired => {
+            format!("{seen}: worse for sure, and at or over {bound} as far as {} {unit} tell", judgement.look)
+        }
         Decision::Fail => format!("{seen}: over {bound} for sure, after {} {unit}", judgement.look),
         Decision::Pass => format!("{seen}: under {bound} for sure, after {} {unit}", judgement.look),
         Decision::Continue if judgement.look == 0 => {
