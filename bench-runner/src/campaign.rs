@@ -92,7 +92,15 @@ fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt)
     let planned = Duration::from_nanos(timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns);
     let mut progress = Progress::new(run.trials.len(), planned);
     let scenario = Scenario::parse(&run.scenario_toml, "the scenario in run.json")?;
-    let conditions = Conditions { lab, run, scenario: &scenario, interrupt, run_path: directory.path() };
+    let conditions = Conditions {
+        lab,
+        programs: lab.programs(),
+        program: lab.program(),
+        run,
+        scenario: &scenario,
+        interrupt,
+        run_path: directory.path(),
+    };
     for (at, planned) in run.trials.iter().enumerate() {
         if directory.is_sealed(&planned.id) {
             continue;

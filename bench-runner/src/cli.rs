@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    disk, doctor, library, load, neighbour, node_proxy, probe, report, resume, run, service, sidecar, verify, warden,
+    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, probe, report, resume, run, service,
+    sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.
@@ -22,8 +23,14 @@ pub(crate) enum Command {
     Resume(resume::Args),
     /// Put the mTLS mode of each mesh of a scenario to the proof: what it takes, and what crosses its links in clear.
     Verify(verify::Args),
+    /// Judge whether something became worse: pass (exit code 0), fail (1) or inconclusive (3), with stated error rates.
+    Gate(Box<gate::Args>),
     /// Make a report from a run directory.
     Report(report::Args),
+    /// Follow a figure over many runs, and find where its level changed.
+    History(history::Args),
+    /// Keep runs to compare with.
+    Baseline(baseline::Args),
     /// Drive an HTTP target at a set rate and print its latency.
     Load(load::Args),
     /// Watch this machine: CPU, steal, throttling, run-queue delay, pressure, disk.

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The units, the largest first, each in nanoseconds.
-const UNITS: [(&str, u64); 6] = [
+const UNITS: [(&str, u64); 7] = [
+    ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
     ("s", 1_000_000_000),
@@ -109,6 +110,7 @@ mod tests {
             ("250us", 250_000),
             ("7ns", 7),
             ("1h", 3_600_000_000_000),
+            ("30d", 2_592_000_000_000_000),
             ("0", 0),
             ("0s", 0),
             (" 3s ", 3_000_000_000),

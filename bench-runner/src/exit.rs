@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Done; warnings were printed and kept.
     Done = 0,
-    /// An SLO failed, or `--strict` and a warning touches the result.
+    /// A gate or an SLO failed, or `--strict` and a warning touches the result.
     Failed = 1,
     /// It could not run.
     CouldNotRun = 2,

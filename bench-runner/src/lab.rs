@@ -23,6 +23,11 @@ pub(crate) struct Lab {
 impl Lab {
     /// Sets up for a plan with these cells: with limits among them a cgroup must be had, without it is a note.
     pub(crate) fn open(cells: &[Cell], programs: Programs) -> anyhow::Result<Self> {
+        Self::shared(cells, programs, &[])
+    }
+
+    /// The same where trials of other programs are made beside: its keys must be readable by all of them.
+    pub(crate) fn shared(cells: &[Cell], programs: Programs, others: &[&Programs]) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         // What a runner before us could not take away, since its warden was killed too.
         let _ = scenarios::limits::sweep_stale();
@@ -51,7 +56,8 @@ impl Lab {
                 None
             }
         };
-        let scratch = Scratch::create(programs.envoy.as_ref())?;
+        let envoys = std::iter::once(&programs).chain(others.iter().copied()).filter_map(|p| p.envoy.as_ref());
+        let scratch = Scratch::create(envoys)?;
         let roots = cgroups.as_ref().map(CgroupTree::roots).unwrap_or_default();
         let warden = Some(Warden::start(&program, roots, &scenarios::network::own_prefix()?, scratch.path())?);
         Ok(Self { program, programs, scratch, cgroups, warden, warnings })

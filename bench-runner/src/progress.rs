@@ -82,7 +82,7 @@ impl Progress {
         let Some(current) = &self.current else { return Duration::ZERO };
         // Start and stop are not in the plan; a second is what they take until one was seen.
         let each = if self.made > 0 { self.spent / self.made } else { self.planned + Duration::from_secs(1) };
-        let after = u32::try_from(self.trials - current.number).unwrap_or(u32::MAX);
+        let after = u32::try_from(self.trials.saturating_sub(current.number)).unwrap_or(u32::MAX);
         each.saturating_mul(after) + each.saturating_sub(current.began.elapsed())
     }
 }

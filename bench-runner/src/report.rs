@@ -1,5 +1,7 @@
 //! `meshtax report`, and what `run` writes at its end: findings made from a run directory, in every form.
 
+mod gate;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use record::RunDirectory;
 use reports::Findings;
+use reports::trackers::Tracked;
 
 use crate::disk::beside;
 use crate::exit::{Exit, Usage};
@@ -24,11 +27,21 @@ pub(crate) enum Format {
     Html,
     /// For a pull request or a ticket.
     Markdown,
+    /// For github-action-benchmark: its form customSmallerIsBetter.
+    GithubActionBenchmark,
+    /// For Bencher: its metric format (BMF).
+    Bencher,
+    /// Of a gate: JUnit XML, a test suite for each cell and a test case for each metric.
+    Junit,
+    /// Of a gate: GitHub's workflow commands, which it shows beside the change.
+    Annotations,
+    /// Of a gate: Markdown for the summary of a step, longer than that for a comment.
+    Summary,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The run directory; several are reported one after the other, if their figures may be compared.
+    /// The run directory, or a gate's directory or gate.json; several runs are reported one after the other, if their figures may be compared.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// The form of the report.
@@ -37,12 +50,22 @@ pub(crate) struct Args {
     /// Write to this file (for csv: into this directory, a file a table) instead of stdout.
     #[arg(long)]
     output: Option<PathBuf>,
+    /// What an undecided metric of a gate is in JUnit.
+    #[arg(long, value_enum, default_value = "skip")]
+    on_inconclusive: gate::Undecided,
     /// Exit with 1 if a warning touches the result.
     #[arg(long)]
     strict: bool,
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
+    if let [path] = args.runs.as_slice()
+        && let Some(answer) = gate::answer(path)
+    {
+        let report = gate::read(&answer)?;
+        put(&gate::render(&report, args.format, args.on_inconclusive)?, args.output.as_deref())?;
+        return Ok(Exit::Done.into());
+    }
     if args.runs.len() > 1 && !matches!(args.format, Format::Text | Format::Markdown) {
         let problem = "several runs make one text, and a report in this format is of one run";
         return Err(Usage(format!("{problem}\n  try: --format text or markdown, or one run after the other")).into());
@@ -62,13 +85,18 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         let texts = read.iter().map(|(directory, findings)| render(findings, directory, args.format));
         let text = texts.collect::<anyhow::Result<Vec<_>>>()?.join("\n");
-        match &args.output {
-            Some(path) => write_file(path, &text)?,
-            None => print(&text)?,
-        }
+        put(&text, args.output.as_deref())?;
     }
     let failed = read.iter().any(|(_, findings)| judge(findings, args.strict) == Exit::Failed);
     Ok(if failed { Exit::Failed } else { Exit::Done }.into())
+}
+
+/// To the file, or to stdout.
+fn put(text: &str, output: Option<&Path>) -> anyhow::Result<()> {
+    match output {
+        Some(path) => write_file(path, text),
+        None => print(text),
+    }
 }
 
 /// With `--strict`, a warning about what was measured fails the run.
@@ -86,19 +114,31 @@ fn render(findings: &Findings, directory: &RunDirectory, format: Format) -> anyh
         }
         Format::Html => reports::html::render(findings, directory)?,
         Format::Markdown => reports::markdown::render(findings),
+        Format::GithubActionBenchmark => reports::trackers::github_action_benchmark(&Tracked::of_run(findings))?,
+        Format::Junit | Format::Annotations | Format::Summary => {
+            let said = "this form is of a gate's answer, and that is a run\n  try: meshtax gate RUN --baseline RUN, then meshtax report on its gate.json";
+            return Err(Usage(said.to_owned()).into());
+        }
+        Format::Bencher => reports::trackers::bencher(&Tracked::of_run(findings))?,
     })
 }
 
 /// The tables as wide as the terminal.
 pub(crate) fn text(findings: &Findings) -> String {
-    let terminal = std::io::stdout().is_terminal();
-    let width = if terminal {
-        rustix::termios::tcgetwinsize(std::io::stdout()).map_or(80, |size| usize::from(size.ws_col)).max(60)
-    } else {
-        80
-    };
-    let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    reports::text::render(findings, width, color)
+    reports::text::render(findings, width(), color())
+}
+
+/// Whether stdout takes colours, and the user wants them.
+pub(crate) fn color() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// The columns of stdout; 80 where it is no terminal.
+pub(crate) fn width() -> usize {
+    if !std::io::stdout().is_terminal() {
+        return 80;
+    }
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(80, |size| usize::from(size.ws_col)).max(60)
 }
 
 /// Prints to stdout; a reader that went away (`| head`) is not an error.
@@ -126,6 +166,6 @@ fn write_tables(findings: &Findings, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -20,6 +20,7 @@ use crate::lab::Lab;
 use crate::plan;
 use crate::programs::ProgramArgs;
 use crate::progress::say;
+use crate::source::SourceArgs;
 pub(crate) use factors::FactorArgs;
 use istio::IstioArgs;
 
@@ -61,6 +62,8 @@ pub(crate) struct Args {
     /// decision.
     #[arg(long, help_heading = "Plan")]
     quick: bool,
+    #[command(flatten)]
+    source: SourceArgs,
     #[command(flatten)]
     programs: ProgramArgs,
     /// Where run directories are made.
@@ -108,11 +111,13 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         repeats: scenario.plan.repeats,
         timing: scenario.timing,
         level: scenario.plan.level,
+        until: None,
         trials: plan::trials(&cells, scenario.plan.repeats, scenario.plan.seed),
         cells,
         left_out,
         host,
         versions,
+        source: args.source.find(),
         warnings: lab.warnings().to_vec(),
     };
     let directory = RunDirectory::create(&args.out.join(&id), &run)?;
@@ -226,7 +231,7 @@ impl Args {
 }
 
 /// The run's name, of minutes and four random digits, and the moment in full: "2026-11-23T0510-a1b2".
-fn name_of_now() -> (String, String) {
+pub(crate) fn name_of_now() -> (String, String) {
     let started = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let minutes: String = started.chars().take(16).filter(|c| *c != ':').collect();
     (format!("{minutes}-{:04x}", rand::random::<u16>()), started)

@@ -14,11 +14,11 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one, where this Envoy can read what is in it.
-    pub(crate) fn create(envoy: Option<&EnvoyProgram>) -> anyhow::Result<Self> {
+    /// Makes one, where these Envoys can read what is in it.
+    pub(crate) fn create<'a>(mut envoys: impl Iterator<Item = &'a EnvoyProgram>) -> anyhow::Result<Self> {
         // /dev/shm is memory: keys that never touch a disk need not be wiped from one.
         let memory = Path::new("/dev/shm");
-        let readable = envoy.is_none_or(|envoy| envoy.reads(memory));
+        let readable = envoys.all(|envoy| envoy.reads(memory));
         let parent = if readable && rustix::fs::access(memory, rustix::fs::Access::WRITE_OK).is_ok() {
             memory.to_owned()
         } else {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn it_is_private_and_goes_with_its_owner() {
-        let scratch = Scratch::create(None).unwrap();
+        let scratch = Scratch::create(std::iter::empty()).unwrap();
         let path = scratch.path().to_owned();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         std::fs::write(path.join("key"), "x").unwrap();
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn only_what_is_ours_and_stale_is_swept() {
-        let mine = Scratch::create(None).unwrap();
+        let mine = Scratch::create(std::iter::empty()).unwrap();
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let stale = std::env::temp_dir().join(format!("{SCRATCH_PREFIX}{}-test", child.id()));

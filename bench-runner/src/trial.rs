@@ -14,6 +14,7 @@ use scenarios::{Deployment, DeploymentSpec, Scenario};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
 use crate::plan::arrival_seed;
+use crate::programs::Programs;
 use crate::progress::Progress;
 use crate::run::PROGRAM;
 
@@ -32,6 +33,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Everything a trial needs.
 pub(crate) struct Conditions<'a> {
     pub(crate) lab: &'a Lab,
+    /// The proxies of its cells.
+    pub(crate) programs: &'a Programs,
+    /// The meshtax whose services and sidecars it is made of; load and probe are always this one's.
+    pub(crate) program: &'a Path,
     pub(crate) run: &'a Run,
     /// Whose shapes the cells are of.
     pub(crate) scenario: &'a Scenario,
@@ -48,7 +53,7 @@ pub(crate) fn make(
     directory: TrialDirectory,
     progress: &mut Progress,
 ) -> anyhow::Result<()> {
-    let Conditions { lab, run, scenario, interrupt, run_path } = conditions;
+    let Conditions { lab, programs, program, run, scenario, interrupt, run_path } = conditions;
     let timing = run.timing;
     let anchor = ClockAnchor::now();
     progress.phase("start");
@@ -56,10 +61,10 @@ pub(crate) fn make(
     let spec = DeploymentSpec {
         factors: &cell.factors,
         shape: &shape,
-        program: lab.program(),
-        envoy: lab.programs().envoy.as_ref(),
-        haproxy: lab.programs().haproxy.as_ref(),
-        nginx: lab.programs().nginx.as_ref(),
+        program,
+        envoy: programs.envoy.as_ref(),
+        haproxy: programs.haproxy.as_ref(),
+        nginx: programs.nginx.as_ref(),
         directory: directory.path(),
         scratch: lab.scratch(),
         cgroups: lab.cgroups(),

@@ -126,10 +126,40 @@ pub enum Error {
         /// What the drawing library said.
         message: String,
     },
+    /// The folder of a history could not be read.
+    #[error("cannot read the folder {}: {source}\n  try: the folder that holds run directories, such as runs or baselines", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// A folder holds nothing to make a history of.
+    #[error("{} holds no run directory that can be read{}\n  try: the folder that holds run directories, such as runs or baselines", path.display(), said(first.as_ref()))]
+    NoRuns {
+        /// The folder.
+        path: PathBuf,
+        /// Why the first of those that are there could not be read.
+        first: Option<String>,
+    },
+    /// No run of a history has the cell that is asked for.
+    #[error("no run in {} has a cell '{cell}'\n  try: one of {known}", path.display())]
+    NoSuchCell {
+        /// What was asked for.
+        cell: String,
+        /// The folder.
+        path: PathBuf,
+        /// The cells there are.
+        known: String,
+    },
     /// A reading thread ended without a result.
     #[error("reading the trials of {} was broken off\n  this is a defect of meshtax; please report it", path.display())]
     ReaderLost {
         /// The run directory.
         path: PathBuf,
     },
+}
+
+fn said(reason: Option<&String>) -> String {
+    reason.map_or_else(String::new, |reason| format!("; of the first: {reason}"))
 }

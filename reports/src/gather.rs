@@ -43,7 +43,7 @@ pub(crate) struct TrialData {
 }
 
 impl TrialData {
-    fn read(dir: &RunDirectory, run: &Run, id: &str) -> Result<Self> {
+    pub(crate) fn read(dir: &RunDirectory, run: &Run, id: &str) -> Result<Self> {
         let trial = dir.trial(id)?;
         if trial.method != run.method {
             return Err(Error::MixedMethods { trial: trial.id, found: trial.method, expected: run.method });

@@ -7,7 +7,9 @@ pub mod csv;
 mod error;
 mod figure;
 mod findings;
+pub mod gate;
 mod gather;
+pub mod history;
 pub mod html;
 pub mod istio;
 pub mod json;
@@ -22,6 +24,7 @@ pub mod stats;
 mod subsets;
 mod tables;
 pub mod text;
+pub mod trackers;
 mod usage;
 mod validity;
 

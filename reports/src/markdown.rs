@@ -86,7 +86,7 @@ fn list(page: &mut String, heading: &str, lines: &[String]) {
 }
 
 /// Text that stays text: no mark-up, no HTML, no cell or line ends of its own.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,10 +1,12 @@
-//! The JSON Schema of findings.json, generated from the type; `reports/schemas` keeps it for other programs.
+//! The JSON Schemas of what reports write, generated from the types; `reports/schemas` keeps them for other programs.
 
 use schemars::{Schema, schema_for};
 
 use crate::Findings;
+use crate::gate::GateReport;
+use crate::history::History;
 
 /// Each file that reports write as JSON, by name, with its schema.
 pub fn all() -> Vec<(&'static str, Schema)> {
-    vec![("findings", schema_for!(Findings))]
+    vec![("findings", schema_for!(Findings)), ("gate", schema_for!(GateReport)), ("history", schema_for!(History))]
 }

@@ -65,7 +65,7 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
 }
 
 /// A name from a scenario must not steer the terminal, nor break a line.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -160,12 +160,12 @@ fn a_full_disk() {
 }
 
 /// A mount that goes when dropped.
-struct Mounted {
+pub(crate) struct Mounted {
     path: std::path::PathBuf,
 }
 
 impl Mounted {
-    fn tmpfs(path: &Path, size: &str) -> Self {
+    pub(crate) fn tmpfs(path: &Path, size: &str) -> Self {
         let status = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "meshtax-test"])
             .arg(path)

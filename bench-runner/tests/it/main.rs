@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod ambient;
+mod baseline;
 mod canary;
 mod cut_off;
 mod disk;
 mod errors;
+mod forge;
 mod gaps;
+mod gate;
 mod istio;
 mod load;
 mod memory;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{DiskTest, Error, Interval, IstioReading, Result, Run, SCHEMA, Sample, SlowRequest, Trial};
+use crate::{DiskTest, End, Error, Interval, IstioReading, Result, Run, SCHEMA, Sample, SlowRequest, Trial};
 
 const RUN: &str = "run.json";
 const SEAL: &str = "trial.json";
@@ -21,6 +21,7 @@ const SLOW: &str = "slow.jsonl";
 const DISK_BEFORE: &str = "disk-before.json";
 const DISK_AFTER: &str = "disk-after.json";
 const ISTIO: &str = "istio.json";
+const END: &str = "end.json";
 
 fn file_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::File { action, path: path.to_owned(), source }
@@ -183,6 +184,22 @@ impl RunDirectory {
     /// As [`Self::disk_before`].
     pub fn istio(&self) -> Result<Option<IstioReading>> {
         read_json_if_there(&self.path.join(ISTIO))
+    }
+
+    /// Keeps why the run ended with trials of its plan left.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_end(&self, end: &End) -> Result<()> {
+        write_json(&self.path.join(END), end)
+    }
+
+    /// Why the run ended with trials of its plan left; none where it did not, or was cut off.
+    ///
+    /// # Errors
+    /// As [`Self::disk_before`].
+    pub fn end(&self) -> Result<Option<End>> {
+        read_json_if_there(&self.path.join(END))
     }
 
     /// Whether a trial is sealed.

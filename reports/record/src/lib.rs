@@ -6,6 +6,7 @@ mod cell;
 mod directory;
 mod disk_test;
 mod edges;
+mod end;
 mod error;
 mod event;
 mod factors;
@@ -32,6 +33,7 @@ mod sample;
 pub mod schemas;
 mod slow;
 mod slow_sample;
+mod source;
 mod speed;
 mod split;
 mod trial;
@@ -50,6 +52,7 @@ pub use disk_test::{
     DiskWindowQuantiles,
 };
 pub use edges::{DriveHealth, EdgeReadings, Edges, ProcessMemory, SmartLog};
+pub use end::{End, EndReason, Until};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use factors::Factors;
@@ -82,6 +85,7 @@ pub use sample::{
 };
 pub use slow::SlowRequest;
 pub use slow_sample::{MemorySample, SlowSample, VmCounters};
+pub use source::Source;
 pub use speed::{SiblingCheck, SiblingVerdict, SpeedCard};
 pub use split::{Answers, Split};
 pub use trial::{ClockAnchor, Part, Phase, PhaseSpan, Proof, Role, Trial};

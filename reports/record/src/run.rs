@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cell, Host, LeftOut, Warning};
+use crate::{Cell, Host, LeftOut, Source, Until, Warning};
 
 /// How long the phases of each trial are, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -57,6 +57,9 @@ pub struct Run {
     pub timing: Timing,
     /// The level asked for of intervals: 0.95.
     pub level: f64,
+    /// When it may end before all its trials are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Until>,
     /// The cells.
     pub cells: Vec<Cell>,
     /// What was asked for and cannot be.
@@ -68,6 +71,9 @@ pub struct Run {
     pub host: Host,
     /// Programs used and their versions: "envoy" -> "1.40.0".
     pub versions: BTreeMap<String, String>,
+    /// What was measured, as version control knows it; absent where it knows nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// Doubts about the run as a whole.
     pub warnings: Vec<Warning>,
 }

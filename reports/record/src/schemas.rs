@@ -2,7 +2,7 @@
 
 use schemars::{Schema, schema_for};
 
-use crate::{DiskTest, Interval, IstioReading, LoadSummary, Run, Sample, SlowRequest, Trial};
+use crate::{DiskTest, End, Interval, IstioReading, LoadSummary, Run, Sample, SlowRequest, Trial};
 
 /// Each file of a run directory by name, with its schema.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -15,5 +15,6 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("slow", schema_for!(SlowRequest)),
         ("disk-test", schema_for!(DiskTest)),
         ("istio", schema_for!(IstioReading)),
+        ("end", schema_for!(End)),
     ]
 }

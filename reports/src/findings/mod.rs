@@ -9,7 +9,7 @@ mod tax;
 
 use std::collections::BTreeMap;
 
-use record::{Factors, Host, IstioReading, Lack, LeftOut, Reading, RunDirectory, WarningKind};
+use record::{Factors, Host, IstioReading, Lack, LeftOut, Reading, RunDirectory, Source, WarningKind};
 use serde::{Deserialize, Serialize};
 
 use crate::gather::Gathered;
@@ -42,6 +42,9 @@ pub struct Findings {
     pub scenario: String,
     /// The level asked for of intervals; each interval says which it reached.
     pub level: f64,
+    /// How long each trial measures, in nanoseconds; absent in older findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure_ns: Option<u64>,
     /// Blocks planned: each holds each cell once.
     pub blocks: u32,
     /// Trials planned.
@@ -50,6 +53,12 @@ pub struct Findings {
     pub trials_sealed: usize,
     /// How to make the trials that are missing, if any are.
     pub resume: Option<String>,
+    /// What was measured, as version control knows it; absent where it knows nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Programs used and their versions.
+    #[serde(default)]
+    pub versions: BTreeMap<String, String>,
     /// The machine.
     pub host: Host,
     /// How a user's Istio configuration was read, where the run is of one.
@@ -364,11 +373,14 @@ impl Findings {
             program: run.program.clone(),
             scenario: run.scenario.clone(),
             level: run.level,
+            measure_ns: Some(run.timing.measure_ns),
             blocks: run.repeats,
             trials_planned: run.trials.len(),
             trials_sealed: gathered.trials.len(),
             istio: gathered.istio.clone(),
             resume: (!complete).then(|| format!("meshtax resume {}", dir.path().display())),
+            source: run.source.clone(),
+            versions: run.versions.clone(),
             host: run.host.clone(),
             answer: Vec::new(),
             cells,

@@ -12,6 +12,9 @@ use crate::plot::{self, SERIES};
 use crate::tables::{self, Entry, Table};
 use crate::{Result, plot::Bar, plot::Curve};
 
+/// The page, whose block `main` another page may fill with its own.
+pub(crate) const PAGE: &str = include_str!("page.html");
+
 /// Charts over time beyond these would make the page heavy; the cells left out are named on it.
 const TIMELINES: usize = 12;
 
@@ -86,7 +89,7 @@ pub fn render(findings: &Findings, dir: &RunDirectory) -> Result<String> {
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     // The name's ending turns escaping on; only the charts, whose texts are escaped where they are drawn, are
     // marked safe.
-    environment.add_template("page.html", include_str!("page.html"))?;
+    environment.add_template("page.html", PAGE)?;
     Ok(environment.get_template("page.html")?.render(context)?)
 }
 

@@ -4,6 +4,7 @@
 //! finished text is rewritten to the style's variables.
 
 mod axis;
+mod history;
 mod quantiles;
 mod split;
 mod tax;
@@ -13,6 +14,7 @@ use plotters::prelude::*;
 
 use crate::{Error, Result};
 
+pub(crate) use history::history;
 pub(crate) use quantiles::{Curve, quantiles};
 pub(crate) use split::{lines as split_lines, split};
 pub(crate) use tax::{Bar, taxes};

@@ -28,7 +28,7 @@ fn crossing(holds: impl Fn(f64) -> bool) -> f64 {
 }
 
 /// The chance of at most `k` of `n` at the share `p`.
-fn at_most(k: u64, n: u64, p: f64) -> f64 {
+pub(crate) fn at_most(k: u64, n: u64, p: f64) -> f64 {
     if k >= n || p <= 0.0 {
         return 1.0;
     }

@@ -73,7 +73,7 @@ impl Estimate {
 }
 
 /// The means of all pairs, each value with itself too, sorted.
-fn walsh(values: &[f64]) -> Vec<f64> {
+pub(super) fn walsh(values: &[f64]) -> Vec<f64> {
     let mut means = Vec::with_capacity(values.len() * (values.len() + 1) / 2);
     for (i, a) in values.iter().enumerate() {
         means.extend(values[i..].iter().map(|b| f64::midpoint(*a, *b)));
@@ -83,7 +83,7 @@ fn walsh(values: &[f64]) -> Vec<f64> {
 }
 
 /// The median of sorted values; 0 of none.
-fn middle(sorted: &[f64]) -> f64 {
+pub(super) fn middle(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,
         n if n % 2 == 1 => sorted[n / 2],

@@ -1,10 +1,20 @@
 //! Pure numbers: estimates over independent trials, and what chance alone would do.
 
 pub(crate) mod binomial;
+#[cfg(test)]
+pub(crate) mod chance;
+pub mod change_points;
 pub(crate) mod changeover;
+mod course;
+pub mod cuts;
 mod estimate;
+pub mod holm;
+pub mod power;
+pub mod prediction;
+pub mod sequential;
 mod shift;
 mod signed_rank;
+pub mod steal;
 
 pub use estimate::{Estimate, Scale};
 pub(crate) use shift::{Track, chance_of};

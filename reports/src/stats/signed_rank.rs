@@ -35,6 +35,26 @@ pub(super) fn cut(n: usize, level: f64) -> (usize, f64) {
     (k, reached(k))
 }
 
+/// The statistic itself, around a centre: the sum of the ranks of the differences to it, each with its difference's sign.
+/// Differences of one size share the mean of their ranks; one of nothing has a rank and no sign (Pratt 1959), and so has
+/// one that is no number.
+pub(super) fn statistic(values: &[f64], centre: f64) -> f64 {
+    let mut differences: Vec<f64> =
+        values.iter().map(|v| v - centre).map(|d| if d.is_nan() { 0.0 } else { d }).collect();
+    differences.sort_unstable_by(|a, b| a.abs().total_cmp(&b.abs()));
+    let (mut sum, mut from) = (0.0, 0);
+    while from < differences.len() {
+        let size = differences[from].abs();
+        let alike = differences[from..].iter().take_while(|d| d.abs() == size).count();
+        // The ranks from + 1 to from + alike.
+        let rank = from as f64 + f64::midpoint(1.0, alike as f64);
+        let signs: f64 = differences[from..from + alike].iter().map(|d| if *d == 0.0 { 0.0 } else { d.signum() }).sum();
+        sum += rank * signs;
+        from += alike;
+    }
+    sum
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +105,16 @@ mod tests {
         }
         // Tables give 52 as the critical value of 20 pairs at 5 %, two-sided: W <= 52 rejects.
         assert_eq!(cut(20, 0.95).0, 52);
+    }
+
+    #[test]
+    fn ties_share_a_rank_and_nothing_has_no_sign() {
+        assert_eq!(statistic(&[1.0, -2.0, 3.0], 0.0), 1.0 - 2.0 + 3.0);
+        assert_eq!(statistic(&[1.0, -2.0, 3.0], 2.0), -1.5 - 3.0 + 1.5);
+        assert_eq!(statistic(&[1.0, 1.0, -1.0, 5.0], 0.0), 2.0 + 4.0);
+        assert_eq!(statistic(&[0.0, f64::NAN, 4.0], 0.0), 3.0);
+        assert_eq!(statistic(&[f64::INFINITY, -1.0], 0.0), 1.0);
+        assert_eq!(statistic(&[], 0.0), 0.0);
     }
 
     #[test]

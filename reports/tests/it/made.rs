@@ -141,7 +141,7 @@ pub(crate) fn first_look() -> MadeRun {
     }
 }
 
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
@@ -209,11 +209,13 @@ impl MadeRun {
                 cool_down_ns: SETTLE,
             },
             level: 0.95,
+            until: None,
             cells: self.cells.iter().map(|m| m.cell.clone()).collect(),
             left_out: self.left_out.clone(),
             trials,
             host: host(self.steal_known, self.psi),
             versions: BTreeMap::new(),
+            source: None,
             warnings: vec![],
         }
     }

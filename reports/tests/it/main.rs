@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod canary;
+mod gates;
+mod history;
 mod made;
 mod pages;
 mod schemas;

@@ -158,3 +158,14 @@ fn disk_tests_are_kept_beside_the_trials_and_none_is_none() {
     let said = dir.disk_after().unwrap_err().to_string();
     assert!(said.contains("schema 99") && said.contains("disk-after.json"), "{said}");
 }
+
+#[test]
+fn why_a_run_ended_early_is_kept_and_what_was_planned_stays() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    assert_eq!(dir.end().unwrap(), None);
+    dir.write_end(&example::end()).unwrap();
+    assert_eq!(dir.end().unwrap(), Some(example::end()));
+    assert_eq!(dir.run().unwrap(), example::run());
+    assert!(EndReason::Tight.is_of_figures() && !EndReason::Budget.is_of_figures());
+}

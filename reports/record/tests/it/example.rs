@@ -75,6 +75,7 @@ pub(crate) fn run() -> Run {
         repeats: 1,
         timing: Timing { settle_ns: 1, warm_up_ns: 2, measure_ns: 3, cool_down_ns: 4 },
         level: 0.95,
+        until: Some(Until { quantile: 0.99, ratio_within: Some(0.05), budget_ns: None }),
         cells: vec![cell("chain3-none", Dataplane::None), cell("chain3-envoy-500m", Dataplane::Envoy)],
         left_out: vec![],
         trials: vec![
@@ -83,6 +84,12 @@ pub(crate) fn run() -> Run {
         ],
         host: host(),
         versions: BTreeMap::from([("envoy".into(), "1.40.0".into())]),
+        source: Some(Source {
+            commit: Some("0123456789abcdef0123456789abcdef01234567".into()),
+            branch: Some("main".into()),
+            label: None,
+            told_by: Some(".git".into()),
+        }),
         warnings: vec![Warning::new(WarningKind::TooFewTrials, "1 trial a cell", "--repeats 5")],
     }
 }
@@ -344,6 +351,10 @@ pub(crate) fn written(parent: &Path) -> RunDirectory {
 }
 
 /// One field of each verdict.
+pub(crate) fn end() -> End {
+    End { schema: SCHEMA, reason: EndReason::Tight, trials: 1, evidence: "the ratio at p99 is known to 4.1 %".into() }
+}
+
 pub(crate) fn istio() -> IstioReading {
     let factors = vec![IstioSetting { factor: "mtls".into(), value: "strict".into() }];
     let field = |line, verdict| IstioField {

@@ -45,6 +45,7 @@ fn what_is_written_keeps_to_the_schemas() {
         ("slow", value(serde_json::to_value(example::slow()))),
         ("disk-test", value(serde_json::to_value(example::disk_test()))),
         ("istio", value(serde_json::to_value(example::istio()))),
+        ("end", value(serde_json::to_value(example::end()))),
     ] {
         assert_eq!(check(name, &written), Vec::<String>::new(), "{name}");
     }

@@ -1,0 +1,189 @@
+//! Pairs of trials, one after another, until the gate is settled or its budget is spent.
+
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+use record::{Cell, Run, RunDirectory};
+use reports::gate::{Asked, CellTrials, GateVerdict, Judged, TrialFigures, change_text, judge};
+
+use super::side::Side;
+use crate::interrupt::{Interrupt, Stopped};
+use crate::lab::Lab;
+use crate::progress::{Progress, say};
+use crate::trial::{self, Conditions};
+
+/// A side that is being measured.
+pub(crate) struct Measured<'a> {
+    pub(crate) side: &'a Side,
+    pub(crate) directory: &'a RunDirectory,
+    pub(crate) run: &'a Run,
+}
+
+/// What holds for all pairs.
+pub(crate) struct Sitting<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) candidate: Measured<'a>,
+    pub(crate) baseline: Measured<'a>,
+    /// The candidate's cell and the baseline's, for each that is judged.
+    pub(crate) cells: Vec<(Cell, Cell)>,
+    pub(crate) asked: &'a Asked,
+    /// No pair is begun that would end beyond it.
+    pub(crate) time: Option<Duration>,
+    /// Whether all pairs are made, settled or not.
+    pub(crate) all: bool,
+}
+
+/// What came of it.
+pub(crate) struct Made {
+    pub(crate) judged: Judged,
+    pub(crate) cells: Vec<CellTrials>,
+    /// Pairs that were begun and ended.
+    pub(crate) pairs: usize,
+    pub(crate) doubts: Vec<String>,
+    /// What a pair took, on average.
+    pub(crate) pair_ns: Option<u64>,
+    /// Whether time ended it.
+    pub(crate) out_of_time: bool,
+}
+
+impl Sitting<'_> {
+    /// Makes pairs. Sealed trials are kept however it ends.
+    pub(crate) fn execute(&self) -> anyhow::Result<Made> {
+        let began = Instant::now();
+        let mut order = ChaCha8Rng::seed_from_u64(self.candidate.run.seed ^ ORDER);
+        let timing = self.candidate.run.timing;
+        let trial = timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns;
+        let pairs_max = self.asked.pairs_max;
+        let mut progress = Progress::new(2 * self.cells.len() * pairs_max, Duration::from_nanos(trial));
+        let mut not_counted = Vec::new();
+        let mut made = Made {
+            judged: Judged { metrics: Vec::new(), verdict: GateVerdict::Inconclusive, settled: false },
+            cells: self.cells.iter().map(|(cell, baseline)| empty(cell, baseline)).collect(),
+            pairs: 0,
+            doubts: Vec::new(),
+            pair_ns: None,
+            out_of_time: false,
+        };
+        let planned = planned(pairs_max);
+        for pair in 1..=planned {
+            let each = made.pair_ns.map_or(Duration::ZERO, Duration::from_nanos);
+            if self.time.is_some_and(|time| began.elapsed() + each > time) {
+                made.out_of_time = true;
+                break;
+            }
+            self.pair(pair, &mut order, &mut progress, &mut made.cells)?;
+            made.pairs = pair;
+            made.pair_ns = u64::try_from(began.elapsed().as_nanos()).ok().map(|ns| ns / pair as u64);
+            progress.clear();
+            for cell in &mut made.cells {
+                let left_out = cell.without_invalid();
+                left_out.iter().for_each(|said| say(&format!("{said}\n")));
+                not_counted.extend(left_out);
+            }
+            made.judged = judge(self.asked, &made.cells);
+            say(&state(pair, pairs_max, &made.judged));
+            let full = made.cells.iter().all(|cell| cell.candidate.len() >= pairs_max);
+            if full || (made.judged.settled && !self.all) {
+                break;
+            }
+        }
+        if let Some(first) = not_counted.first() {
+            let pairs = made.pairs * self.cells.len();
+            made.doubts.push(format!("{} of {pairs} pairs do not count; the first: {first}", not_counted.len()));
+        }
+        Ok(made)
+    }
+
+    /// One trial of each side for each cell, one straight after the other, in random order.
+    fn pair(
+        &self,
+        pair: usize,
+        order: &mut ChaCha8Rng,
+        progress: &mut Progress,
+        trials: &mut [CellTrials],
+    ) -> anyhow::Result<()> {
+        let mut cells: Vec<usize> = (0..self.cells.len()).collect();
+        cells.shuffle(order);
+        for (nth, at) in cells.into_iter().enumerate() {
+            let (Some((candidate, baseline)), Some(trials)) = (self.cells.get(at), trials.get_mut(at)) else {
+                continue;
+            };
+            let mut sides = [(&self.candidate, candidate, true), (&self.baseline, baseline, false)];
+            sides.shuffle(order);
+            for (place, (side, cell, of_candidate)) in sides.into_iter().enumerate() {
+                let number = 2 * ((pair - 1) * self.cells.len() + nth) + place + 1;
+                progress.begin(number, &format!("{} {}", side.side.name, cell.label));
+                let figures = self.trial(side, cell, pair, progress)?;
+                progress.end();
+                if of_candidate { trials.candidate.push(figures) } else { trials.baseline.push(figures) }
+            }
+        }
+        Ok(())
+    }
+
+    fn trial(
+        &self,
+        side: &Measured<'_>,
+        cell: &Cell,
+        pair: usize,
+        progress: &mut Progress,
+    ) -> anyhow::Result<TrialFigures> {
+        if self.interrupt.asked() {
+            return Err(Stopped.into());
+        }
+        let planned = side.run.trials.iter().find(|t| t.cell == cell.id && t.block as usize == pair);
+        let planned =
+            planned.ok_or_else(|| anyhow::anyhow!("run.json plans no trial of '{}' in pair {pair}", cell.id))?;
+        let conditions = Conditions {
+            lab: self.lab,
+            programs: &side.side.programs,
+            program: &side.side.program,
+            run: side.run,
+            scenario: &side.side.scenario,
+            interrupt: self.interrupt,
+            run_path: side.directory.path(),
+        };
+        let directory = side.directory.begin_trial(&planned.id)?;
+        trial::make(&conditions, planned, cell, directory, progress)?;
+        Ok(TrialFigures::read(side.directory, side.run, &planned.id)?)
+    }
+}
+
+/// How many pairs are planned so that there are so many that count: half as many again.
+pub(crate) fn planned(pairs_max: usize) -> usize {
+    pairs_max + pairs_max.div_ceil(2)
+}
+
+/// Keeps the order within pairs apart from the order of cells, which is drawn from the same seed.
+const ORDER: u64 = 0x6761_7465;
+
+fn empty(cell: &Cell, baseline: &Cell) -> CellTrials {
+    CellTrials {
+        cell: cell.id.clone(),
+        baseline_cell: Some(baseline.id.clone()),
+        label: cell.label.clone(),
+        candidate: Vec::new(),
+        baseline: Vec::new(),
+    }
+}
+
+/// Where the gate stands: "pair 7 of 20: p99 +3.1 % [-2.0, +9.4]; undecided".
+fn state(pair: usize, pairs_max: usize, judged: &Judged) -> String {
+    let seen = judged.metrics.iter().map(|metric| {
+        let change = metric.change.as_ref().map_or_else(|| "n/a".to_owned(), change_text);
+        let verdict = match metric.verdict {
+            GateVerdict::Inconclusive => String::new(),
+            decided => format!(" {}", decided.word()),
+        };
+        format!("{} {change}{verdict}", metric.metric)
+    });
+    let stands = match (judged.verdict, judged.settled) {
+        (GateVerdict::Inconclusive, true) => "given up",
+        (GateVerdict::Inconclusive, false) => "undecided",
+        (decided, _) => decided.word(),
+    };
+    format!("pair {pair} of {pairs_max}: {}; {stands}\n", seen.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,191 @@
+//! `meshtax gate` as a script would use it: its verdicts and exit codes, what it leaves, and what it refuses.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::errors::refused;
+use crate::program::{Answer, alone, call, json, meshtax, processes_of, within};
+use crate::run::keeps_to;
+
+/// A chain so small and trials so short that a pair takes about two seconds.
+const SMALL: &str = r#"
+name = "small"
+[chain]
+services = 1
+[load]
+rate = 100
+connections = 2
+[mesh]
+dataplane = "embedded"
+[trial]
+settle = "0s"
+warm_up = "100ms"
+measure = "300ms"
+cool_down = "0s"
+[plan]
+repeats = 3
+"#;
+
+fn small(folder: &Path, more: &str) -> PathBuf {
+    let path = folder.join("small.toml");
+    std::fs::write(&path, format!("{SMALL}{more}")).unwrap();
+    path
+}
+
+fn side_by_side(folder: &Path, scenario: &Path, more: &[&str]) -> Answer {
+    let out = folder.join("gates");
+    let mut args = vec!["gate", "--candidate", scenario.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    args.extend(more);
+    call(&args)
+}
+
+/// The answer of a gate, which keeps to its schema.
+fn answer(directory: &Path) -> Value {
+    let answer = json(&directory.join("gate.json"));
+    keeps_to("schemas/gate.schema.json", &answer);
+    answer
+}
+
+#[test]
+fn the_same_passes_by_a_wide_limit_and_both_sides_are_runs() {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let scenario = small(tmp.path(), "");
+    // No one hundred times as slow, on any machine that the tests run on.
+    let gate = side_by_side(tmp.path(), &scenario, &["--max-regress", "p50=10000%", "--pairs-max", "5"]);
+    let said = answer(&gate.run_directory());
+    // Where the generator is starved all the time no pair counts, and nothing is claimed.
+    let undecided = said["metrics"][0]["n"].as_u64() < Some(5);
+    assert_eq!(gate.code, Some(if undecided { 3 } else { 0 }), "{}\n{}", gate.stdout, gate.stderr);
+    assert!(gate.stderr.contains("pair 1 of 5: p50"), "{}", gate.stderr);
+    assert_eq!(said["way"], "side_by_side");
+    for side in ["candidate", "baseline"] {
+        let run = gate.run_directory().join(side);
+        let report = call(&["report", run.to_str().unwrap()]).done();
+        assert!(report.stdout.contains("small"), "{}", report.stdout);
+        let findings = json(&run.join("findings.json"));
+        assert_eq!(findings["trials_sealed"], said["pairs"]);
+    }
+    assert_eq!(processes_of(tmp.path()), Vec::<String>::new());
+}
+
+#[test]
+fn the_self_test_finds_the_delay_that_it_puts_in() {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let scenario = small(tmp.path(), "");
+    let gate =
+        side_by_side(tmp.path(), &scenario, &["--self-test", "--max-regress", "p50=100%", "--pairs-max", "5", "--rate", "50"]);
+    let said = answer(&gate.run_directory());
+    assert_eq!(said["purpose"], "self_test");
+    assert!(said["notes"].to_string().contains("a delay was put into the candidate"), "{said:#}");
+    let found = said["metrics"][0]["verdict"] == "fail";
+    assert_eq!(gate.code, Some(if found { 0 } else { 1 }), "{}\n{}", gate.stdout, gate.stderr);
+    let work = |side: &str| {
+        let run = json(&gate.run_directory().join(side).join("run.json"));
+        run["cells"][0]["factors"]["work_us"].as_u64().unwrap()
+    };
+    assert!(work("candidate") > work("baseline"));
+    let counted = said["metrics"][0]["n"].as_u64() == Some(5);
+    assert!(found || !counted, "five pairs with a delay of three times the limit: {said:#}");
+}
+
+#[test]
+fn a_run_is_judged_against_stored_ones_of_this_machine_only() {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let scenario = small(tmp.path(), "");
+    let out = tmp.path().join("runs");
+    let run = || {
+        let answer = call(&["run", scenario.to_str().unwrap(), "--repeats", "2", "--out", out.to_str().unwrap()]).done();
+        answer.run_directory()
+    };
+    let (stored, new) = (run(), run());
+    let (stored, new) = (stored.to_str().unwrap(), new.to_str().unwrap());
+    let file = tmp.path().join("gate.json");
+    let gate = |baseline: &str, more: &[&str]| {
+        let mut args = vec!["gate", new, "--baseline", baseline, "--json", file.to_str().unwrap()];
+        args.extend(more);
+        call(&args)
+    };
+    // One stored run tells nothing of how far two times lie apart: no limit of 5 % can be told.
+    let one = gate(stored, &["--max-regress", "p99=5%"]);
+    assert!(matches!(one.code, Some(1 | 3)), "{one:#?}");
+    assert!(one.stdout.contains("drift") && json(&file)["way"] == "stored", "{}", one.stdout);
+    keeps_to("schemas/gate.schema.json", &json(&file));
+    let wide = gate(stored, &["--max-regress", "p50=100000%"]);
+    assert_eq!(wide.code, Some(0), "{wide:#?}");
+    assert_eq!(gate(out.to_str().unwrap(), &["--max-regress", "p50=100000%"]).code, Some(0), "a folder");
+
+    let findings = Path::new(stored).join("findings.json");
+    let elsewhere = tmp.path().join("elsewhere.json");
+    let mut other = json(&findings);
+    other["host"]["cpu_model"] = "Another CPU".into();
+    std::fs::write(&elsewhere, other.to_string()).unwrap();
+    let elsewhere = elsewhere.to_str().unwrap();
+    refused(&gate(elsewhere, &[]), 64, &["another machine", "Another CPU", "--discount-host", "side by side"]);
+    let discounted = gate(elsewhere, &["--discount-host", "--max-regress", "p50=100000%"]);
+    assert!(discounted.code == Some(0) && discounted.stdout.contains("of another machine"), "{discounted:#?}");
+    other["method"] = 999.into();
+    std::fs::write(elsewhere, other.to_string()).unwrap();
+    refused(&gate(elsewhere, &[]), 2, &["method 999", "try:"]);
+    // A bound of its own needs no baseline; two trials cannot show that it is kept.
+    assert_eq!(call(&["gate", new, "--slo", "p50=10s"]).code, Some(3));
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused_before_anything_is_measured() {
+    let tmp = tempfile::tempdir().unwrap();
+    let scenario = small(tmp.path(), "");
+    let out = tmp.path().join("gates");
+    let gate = |more: &[&str]| side_by_side(tmp.path(), &scenario, more);
+    refused(&call(&["gate"]), 64, &["nothing to judge", "--candidate A.toml"]);
+    refused(&call(&["gate", "no-such-run", "--baseline", "x"]), 2, &["no-such-run"]);
+    refused(&gate(&["--max-regress", "max=5%"]), 64, &["max=5%", "use p999"]);
+    refused(&gate(&["--max-regress", "p98=5%"]), 64, &["p98", "p50, p90, p99"]);
+    refused(&gate(&["--max-regress", "errors=5%"]), 64, &["--slo errors=0.1%"]);
+    refused(&gate(&["--max-regress", "p99=5%,p99=6%"]), 64, &["p99 is asked about twice"]);
+    refused(&gate(&["--max-regress", "p99=1%", "--tolerance", "2%"]), 64, &["tolerance", "try:"]);
+    refused(&gate(&["--pairs-max", "4"]), 64, &["4 pairs cannot reach", "--pairs-max 5"]);
+    refused(&gate(&["--pairs-max", "5", "--alpha", "0.01"]), 64, &["--alpha 1 %", "--pairs-max 7"]);
+    refused(&gate(&["--budget", "1s"]), 64, &["--budget", "a pair takes about"]);
+    refused(&gate(&["--candidate-image", "x:1"]), 64, &["Kubernetes", "--candidate-program"]);
+    refused(&gate(&["--candidate-program", "/bin/true"]), 64, &["/bin/true", "no meshtax"]);
+    refused(&gate(&["--baseline", "no-such"]), 64, &["'no-such'", "first-look"]);
+    refused(&gate(&["--baseline", "depth"]), 64, &["measure for different times", "--duration"]);
+    assert!(!out.exists(), "nothing is made of bad arguments");
+}
+
+#[test]
+fn a_gate_that_is_stopped_keeps_its_trials_and_leaves_nothing() {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let scenario = small(tmp.path(), "");
+    let out = tmp.path().join("gates");
+    let child = meshtax(&["gate", "--candidate", scenario.to_str().unwrap(), "--out", out.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let sealed = || {
+        let gate = std::fs::read_dir(&out).ok()?.next()?.ok()?.path();
+        let trials = ["candidate", "baseline"].map(|side| std::fs::read_dir(gate.join(side).join("trials")));
+        let seals = trials.into_iter().flatten().flatten().flatten();
+        Some((gate, seals.filter(|trial| trial.path().join("trial.json").is_file()).count()))
+    };
+    within(Duration::from_secs(30), || match sealed() {
+        Some((_, count)) if count >= 1 => Ok(()),
+        other => Err(format!("no trial is sealed yet: {other:?}")),
+    });
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let answer: Answer = child.wait_with_output().unwrap().into();
+    assert_eq!(answer.code, Some(130), "{answer:#?}");
+    assert!(answer.stderr.contains("stopped before a verdict") && answer.stderr.contains("meshtax report"), "{answer:#?}");
+    let (gate, count) = sealed().unwrap();
+    assert!(answer.run_directory() == gate && count >= 1 && !gate.join("gate.json").exists(), "{answer:#?}");
+    assert_eq!(processes_of(tmp.path()), Vec::<String>::new());
+}

@@ -1,0 +1,174 @@
+//! The adjustment of differences for CPU time that the hypervisor took away: a covariate that the candidate has no part in
+//! explains a part of their scatter (Fisher 1932; Deng, Xu, Kohavi & Walker 2013).
+//!
+//! The signal of a pair is the difference of its trials' logarithms of steal. It is as likely to be of either sign as the
+//! order within the pair is drawn, so taking out its share bends no comparison; but only as long as the candidate itself
+//! does not change it. One that makes the hypervisor take more away (a machine whose credits it burns) works through the
+//! signal, and an adjustment would hide just that: a guard refuses then.
+
+use super::sequential::{Judgement, Rule, judge, judge_by};
+use super::signed_rank::{cumulative, statistic};
+
+/// Below this p value of "the signal does not depend on the candidate" there is no adjustment.
+pub const GUARD: f64 = 0.1;
+/// From so many pairs on a slope may be taken of the pairs themselves.
+pub const PAIRS_FOR_A_SLOPE: usize = 10;
+
+/// What the pairs say as they are, and with the steal taken out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adjusted {
+    /// As they are.
+    pub raw: Judgement,
+    /// With steal taken out; none where the guard refuses.
+    pub adjusted: Option<Judgement>,
+    /// How likely the signals are of pairs whose trials are alike in steal, two-sided; below [`GUARD`] it refuses.
+    pub guard_p: f64,
+    /// By how much the logarithm of a figure rises with that of steal; none where there were too few pairs for one of
+    /// their own.
+    pub slope: Option<f64>,
+}
+
+impl Adjusted {
+    /// The judgement that counts: the adjusted one, where there is one.
+    pub fn judgement(&self) -> &Judgement {
+        self.adjusted.as_ref().unwrap_or(&self.raw)
+    }
+}
+
+/// The signal of each pair from the shares of CPU time taken from the baseline's and from the candidate's trial, 0 to 1.
+/// `tick_share` is one clock tick as a share of a trial, all of what a count can tell: it is added to both, so that none
+/// at all has a logarithm.
+pub fn signals(shares: &[(f64, f64)], tick_share: f64) -> Vec<f64> {
+    shares.iter().map(|(baseline, candidate)| (candidate + tick_share).ln() - (baseline + tick_share).ln()).collect()
+}
+
+/// The slope of differences over signals: least squares. None without any scatter of the signal.
+///
+/// Of earlier runs of a machine against itself this is the slope to adjust by; of the pairs that are judged, it is taken
+/// of ten at least.
+pub fn slope(log_ratios: &[f64], signals: &[f64]) -> Option<f64> {
+    let n = log_ratios.len().min(signals.len());
+    let mean = |v: &[f64]| v[..n].iter().sum::<f64>() / n as f64;
+    let (mid_d, mid_x) = (mean(log_ratios), mean(signals));
+    let both = log_ratios.iter().zip(signals);
+    let (products, squares) =
+        both.fold((0.0, 0.0), |(p, s), (d, x)| (p + (d - mid_d) * (x - mid_x), s + (x - mid_x).powi(2)));
+    (squares > 0.0).then_some(products / squares)
+}
+
+/// Judges pairs as they are and with steal taken out.
+///
+/// `from_history` is a slope of earlier runs; without one it is taken of the pairs, at each look of those there are, and
+/// before the tenth the differences are left as they are. Both vectors are in the order in which the pairs were made and
+/// of equal length.
+pub fn judge_adjusted(rule: &Rule, log_ratios: &[f64], signals: &[f64], from_history: Option<f64>) -> Adjusted {
+    let raw = judge(rule, log_ratios);
+    let slope_of = |pairs: usize| match from_history {
+        None if pairs < PAIRS_FOR_A_SLOPE => None,
+        None => slope(&log_ratios[..pairs], &signals[..pairs]),
+        known => known,
+    };
+    let without_steal = |pairs: usize| -> Vec<f64> {
+        let slope = slope_of(pairs).unwrap_or(0.0);
+        log_ratios[..pairs].iter().zip(signals).map(|(d, x)| d - slope * x).collect()
+    };
+    let adjusted = judge_by(rule, log_ratios.len().min(signals.len()), &without_steal);
+    let seen = if adjusted.look == 0 { signals } else { &signals[..adjusted.look] };
+    let guard_p = two_sided(seen);
+    Adjusted { raw, slope: slope_of(seen.len()), adjusted: (guard_p >= GUARD).then_some(adjusted), guard_p }
+}
+
+/// The exact p value of the signed-rank test around zero, two-sided.
+fn two_sided(values: &[f64]) -> f64 {
+    let n = values.len();
+    let most = (n * (n + 1) / 2) as f64;
+    // How much the smaller of both sums of ranks is at most.
+    let smaller = ((most - statistic(values, 0.0).abs()) / 2.0).floor().max(0.0) as usize;
+    cumulative(n).get(smaller).map_or(1.0, |p| (2.0 * p).min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::chance::normal;
+    use super::super::sequential::Decision;
+    use super::*;
+
+    /// Pairs whose differences follow the signal with a slope of 0.3, and what is left of the scatter.
+    fn drawn(rng: &mut ChaCha8Rng, pairs: usize, ratio: f64, extra_steal: f64) -> (Vec<f64>, Vec<f64>) {
+        (0..pairs)
+            .map(|_| {
+                let x = normal(rng) + extra_steal;
+                (f64::ln(ratio) + 0.3 * x + 0.05 * normal(rng), x)
+            })
+            .unzip()
+    }
+
+    #[test]
+    fn what_steal_explains_is_taken_out() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let (mut raw, mut adjusted, mut refused) = (0, 0, 0);
+        for _ in 0..100 {
+            let (d, x) = drawn(&mut rng, 20, 1.15, 0.0);
+            let found = judge_adjusted(&Rule::default(), &d, &x, None);
+            raw += usize::from(found.raw.decision == Decision::Fail);
+            refused += usize::from(found.adjusted.is_none());
+            adjusted += usize::from(found.adjusted.is_some_and(|a| a.decision == Decision::Fail));
+            assert!((found.slope.unwrap_or(0.3) - 0.3).abs() < 0.1, "{found:?}");
+        }
+        assert!(
+            refused < 25 && adjusted + refused >= 98 && raw < 70,
+            "{raw} raw, {adjusted} adjusted, {refused} refused"
+        );
+    }
+
+    #[test]
+    fn no_change_fails_no_more_often_with_it() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let fails = |history: Option<f64>, rng: &mut ChaCha8Rng| {
+            (0..300)
+                .filter(|_| {
+                    let (d, x) = drawn(rng, 20, 1.0, 0.0);
+                    judge_adjusted(&Rule::default(), &d, &x, history).judgement().slower
+                })
+                .count()
+        };
+        // 5 % of 300 is 15; three standard deviations are 11.
+        let (own, history) = (fails(None, &mut rng), fails(Some(0.3), &mut rng));
+        assert!(own <= 26 && history <= 26, "{own} {history}");
+    }
+
+    #[test]
+    fn a_candidate_that_works_through_steal_is_not_excused() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let refused = (0..100)
+            .filter(|_| {
+                let (d, x) = drawn(&mut rng, 20, 1.0, 2.0);
+                let found = judge_adjusted(&Rule::default(), &d, &x, Some(0.3));
+                assert_eq!(found.judgement(), found.adjusted.as_ref().unwrap_or(&found.raw));
+                found.adjusted.is_none()
+            })
+            .count();
+        assert!(refused >= 85, "{refused}");
+    }
+
+    #[test]
+    fn a_signal_is_a_ratio_of_shares_and_of_none_it_is_nothing() {
+        let x = signals(&[(0.0, 0.0), (0.01, 0.03), (0.2, 0.0)], 0.001);
+        assert_eq!(x[0], 0.0);
+        assert!((x[1] - (0.031_f64 / 0.011).ln()).abs() < 1e-12 && x[2] < 0.0);
+        assert_eq!(slope(&[1.0, 2.0], &[3.0, 3.0]), None);
+        assert_eq!(slope(&[1.0, 2.0, 3.0], &[0.0, 2.0, 4.0]), Some(0.5));
+        assert_eq!(slope(&[], &[]), None);
+    }
+
+    #[test]
+    fn the_guard_is_the_exact_test() {
+        // Five of one sign: twice 1/32. An even split: 1.
+        assert!((two_sided(&[0.1, 0.2, 0.3, 0.4, 0.5]) - 0.0625).abs() < 1e-12);
+        assert_eq!(two_sided(&[0.1, -0.2, -0.3, 0.4]), 1.0);
+        assert_eq!((two_sided(&[]), two_sided(&[0.0; 6])), (1.0, 1.0));
+    }
+}
