@@ -119,8 +119,9 @@ fn latencies(findings: &Findings) -> Result<(String, String)> {
     let head = ["cell", "time", "quantile", "value_ns", "low_ns", "high_ns", "level", "n", "absent"];
     let mut table = Table::new("latencies", &head)?;
     for c in &findings.cells {
-        for (time, of) in [("response", &c.response_ns), ("service", &c.service_ns)] {
-            for (quantile, f) in of.named() {
+        let times = [("response", &c.response_ns, &c.response_mean_ns), ("service", &c.service_ns, &c.service_mean_ns)];
+        for (time, of, mean) in times {
+            for (quantile, f) in of.named().into_iter().chain([("mean", mean)]) {
                 table.row((&c.id, time, quantile, figure(f)))?;
             }
         }
@@ -149,6 +150,7 @@ fn taxes(findings: &Findings) -> Result<(String, String)> {
             "per_hop_ns",
             "per_hop_low_ns",
             "per_hop_high_ns",
+            "detectable",
         ],
     )?;
     for t in &findings.taxes {
@@ -157,7 +159,8 @@ fn taxes(findings: &Findings) -> Result<(String, String)> {
             for (quantile, at) in of.named() {
                 let ends = |e: &Estimate| (e.value, e.low, e.high);
                 let figures = (ends(&at.difference), ends(&at.ratio), ends(&at.per_hop));
-                table.row((&t.cell, &t.baseline, t.kind, time, quantile, t.pairs, at.difference.level, figures))?;
+                let level = at.difference.level;
+                table.row((&t.cell, &t.baseline, t.kind, time, quantile, t.pairs, level, figures, at.detectable))?;
             }
         }
     }

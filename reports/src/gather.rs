@@ -3,8 +3,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use record::{Histogram, Interval, IstioReading, Phase, Quantiles, Run, RunDirectory, Trial};
+use record::{End, Histogram, Interval, IstioReading, Phase, Quantiles, Run, RunDirectory, Trial};
 
+use crate::stats::steal;
 use crate::subsets::{self, Subsets};
 use crate::usage::{Gathering, Span, Usage};
 use crate::{Error, Result};
@@ -34,6 +35,12 @@ pub(crate) struct TrialData {
     pub(crate) response_buckets: Vec<(u64, u64)>,
     /// Requests with a response time.
     pub(crate) ended: u64,
+    /// The mean response and service time, in nanoseconds; 0 where no request ended.
+    pub(crate) response_mean_ns: f64,
+    pub(crate) service_mean_ns: f64,
+    /// By how much longer requests waited for a free connection with each second: 0.01 where the chain answers 1 % less than
+    /// is offered.
+    pub(crate) backlog_growth: f64,
     /// Answers a second that came in the measured phase.
     pub(crate) answered_per_second: f64,
     pub(crate) windows: Vec<Window>,
@@ -58,6 +65,7 @@ impl TrialData {
 
         let (mut response, mut service, mut lag_ours) = (Histogram::new(), Histogram::new(), Histogram::new());
         let mut windows = Vec::new();
+        let mut waits = Vec::new();
         let mut subsets = cell.factors.canary.is_some().then(subsets::Reader::default);
         let mut answered = 0.0;
         for interval in dir.intervals(id)? {
@@ -72,6 +80,9 @@ impl TrialData {
             service.add(&interval.service)?;
             lag_ours.add(&interval.lag_ours)?;
             windows.push(Window::of(&interval));
+            if !interval.lag_theirs.is_empty() {
+                waits.push((interval.start_ns as f64, interval.lag_theirs.mean()));
+            }
             if let Some(subsets) = &mut subsets {
                 subsets.take(&interval)?;
             }
@@ -87,6 +98,9 @@ impl TrialData {
             lag_ours: Quantiles::from(&lag_ours),
             response_buckets: response.buckets().collect(),
             ended: response.count(),
+            response_mean_ns: response.mean(),
+            service_mean_ns: service.mean(),
+            backlog_growth: growth(&waits),
             answered_per_second: answered / (measured.end_ns.saturating_sub(measured.start_ns).max(1) as f64 / 1e9),
             windows,
             usage: gathering.finish(&trial, &run.host, measured),
@@ -94,6 +108,12 @@ impl TrialData {
             trial,
         })
     }
+}
+
+/// The slope of values over times, by least squares; 0 of fewer than two times.
+fn growth(values: &[(f64, f64)]) -> f64 {
+    let (times, waits): (Vec<f64>, Vec<f64>) = values.iter().copied().unzip();
+    steal::slope(&waits, &times).unwrap_or(0.0)
 }
 
 impl Window {
@@ -115,6 +135,8 @@ pub(crate) struct Gathered {
     pub(crate) run: Run,
     pub(crate) trials: Vec<TrialData>,
     pub(crate) istio: Option<IstioReading>,
+    /// Why it ended with trials of its plan left.
+    pub(crate) end: Option<End>,
 }
 
 impl Gathered {
@@ -148,7 +170,13 @@ impl Gathered {
             .into_iter()
             .map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(|| Err(lost())))
             .collect::<Result<_>>()?;
-        Ok(Self { run, trials, istio: dir.istio()? })
+        Ok(Self { run, trials, istio: dir.istio()?, end: dir.end()? })
+    }
+
+    /// Whether what was measured could end it: its comparisons were looked at again and again.
+    pub(crate) fn is_sequential(&self) -> bool {
+        self.run.until.is_some_and(|until| until.ratio_within.is_some())
+            || self.end.as_ref().is_some_and(|end| end.reason.is_of_figures())
     }
 
     /// The trials of one cell.

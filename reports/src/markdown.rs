@@ -32,6 +32,9 @@ pub fn render(findings: &Findings) -> String {
         escaped(&f.started),
         escaped(&f.program)
     );
+    if let Some(ended) = tables::ended(f) {
+        let _ = writeln!(page, "\n{}", escaped(&ended));
+    }
     if let Some(platform) = tables::platform(f) {
         let _ = writeln!(page, "\n{}", escaped(&platform));
     }

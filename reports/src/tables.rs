@@ -102,6 +102,12 @@ impl Table {
         if single {
             notes.push("A figure without an interval is of one trial.".to_owned());
         }
+        if self.columns.iter().any(|c| c.head == DETECTABLE) {
+            notes.push(
+                "finds: the smallest change of the ratio that so many pairs with this scatter tell from none in 8 of 10 runs."
+                    .to_owned(),
+            );
+        }
         notes.extend(reasons.into_iter().map(|(reason, heads)| format!("n/a ({reason}): {}", heads.join(", "))));
         notes
     }
@@ -115,6 +121,10 @@ fn quantiles(of: &PerQuantile<Figure>) -> Vec<Entry> {
     of.named().into_iter().map(|(_, figure)| Entry::Figure(figure.clone())).collect()
 }
 
+fn with_mean(of: &PerQuantile<Figure>, mean: &Figure) -> Vec<Entry> {
+    quantiles(of).into_iter().chain([Entry::Figure(mean.clone())]).collect()
+}
+
 const QUANTILES: [Column; 5] = [
     column("p50", "ms", MS),
     column("p90", "ms", MS),
@@ -123,14 +133,19 @@ const QUANTILES: [Column; 5] = [
     column("max", "ms", MS),
 ];
 
+/// The quantiles and the mean.
+fn times() -> Vec<Column> {
+    QUANTILES.into_iter().chain([column("mean", "ms", MS)]).collect()
+}
+
 /// What a user waits, by cell.
 pub(crate) fn response(findings: &Findings) -> Table {
     Table {
         id: "response".into(),
         caption: "Response time: from when a request was due to its answer".into(),
         of: "cell",
-        columns: QUANTILES.to_vec(),
-        rows: rows_of_cells(findings, |c| quantiles(&c.response_ns)),
+        columns: times(),
+        rows: rows_of_cells(findings, |c| with_mean(&c.response_ns, &c.response_mean_ns)),
     }
 }
 
@@ -140,8 +155,8 @@ pub(crate) fn service(findings: &Findings) -> Table {
         id: "service".into(),
         caption: "Service time: from when a request was sent to its answer".into(),
         of: "cell",
-        columns: QUANTILES.to_vec(),
-        rows: rows_of_cells(findings, |c| quantiles(&c.service_ns)),
+        columns: times(),
+        rows: rows_of_cells(findings, |c| with_mean(&c.service_ns, &c.service_mean_ns)),
     }
 }
 
@@ -150,6 +165,9 @@ pub(crate) fn taxes(findings: &Findings) -> Vec<&Tax> {
     let kinds = [TaxKind::Mesh, TaxKind::Limit, TaxKind::Aa];
     kinds.into_iter().flat_map(|kind| findings.taxes.iter().filter(move |t| t.kind == kind)).collect()
 }
+
+/// The head of the smallest change that a comparison would find.
+const DETECTABLE: &str = "finds";
 
 /// One comparison, by quantile.
 pub(crate) fn tax(findings: &Findings, tax: &Tax) -> Table {
@@ -169,12 +187,14 @@ pub(crate) fn tax(findings: &Findings, tax: &Tax) -> Table {
             .into_iter()
             .take(if per_hop { 3 } else { 2 })
             .map(|e| Entry::Figure(Reading::Seen(e)))
+            .chain([at.detectable.map_or_else(|| Entry::Short("n/a".to_owned()), Entry::Plain)])
             .collect(),
     });
     let mut columns = vec![column("added", "ms", MS), column("ratio", "times", 1.0)];
     if per_hop {
         columns.push(column("added per hop", "ms", MS));
     }
+    columns.push(column(DETECTABLE, "%", PERCENT));
     Table { id: format!("tax-{}-{}", tax.cell, tax.baseline), caption, of: "response", columns, rows: rows.collect() }
 }
 
@@ -494,11 +514,21 @@ pub(crate) fn confidence(findings: &Findings) -> Option<String> {
         "One pair of trials carries no interval: take these figures for a first impression.".to_owned()
     } else {
         let enough = if level < 0.9 { "; that is too few to rely on" } else { "" };
+        let looks = if findings.sequential {
+            ", although the run was to end when they are tight (those of single cells do not allow for that)"
+        } else {
+            ""
+        };
         format!(
-            "[low, high]: where the figure lies, with {} from {pairs} pairs of trials{enough}.",
+            "[low, high]: where the figure lies, with {} from {pairs} pairs of trials{looks}{enough}.",
             figure::level(level)
         )
     })
+}
+
+/// Why the run ended with trials of its plan left, where it did.
+pub(crate) fn ended(findings: &Findings) -> Option<String> {
+    findings.ended.as_ref().map(|end| format!("Ended before the most trials that were planned: {}.", end.evidence))
 }
 
 /// How far the run came, where it was cut off.

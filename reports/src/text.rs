@@ -24,6 +24,9 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
     if let Some(platform) = tables::platform(f) {
         page.paragraph("  ", &platform);
     }
+    if let Some(ended) = tables::ended(f) {
+        page.paragraph("  ", &ended);
+    }
     if let Some(cut_off) = tables::cut_off(f) {
         page.warning(&cut_off);
     }

@@ -1,5 +1,7 @@
 //! What is doubted: the warnings of the trials, gathered, and those that only the data of all show.
 
+mod over_trials;
+
 use record::{Role, WarningKind};
 
 use crate::figure;
@@ -26,6 +28,7 @@ const FEWEST_TRIALS: usize = 5;
 /// Everything that is doubted about a run and its trials, the run first.
 pub(crate) fn warnings(gathered: &Gathered) -> Vec<FoundWarning> {
     let mut found = of_run(gathered);
+    found.extend(over_trials::warnings(gathered));
     for trial in &gathered.trials {
         let of_trial = |w: record::Warning| FoundWarning {
             trial: Some(trial.trial.id.clone()),

@@ -30,10 +30,14 @@ pub enum WarningKind {
     NoBaseline,
     /// Something that was asked for is not permitted here and was left out.
     NotPermitted,
-    /// Both sides of a comparison are limited by the CPUs of this machine.
+    /// Both sides of a comparison are limited by the CPUs of this machine, or a chain does not keep up with what is offered.
     Saturated,
     /// The figures changed while they were taken.
     NotStationary,
+    /// The figures went up or down with the order of the trials.
+    Drift,
+    /// Trials fall into two groups: one figure for both is of neither.
+    TwoModes,
     /// A counter of the kernel went down, which it never should.
     CounterBackwards,
     /// The configuration could not be proven in every point.

@@ -29,6 +29,7 @@ pub(super) fn of(gathered: &Gathered, cell: &Cell) -> CellFindings {
     let quantile = |of: fn(&TrialData) -> &Quantiles, pick: fn(&Quantiles) -> u64| {
         over(trials.iter().map(|t| time(t, pick(of(t)))), Scale::Factor, level)
     };
+    let mean_of = |pick: fn(&TrialData) -> f64| over(trials.iter().map(|t| some(t, pick(t))), Scale::Factor, level);
     let node = |pick: fn(&NodeUsage) -> &Reading<f64>| {
         over(trials.iter().map(|t| pick(&t.usage.node).clone()), Scale::Plain, level)
     };
@@ -41,7 +42,9 @@ pub(super) fn of(gathered: &Gathered, cell: &Cell) -> CellFindings {
         requests: requests(&trials),
         answered_per_second: over(trials.iter().map(|t| Reading::Seen(t.answered_per_second)), Scale::Plain, level),
         response_ns: PerQuantile::make(|pick| quantile(|t| &t.response, pick)),
+        response_mean_ns: mean_of(|t| t.response_mean_ns),
         service_ns: PerQuantile::make(|pick| quantile(|t| &t.service, pick)),
+        service_mean_ns: mean_of(|t| t.service_mean_ns),
         lag_ours_p99_ns: quantile(|t| &t.lag_ours, |q| q.p99),
         proxies: costs(&trials, Role::is_proxy, NO_PROXIES, level),
         all_proxies: all_proxies(&trials, level, gathered.run.host.cpus_online.len()),
@@ -127,7 +130,11 @@ fn idle_error(parts: &[Idle], cpus: usize) -> f64 {
 
 /// A trial in which no request ended has no times, and these are not zero.
 fn time(trial: &TrialData, ns: u64) -> Reading<f64> {
-    if trial.ended == 0 { Reading::absent("no request ended") } else { Reading::Seen(ns as f64) }
+    some(trial, ns as f64)
+}
+
+fn some(trial: &TrialData, ns: f64) -> Reading<f64> {
+    if trial.ended == 0 { Reading::absent("no request ended") } else { Reading::Seen(ns) }
 }
 
 fn requests(trials: &[&TrialData]) -> Requests {

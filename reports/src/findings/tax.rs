@@ -4,7 +4,7 @@ use record::{Cell, Factors, Quantiles, Run, WarningKind};
 
 use super::{FoundWarning, Pairs, PerQuantile, Tax, TaxAt, TaxKind};
 use crate::gather::{Gathered, TrialData};
-use crate::stats::{Estimate, Scale};
+use crate::stats::{Estimate, Scale, power};
 
 /// The same cell without a CPU limit, if the run has it.
 pub(crate) fn unlimited<'a>(run: &'a Run, cell: &Cell) -> Option<&'a Cell> {
@@ -17,6 +17,7 @@ pub(crate) fn unlimited<'a>(run: &'a Run, cell: &Cell) -> Option<&'a Cell> {
 pub(super) fn all(gathered: &Gathered) -> (Vec<Tax>, Vec<FoundWarning>) {
     let run = &gathered.run;
     let (mut taxes, mut warnings) = (Vec::new(), Vec::new());
+    let intervals = Intervals { level: run.level, looked_at: gathered.is_sequential().then_some(run.repeats as usize) };
     for cell in &run.cells {
         let baseline =
             run.baseline_of(cell).map(|b| (b, if cell.factors.meshed() { TaxKind::Mesh } else { TaxKind::Aa }));
@@ -24,7 +25,7 @@ pub(super) fn all(gathered: &Gathered) -> (Vec<Tax>, Vec<FoundWarning>) {
         for (other, kind) in [baseline, limit].into_iter().flatten() {
             let pairs = Pairs::of(gathered, cell, other);
             warnings.extend(pairs.broken.iter().map(|(block, missing)| broken_pair(cell, other, *block, missing)));
-            taxes.extend(tax(&pairs, cell, other, kind, run.level));
+            taxes.extend(tax(&pairs, cell, other, kind, &intervals));
         }
     }
     (taxes, warnings)
@@ -43,7 +44,29 @@ fn broken_pair(cell: &Cell, other: &Cell, block: u32, missing: &str) -> FoundWar
     }
 }
 
-fn tax(pairs: &Pairs<'_>, cell: &Cell, other: &Cell, kind: TaxKind, level: f64) -> Option<Tax> {
+/// How the intervals of comparisons are made.
+struct Intervals {
+    level: f64,
+    /// The most pairs there may be, where a run is looked at after each.
+    looked_at: Option<usize>,
+}
+
+impl Intervals {
+    fn over(&self, values: &[f64], scale: Scale) -> Option<Estimate> {
+        match self.looked_at {
+            Some(most) => Estimate::repeated(values, scale, self.level, most),
+            None => Estimate::over(values, scale, self.level),
+        }
+    }
+}
+
+/// The smallest change of a ratio that pairs which scatter like these tell from none in 8 of 10 runs.
+fn detectable(ratios: &[f64], level: f64) -> Option<f64> {
+    let logarithms: Vec<f64> = ratios.iter().map(|r| r.ln()).collect();
+    power::detectable(power::spread(&logarithms)?, ratios.len(), level).map(f64::exp_m1)
+}
+
+fn tax(pairs: &Pairs<'_>, cell: &Cell, other: &Cell, kind: TaxKind, intervals: &Intervals) -> Option<Tax> {
     let hops = f64::from(cell.factors.hops.max(1));
     let all = |of: fn(&TrialData) -> &Quantiles| {
         let at = |pick: fn(&Quantiles) -> u64| {
@@ -51,9 +74,10 @@ fn tax(pairs: &Pairs<'_>, cell: &Cell, other: &Cell, kind: TaxKind, level: f64) 
             let differences: Vec<f64> = pairs.whole.iter().map(|(a, b)| value(a) - value(b)).collect();
             // A time below the clock's step counts as that step, so that a ratio exists.
             let ratios: Vec<f64> = pairs.whole.iter().map(|(a, b)| value(a).max(1.0) / value(b).max(1.0)).collect();
-            let difference = Estimate::over(&differences, Scale::Plain, level)?;
-            let ratio = Estimate::over(&ratios, Scale::Factor, level)?;
-            Some(TaxAt { difference, ratio, per_hop: difference.times(1.0 / hops) })
+            let difference = intervals.over(&differences, Scale::Plain)?;
+            let ratio = intervals.over(&ratios, Scale::Factor)?;
+            let detectable = detectable(&ratios, ratio.level);
+            Some(TaxAt { difference, ratio, per_hop: difference.times(1.0 / hops), detectable })
         };
         let PerQuantile { p50, p90, p99, p999, max } = PerQuantile::make(at);
         Some(PerQuantile { p50: p50?, p90: p90?, p99: p99?, p999: p999?, max: max? })

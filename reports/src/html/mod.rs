@@ -66,6 +66,7 @@ pub fn render(findings: &Findings, dir: &RunDirectory) -> Result<String> {
         findings => f,
         host => host_line(f),
         platform => tables::platform(f),
+        ended => tables::ended(f),
         lists => [(tables::LACKS, tables::lacks(f)), (tables::LEFT_OUT, tables::left_out(f))],
         cut_off => tables::cut_off(f),
         confidence => tables::confidence(f),

@@ -26,7 +26,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { level: 0.01, fewest: 4, seed: 1 }
+        Self { level: 0.005, fewest: 4, seed: 1 }
     }
 }
 
@@ -185,14 +185,23 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 /// How much likelier each place is than that before the first value, with the two levels as they are around `at`.
 /// None where both sides have no scatter.
 fn likelihoods(stretch: &[f64], at: usize) -> Option<Vec<f64>> {
-    let (before, after) = (median(&stretch[..at]), median(&stretch[at..]));
-    let off = |i: usize, v: f64| (v - if i < at { before } else { after }).abs();
-    let offs: Vec<f64> = stretch.iter().enumerate().map(|(i, v)| off(i, *v)).collect();
+    let (first, second) = stretch.split_at(at);
+    let offs = |side: &[f64]| {
+        let middle = median(side);
+        side.iter().map(|v| (v - middle).abs()).collect::<Vec<f64>>()
+    };
     // The median distance of normal values from their middle is 0.6745 of their standard deviation.
-    let sd = median(&offs) / 0.6745;
+    let sd = median(&[offs(first), offs(second)].concat()) / 0.6745;
     if sd <= 0.0 {
         return None;
     }
+    // Of values that are not wild the mean tells the level better than the median.
+    let level = |side: &[f64]| {
+        let middle = median(side);
+        let off: f64 = side.iter().map(|v| (v - middle).clamp(-WILD * sd, WILD * sd)).sum();
+        middle + off / side.len() as f64
+    };
+    let (before, after) = (level(first), level(second));
     let far = |v: f64, level: f64| ((v - level) / sd).clamp(-WILD, WILD).powi(2) / 2.0;
     let mut sum = 0.0;
     let mut all = vec![0.0];
@@ -204,10 +213,18 @@ fn likelihoods(stretch: &[f64], at: usize) -> Option<Vec<f64>> {
 }
 
 /// The likeliest place near one that was found, with so many values on both sides.
-fn likeliest(stretch: &[f64], at: usize, fewest: usize) -> usize {
-    let Some(likelihoods) = likelihoods(stretch, at) else { return at };
+fn likeliest(stretch: &[f64], mut at: usize, fewest: usize) -> usize {
     let last = stretch.len().saturating_sub(fewest);
-    (fewest..=last).max_by(|a, b| likelihoods[*a].total_cmp(&likelihoods[*b])).unwrap_or(at)
+    // A better place gives better levels, and these may give a still better place.
+    for _ in 0..3 {
+        let Some(likelihoods) = likelihoods(stretch, at) else { return at };
+        let best = (fewest..=last).max_by(|a, b| likelihoods[*a].total_cmp(&likelihoods[*b])).unwrap_or(at);
+        if best == at {
+            break;
+        }
+        at = best;
+    }
+    at
 }
 
 /// Between which places the change lies. Under the true place the likelihood ratio of any later place to it is a martingale

@@ -6,7 +6,8 @@
 //! does not change it. One that makes the hypervisor take more away (a machine whose credits it burns) works through the
 //! signal, and an adjustment would hide just that: a guard refuses then.
 
-use super::sequential::{Judgement, Rule, judge, judge_by};
+use super::cuts::looks;
+use super::sequential::{Decision, Judgement, Rule, judge, judge_by};
 use super::signed_rank::{cumulative, statistic};
 
 /// Below this p value of "the signal does not depend on the candidate" there is no adjustment.
@@ -26,12 +27,15 @@ pub struct Adjusted {
     /// By how much the logarithm of a figure rises with that of steal; none where there were too few pairs for one of
     /// their own.
     pub slope: Option<f64>,
+    verdict: Judgement,
 }
 
 impl Adjusted {
-    /// The judgement that counts: the adjusted one, where there is one.
+    /// The judgement that counts. It is the adjusted one, but where the guard refuses: there it is that of the pairs as they
+    /// are, which passes only if the adjusted one does too, since steal that lies on the candidate's side by chance bends
+    /// both the guard and the raw differences.
     pub fn judgement(&self) -> &Judgement {
-        self.adjusted.as_ref().unwrap_or(&self.raw)
+        &self.verdict
     }
 }
 
@@ -59,24 +63,49 @@ pub fn slope(log_ratios: &[f64], signals: &[f64]) -> Option<f64> {
 /// Judges pairs as they are and with steal taken out.
 ///
 /// `from_history` is a slope of earlier runs; without one it is taken of the pairs, at each look of those there are, and
-/// before the tenth the differences are left as they are. Both vectors are in the order in which the pairs were made and
-/// of equal length.
+/// nothing is decided before the tenth. Both vectors are in the order in which the pairs were made and of equal length.
 pub fn judge_adjusted(rule: &Rule, log_ratios: &[f64], signals: &[f64], from_history: Option<f64>) -> Adjusted {
-    let raw = judge(rule, log_ratios);
     let slope_of = |pairs: usize| match from_history {
         None if pairs < PAIRS_FOR_A_SLOPE => None,
         None => slope(&log_ratios[..pairs], &signals[..pairs]),
         known => known,
     };
     let without_steal = |pairs: usize| -> Vec<f64> {
-        let slope = slope_of(pairs).unwrap_or(0.0);
-        log_ratios[..pairs].iter().zip(signals).map(|(d, x)| d - slope * x).collect()
+        let without = |(d, x): (&f64, &f64)| slope_of(pairs).map_or(UNKNOWN, |slope| d - slope * x);
+        log_ratios[..pairs].iter().zip(signals).map(without).collect()
     };
+    let raw = judge(rule, log_ratios);
     let adjusted = judge_by(rule, log_ratios.len().min(signals.len()), &without_steal);
-    let seen = if adjusted.look == 0 { signals } else { &signals[..adjusted.look] };
-    let guard_p = two_sided(seen);
-    Adjusted { raw, slope: slope_of(seen.len()), adjusted: (guard_p >= GUARD).then_some(adjusted), guard_p }
+    // The first look at which there is a verdict, by what the guard says there.
+    let by = |judgement: &Judgement, look: usize, decision: Decision| {
+        judgement.look <= look && judgement.decision == decision
+    };
+    let verdict_at = |look: &usize| -> Option<(usize, Decision)> {
+        let refused = two_sided(&signals[..*look]) < GUARD;
+        let decided = [Decision::Fail, Decision::Pass].into_iter().find(|decision| match (refused, decision) {
+            (false, _) => by(&adjusted, *look, *decision),
+            (true, Decision::Pass) => by(&adjusted, *look, Decision::Pass) && by(&raw, *look, Decision::Pass),
+            (true, _) => by(&raw, *look, *decision),
+        });
+        decided.map(|decision| (*look, decision))
+    };
+    let seen: Vec<usize> = looks(rule.pairs_max).into_iter().filter(|look| *look <= signals.len()).collect();
+    let found = seen.iter().find_map(verdict_at);
+    let look = found.map_or(seen.last().copied().unwrap_or(signals.len()), |(look, _)| look);
+    let guard_p = two_sided(&signals[..look]);
+    let refused = guard_p < GUARD;
+    let of = if refused { &raw } else { &adjusted };
+    let undecided = match of.decision {
+        Decision::Fail | Decision::Pass if look < rule.pairs_max => Decision::Continue,
+        Decision::Fail | Decision::Pass => Decision::Spent,
+        other => other,
+    };
+    let verdict = Judgement { decision: found.map_or(undecided, |(_, decision)| decision), look, ..*of };
+    Adjusted { raw, slope: slope_of(look), adjusted: (!refused).then_some(adjusted), guard_p, verdict }
 }
+
+/// A difference whose share of steal is not known yet: it has no sign.
+const UNKNOWN: f64 = f64::NAN;
 
 /// The exact p value of the signed-rank test around zero, two-sided.
 fn two_sided(values: &[f64]) -> f64 {
@@ -93,7 +122,6 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::super::chance::normal;
-    use super::super::sequential::Decision;
     use super::*;
 
     /// Pairs whose differences follow the signal with a slope of 0.3, and what is left of the scatter.
@@ -147,7 +175,7 @@ mod tests {
             .filter(|_| {
                 let (d, x) = drawn(&mut rng, 20, 1.0, 2.0);
                 let found = judge_adjusted(&Rule::default(), &d, &x, Some(0.3));
-                assert_eq!(found.judgement(), found.adjusted.as_ref().unwrap_or(&found.raw));
+                assert!(found.adjusted.is_some() || found.guard_p < GUARD);
                 found.adjusted.is_none()
             })
             .count();

@@ -176,7 +176,7 @@ fn csv_tables_hold_every_cell_and_quantile() {
         csv::Reader::from_reader(text.as_bytes()).into_records().map(|r| r.unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(rows("cells.csv").len(), 5);
-    assert_eq!(rows("latencies.csv").len(), 5 * 11);
+    assert_eq!(rows("latencies.csv").len(), 5 * 13);
     assert_eq!(rows("taxes.csv").len(), f.taxes.len() * 10);
     let p99 = f.cells[4].response_ns.p99.seen().unwrap().value;
     let row = rows("latencies.csv").into_iter().find(|r| &r[0] == "chain3-envoy-200m" && &r[2] == "p99").unwrap();

@@ -1,0 +1,9 @@
+//! The error rates that the statistics promise, on runs of a model of a noisy host. Small versions run with the other tests;
+//! the large ones are ignored, and each writes its table to `reports/simulations`:
+//! `cargo test --release -p reports --test simulations -- --ignored`.
+
+mod change_points;
+mod coverage;
+mod gate;
+mod model;
+mod table;
