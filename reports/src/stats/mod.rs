@@ -2,9 +2,10 @@
 
 pub(crate) mod binomial;
 pub(crate) mod changeover;
+pub(crate) mod discovery;
 mod estimate;
 mod shift;
 mod signed_rank;
 
 pub use estimate::{Estimate, Scale};
-pub(crate) use shift::{Track, chance_of};
+pub(crate) use shift::{Track, chance_of, touched_by_chance};
