@@ -1,6 +1,6 @@
 //! Processes that are one part: a program that does its work in children has the sum of their counters.
 
-use record::{ProcessMemory, ProcessSample, Reading};
+use record::{ProcessMemory, ProcessSample, ProcessState, Reading};
 
 /// Two samples of one part as one, which goes by the id of the first. Where one of them cannot tell, there is no sum.
 pub(crate) fn samples(first: ProcessSample, second: ProcessSample) -> ProcessSample {
@@ -20,6 +20,7 @@ pub(crate) fn samples(first: ProcessSample, second: ProcessSample) -> ProcessSam
         voluntary_switches,
         involuntary_switches,
         block_io_delay_ns,
+        state,
     } = first;
     // From before the first was read until after the last.
     let end_ns = (second.read_ns + second.took_ns).max(read_ns + first.took_ns);
@@ -40,6 +41,7 @@ pub(crate) fn samples(first: ProcessSample, second: ProcessSample) -> ProcessSam
         voluntary_switches: sum(voluntary_switches, second.voluntary_switches),
         involuntary_switches: sum(involuntary_switches, second.involuntary_switches),
         block_io_delay_ns: sum(block_io_delay_ns, second.block_io_delay_ns),
+        state: most_held_up(state, second.state),
     }
 }
 
@@ -78,6 +80,15 @@ fn sum(first: Reading<u64>, second: Reading<u64>) -> Reading<u64> {
         return second;
     }
     first.and_then(|first| second.map(|second| first + second))
+}
+
+/// One that ran has no state in that round, and the other still has its own.
+fn most_held_up(first: Reading<ProcessState>, second: Reading<ProcessState>) -> Reading<ProcessState> {
+    match (first, second) {
+        (Reading::Seen(first), Reading::Seen(second)) => Reading::Seen(first.max(second)),
+        (unread, other) | (other, unread) if unread.is_unread() => other,
+        (absent @ Reading::Absent { .. }, _) | (_, absent) => absent,
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +130,19 @@ mod tests {
         assert!(samples(sample(10, 1, not_due), sample(11, 2, Reading::Seen(7))).run_ns.is_unread());
         let elsewhere = ProcessSample { cgroup: Some("/b".into()), ..sample(11, 2, ended()) };
         assert_eq!(samples(sample(10, 1, ended()), elsewhere).cgroup, None);
+    }
+
+    #[test]
+    fn a_part_is_in_the_state_of_the_process_that_is_held_up_most() {
+        let of = |state| ProcessSample { state, ..sample(10, 1, Reading::Seen(1)) };
+        let (unread, sleeping) = (Reading::default(), Reading::Seen(ProcessState::Sleeping));
+        let stopped = Reading::Seen(ProcessState::Stopped);
+        assert_eq!(samples(of(sleeping.clone()), of(stopped.clone())).state, stopped);
+        assert_eq!(samples(of(unread.clone()), of(stopped.clone())).state, stopped);
+        assert_eq!(samples(of(sleeping.clone()), of(unread.clone())).state, sleeping);
+        assert!(samples(of(unread.clone()), of(unread)).state.is_unread());
+        let ended = Reading::absent("exited");
+        assert_eq!(samples(of(stopped), of(ended.clone())).state, ended);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub fn render(findings: &Findings) -> Result<Vec<(String, String)>> {
         parts(findings)?,
         node(findings)?,
         attribution(findings)?,
+        attribution_parts(findings)?,
+        ledger(findings)?,
+        worst_windows(findings)?,
         warnings(findings)?,
         splits(findings)?,
         subsets(findings)?,
@@ -250,11 +253,86 @@ fn node(findings: &Findings) -> Result<(String, String)> {
 }
 
 fn attribution(findings: &Findings) -> Result<(String, String)> {
-    let head = ["cell", "cause", "share_of_tail", "low", "high", "level", "n", "evidence"];
+    let head = [
+        "cell",
+        "cause",
+        "share_of_tail",
+        "low",
+        "high",
+        "level",
+        "n",
+        "evidence",
+        "known",
+        "part",
+        "slow_windows",
+        "with_cause",
+        "by_chance",
+        "chance",
+        "quiet_ns",
+    ];
     let mut table = Table::new("attribution", &head)?;
     for a in &findings.attribution {
         let e = &a.share_of_tail;
-        table.row((&a.cell, a.cause, e.value, e.low, e.high, e.level, e.n, &a.evidence))?;
+        let windows = a.windows.map_or((None, None, None), |w| (Some(w.slow), Some(w.with_cause), Some(w.by_chance)));
+        let rests_on = (&a.evidence, a.known, &a.part, windows, a.chance, a.quiet_ns);
+        table.row((&a.cell, a.cause, e.value, e.low, e.high, e.level, e.n, rests_on))?;
+    }
+    table.finish()
+}
+
+/// The shares of each cause by part.
+fn attribution_parts(findings: &Findings) -> Result<(String, String)> {
+    let mut table = Table::new("attribution_parts", &["cell", "cause", "part", "share_of_tail"])?;
+    for a in &findings.attribution {
+        for p in &a.parts {
+            table.row((&a.cell, a.cause, &p.part, p.share_of_tail))?;
+        }
+    }
+    table.finish()
+}
+
+fn ledger(findings: &Findings) -> Result<(String, String)> {
+    let mut table = Table::new("ledger", &["cell", "cause", "known", "named", "evidence"])?;
+    for line in &findings.ledger {
+        table.row((&line.cell, line.cause, line.known, line.named, &line.evidence))?;
+    }
+    table.finish()
+}
+
+/// Each fact of the worst windows is a row: of a part, or of the machine.
+fn worst_windows(findings: &Findings) -> Result<(String, String)> {
+    let mut table = Table::new("worst_windows", &["cell", "trial", "at_ns", "measure", "part", "value", "absent"])?;
+    for w in &findings.worst_windows {
+        let mut row = |measure: &str, part: &str, value: Option<f64>, absent: Option<&str>| {
+            table.row((&w.cell, &w.trial, w.at_ns, measure, part, value, absent))
+        };
+        row("share_of_tail", "", Some(w.share_of_tail), None)?;
+        for (measure, value) in [
+            ("requests_over", w.requests_over),
+            ("worst_response_ns", w.worst_response_ns),
+            ("generator_lag_ns", w.generator_lag_ns),
+        ] {
+            row(measure, "", Some(value as f64), None)?;
+        }
+        for (measure, by_part) in [
+            ("throttled_ns", &w.throttled_ns),
+            ("run_delay_ns", &w.run_delay_ns),
+            ("stopped_ns", &w.stopped_ns),
+            ("blocked_ns", &w.blocked_ns),
+        ] {
+            for (part, ns) in by_part {
+                row(measure, part, Some(*ns as f64), None)?;
+            }
+        }
+        for (measure, reading) in [
+            ("steal_ns", &w.steal_ns),
+            ("lost_ns", &w.lost_ns),
+            ("disk_ns", &w.disk_ns),
+            ("io_pressure_ns", &w.io_pressure_ns),
+            ("retransmits", &w.retransmits),
+        ] {
+            row(measure, "", reading.seen().map(|n| *n as f64), reading.reason())?;
+        }
     }
     table.finish()
 }

@@ -1,10 +1,12 @@
 //! Reads each sealed trial once, several at a time, and keeps of it what the findings and the charts need.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use record::{End, Histogram, Interval, IstioReading, Phase, Quantiles, Run, RunDirectory, Trial};
 
+use crate::kept::{self, Kept};
 use crate::stats::steal;
 use crate::subsets::{self, Subsets};
 use crate::usage::{Gathering, Span, Usage};
@@ -19,8 +21,8 @@ pub(crate) struct Window {
     pub(crate) p50_ns: u64,
     pub(crate) p99_ns: u64,
     pub(crate) max_ns: u64,
-    /// The generator's own lag, summed over requests.
-    pub(crate) lag_ours_ns: f64,
+    /// The longest that the generator itself was late.
+    pub(crate) lag_ours_max_ns: u64,
 }
 
 /// A sealed trial, read.
@@ -44,6 +46,8 @@ pub(crate) struct TrialData {
     /// Answers a second that came in the measured phase.
     pub(crate) answered_per_second: f64,
     pub(crate) windows: Vec<Window>,
+    /// The slowest kept request of each window, by the window's start.
+    pub(crate) kept: BTreeMap<u64, Kept>,
     pub(crate) usage: Usage,
     /// What its subsets answered; empty where the cell has no canary.
     pub(crate) subsets: Subsets,
@@ -91,7 +95,9 @@ impl TrialData {
         for sample in dir.samples(id)? {
             gathering.take(&sample?);
         }
+        let spans: Vec<Span> = windows.iter().map(|w| w.span).collect();
         Ok(Self {
+            kept: kept::slowest(dir.slow(id)?, &spans)?,
             measured,
             response: Quantiles::from(&response),
             service: Quantiles::from(&service),
@@ -124,7 +130,7 @@ impl Window {
             p50_ns: interval.response.quantile(0.5),
             p99_ns: interval.response.quantile(0.99),
             max_ns: interval.response.max(),
-            lag_ours_ns: interval.lag_ours.mean() * interval.lag_ours.count() as f64,
+            lag_ours_max_ns: interval.lag_ours.max(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod history;
 pub mod html;
 pub mod istio;
 pub mod json;
+mod kept;
 pub mod load;
 pub mod markdown;
 pub mod open_metrics;
@@ -32,7 +33,7 @@ pub use agreement::comparable;
 pub use error::{Error, Result};
 pub use findings::{
     AllProxies, Attribution, CanaryFindings, Cause, CellFindings, Costs, EventFindings, Figure, Findings, FoundWarning,
-    NodeFindings, PartCosts, PerQuantile, Requests, ShiftFindings, Stretch, SubsetFindings, SubsetShare, Tax, TaxAt,
-    TaxKind, findings,
+    Known, LedgerLine, NodeFindings, PartCosts, PartShare, PerQuantile, Requests, ShiftFindings, SlowWindows, Stretch,
+    SubsetFindings, SubsetShare, Tax, TaxAt, TaxKind, WorstWindow, findings,
 };
 pub use stats::Estimate;

@@ -56,7 +56,11 @@ pub fn render(findings: &Findings) -> String {
         table(&mut page, &t);
     }
     let costs = [tables::proxies(f), tables::all_proxies(f), tables::neighbours(f)];
-    for t in costs.into_iter().chain([tables::events(f), tables::attribution(f)]).flatten() {
+    for t in costs
+        .into_iter()
+        .chain([tables::events(f), tables::attribution(f), tables::worst_windows(f), tables::ledger(f)])
+        .flatten()
+    {
         table(&mut page, &t);
     }
     table(&mut page, &tables::node(f));

@@ -2,11 +2,13 @@
 
 mod canary;
 mod said;
+mod stall;
 
 use record::Reading;
 
 pub(crate) use canary::canaries;
 pub(crate) use said::{LACKS, LEFT_OUT, events, lacks, left_out, platform};
+pub(crate) use stall::{facts, ledger, worst_windows};
 
 use crate::figure;
 use crate::findings::{Cause, CellFindings, Figure, Findings, PartCosts, PerQuantile, Tax, TaxKind, person_name};

@@ -9,6 +9,8 @@ use crate::tables::{self, Column, Entry, LACKS, LEFT_OUT, Row, Table};
 
 /// The least room for the names of rows; longer ones stand on a line of their own.
 const LABEL: usize = 12;
+/// Of a cell's worst windows, those that a terminal shows.
+const WORST_SHOWN: usize = 3;
 /// The narrowest page; figures with their intervals need that much.
 const NARROWEST: usize = 60;
 
@@ -231,6 +233,15 @@ impl Page {
             let name = crate::findings::person_name(cell);
             let share = figure::share(&found.share_of_tail);
             self.item("  ", &format!("{name}: {share} {}: {}", found.cause.word(), found.evidence));
+            for window in findings.worst_windows.iter().filter(|w| w.cell == found.cell).take(WORST_SHOWN) {
+                let at = format!("{} of {}", figure::seconds(window.at_ns), window.trial);
+                let longest = figure::ms_bare(window.worst_response_ns as f64);
+                let over = window.requests_over;
+                self.item(
+                    "    - ",
+                    &format!("{at}: {over} requests over, longest {longest}; {}", tables::facts(window)),
+                );
+            }
         }
     }
 

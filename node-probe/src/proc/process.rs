@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use procfs::FromRead;
 use procfs::process::{Stat, StatM};
-use record::{Accounts, ProcessSample, Reading};
+use record::{Accounts, ProcessSample, ProcessState, Reading};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
@@ -133,9 +133,14 @@ impl Process {
             }
         };
         // A zombie still has its files, and the kernel's sum forgets the time of a main thread that ended.
-        let still = count.is_some_and(|count| count <= 1) && times.timeslices <= self.last.timeslices;
-        if still && matches!(self.stat(page), Err(Absence::Exited)) {
-            return self.exited(read_ns);
+        let still = times.timeslices <= self.last.timeslices;
+        let mut state = Reading::default();
+        if still {
+            // Asked only of one that does nothing, which costs least and tells most: it rests, or it is held up.
+            state = match self.stat(page) {
+                Err(Absence::Exited) if count.is_some_and(|count| count <= 1) => return self.exited(read_ns),
+                stat => Reading::from_result(stat.map(|stat| ProcessState::from_letter(stat.state))),
+            };
         }
         self.last = times;
         let RunTimes { run_ns, run_delay_ns, timeslices } = times;
@@ -143,6 +148,7 @@ impl Process {
             run_ns: Reading::Seen(run_ns),
             run_delay_ns: Reading::Seen(run_delay_ns),
             timeslices: Reading::Seen(timeslices),
+            state,
             ..sample
         };
         self.with_slow(sample, slow, totals, delay_accounting, page)
@@ -165,6 +171,7 @@ impl Process {
         sample.user_ticks = of_stat(|stat| stat.utime);
         sample.system_ticks = of_stat(|stat| stat.stime);
         sample.threads = of_stat(count);
+        sample.state = Reading::from_result(stat.as_ref().map(|stat| ProcessState::from_letter(stat.state)));
         sample.rss_bytes = of_stat(|stat| stat.rss * rustix::param::page_size() as u64);
         sample.accounts = Some(if totals.is_some() { Accounts::Taskstats } else { Accounts::Threads });
         match totals {
@@ -205,6 +212,7 @@ impl Process {
             voluntary_switches: exited(),
             involuntary_switches: exited(),
             block_io_delay_ns: exited(),
+            state: Reading::absent(EXITED),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use node_probe::{Sampler, Watch};
-use record::{ProcessSample, Reading};
+use record::{ProcessSample, ProcessState, Reading};
 
 use crate::busy::{Shell, Spinners};
 
@@ -119,6 +119,28 @@ fn absent_once_ended(taskstats: bool) {
     all_absent(&sample(&mut sampler));
 }
 
+#[test]
+fn the_state_is_told_of_a_process_that_stands_still_and_of_no_other() {
+    use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+    for taskstats in WAYS {
+        let shell = Shell::spin();
+        let pid = Pid::from_raw(i32::try_from(shell.0.id()).unwrap()).unwrap();
+        let mut sampler = watch(shell.0.id(), taskstats);
+        let first = sample(&mut sampler);
+        assert_eq!(first.state, Reading::Seen(ProcessState::Running), "the first round has everything");
+        kill_process(pid, Signal::STOP).unwrap();
+        // The kernel says when all of it has stopped.
+        assert!(waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap().1.stopped());
+        sample(&mut sampler);
+        let stopped = sample(&mut sampler);
+        assert_eq!(stopped.state, Reading::Seen(ProcessState::Stopped), "{stopped:?}");
+        kill_process(pid, Signal::CONT).unwrap();
+        let before = value(&stopped.timeslices);
+        let running = (0..1_000_000).map(|_| sample(&mut sampler)).find(|s| value(&s.timeslices) > before).unwrap();
+        assert!(running.state.is_unread(), "{running:?}");
+    }
+}
+
 fn all_absent(sample: &ProcessSample) {
     let ProcessSample {
         pid: _,
@@ -136,7 +158,9 @@ fn all_absent(sample: &ProcessSample) {
         voluntary_switches,
         involuntary_switches,
         block_io_delay_ns,
+        state,
     } = sample;
+    assert_eq!(state.reason(), Some("exited"), "{sample:?}");
     let switches = [timeslices, voluntary_switches, involuntary_switches];
     for reading in [user_ticks, system_ticks, rss_bytes, run_ns, run_delay_ns, threads, block_io_delay_ns]
         .into_iter()

@@ -26,6 +26,7 @@ mod mesh;
 mod neighbour;
 mod network;
 mod outcome;
+mod process_state;
 pub mod quantum;
 mod reading;
 mod run;
@@ -77,6 +78,7 @@ pub use mesh::{AccessLog, Dataplane, Entry, LogSink, Mtls, Platform, Protocol, S
 pub use neighbour::Neighbour;
 pub use network::{InterfaceCounters, NetworkSample, TcpCounters};
 pub use outcome::{Outcome, Outcomes};
+pub use process_state::ProcessState;
 pub use reading::Reading;
 pub use run::{PlannedTrial, Run, Timing};
 pub use sample::{

@@ -8,7 +8,7 @@ use crate::gaps::GapCounters;
 use crate::network::NetworkSample;
 use crate::slow_sample::SlowSample;
 use crate::window::ReadWindows;
-use crate::{Reading, SoftirqCounters, SoftnetCounters};
+use crate::{ProcessState, Reading, SoftirqCounters, SoftnetCounters};
 
 /// One round of the probe; a line of `samples.jsonl`.
 ///
@@ -295,6 +295,10 @@ pub struct ProcessSample {
     /// Time its threads waited for block I/O; needs kernel.task_delayacct=1 before they started.
     #[serde(default, skip_serializing_if = "Reading::is_unread")]
     pub block_io_delay_ns: Reading<u64>,
+    /// What its main thread was doing; read once a second, and in every round before which none of its threads was put
+    /// on a CPU. Of several processes of one part, that of the one held up most.
+    #[serde(default, skip_serializing_if = "Reading::is_unread")]
+    pub state: Reading<ProcessState>,
 }
 
 /// What the probe itself used.

@@ -1,6 +1,6 @@
 //! The answer in sentences, the most important first.
 
-use super::{CanaryFindings, Cause, CellFindings, Findings, ShiftFindings, Tax, TaxKind};
+use super::{Attribution, CanaryFindings, Cause, CellFindings, Findings, ShiftFindings, Tax, TaxKind};
 use crate::figure;
 
 /// What a cell is called in a sentence: its label, with the words that people use for a dataplane.
@@ -35,21 +35,31 @@ pub(super) fn sentences(findings: &Findings) -> Vec<String> {
         sentences.extend(cell.canary.iter().map(|found| canary(&person_name(&cell.label), found)));
     }
     for found in findings.attribution.iter().filter(|a| a.cause != Cause::Unexplained) {
-        sentences.push(format!(
-            "{} of the tail of {} coincides with {}.",
-            capital(&figure::share(&found.share_of_tail)),
-            name(&found.cell),
-            match found.cause {
-                Cause::Throttling => "proxies that had used up their CPU quota",
-                Cause::Steal => "CPU time taken away by the hypervisor",
-                Cause::Generator | Cause::Unexplained => "the load generator's own lag",
-            }
-        ));
+        let share = capital(&figure::share(&found.share_of_tail));
+        sentences.push(format!("{share} of the tail of {} coincides with {}.", name(&found.cell), coincidence(found)));
     }
     if sentences.is_empty() {
         sentences.push("This run has no two cells to compare; the figures of each stand below.".to_owned());
     }
     sentences
+}
+
+/// What a tail coincides with, in a sentence.
+fn coincidence(found: &Attribution) -> String {
+    let of = found.part.as_deref().map_or_else(String::new, |part| match found.parts.len() {
+        0 | 1 => format!(" ({part})"),
+        _ => format!(" (most of all {part})"),
+    });
+    let what = match found.cause {
+        Cause::Throttling => "proxies that had used up their CPU quota",
+        Cause::Steal => "CPU time taken away by the hypervisor",
+        Cause::Stopped => "a part that stood still",
+        Cause::Disk => "waiting for a disk",
+        Cause::Network => "TCP segments that were sent again",
+        Cause::RunQueue => "waiting for a CPU that others had",
+        Cause::Generator | Cause::Unexplained => return "the load generator's own lag".to_owned(),
+    };
+    format!("{what}{of}")
 }
 
 /// What takes the ground from under a cell's figures, next to the sentence that rests on them.

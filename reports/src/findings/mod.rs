@@ -5,6 +5,7 @@ mod canary;
 mod cell;
 mod events;
 mod pairs;
+mod stall;
 mod tax;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub(crate) use answer::person_name;
 pub use canary::{CanaryFindings, ShiftFindings, Stretch, SubsetFindings, SubsetShare};
 pub use events::EventFindings;
 pub(crate) use pairs::Pairs;
+pub use stall::{Attribution, Cause, Known, LedgerLine, PartShare, SlowWindows, WorstWindow};
 pub(crate) use tax::unlimited;
 
 /// A figure with its interval, or why there is none.
@@ -80,8 +82,14 @@ pub struct Findings {
     pub left_out: Vec<LeftOut>,
     /// Each cell against what it is compared with, paired within blocks.
     pub taxes: Vec<Tax>,
-    /// Where the tail of each cell comes from.
+    /// Where the tail of each cell comes from: the causes named, the largest first, and what is left.
     pub attribution: Vec<Attribution>,
+    /// Every cause that was looked for in each cell, and how it is known.
+    #[serde(default)]
+    pub ledger: Vec<LedgerLine>,
+    /// The worst windows of each cell, the worst first.
+    #[serde(default)]
+    pub worst_windows: Vec<WorstWindow>,
     /// What is doubted.
     pub warnings: Vec<FoundWarning>,
 }
@@ -308,46 +316,6 @@ pub struct TaxAt {
     pub detectable: Option<f64>,
 }
 
-/// What slow requests coincide with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// The load generator itself was late.
-    Generator,
-    /// A proxy had used up its CPU quota.
-    Throttling,
-    /// The hypervisor had taken a CPU away.
-    Steal,
-    /// None of those that were looked at.
-    Unexplained,
-}
-
-impl Cause {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Generator => "generator",
-            Self::Throttling => "throttling",
-            Self::Steal => "steal",
-            Self::Unexplained => "unexplained",
-        }
-    }
-}
-
-/// A share of a cell's tail: of the time that requests took above the quiet level.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Attribution {
-    /// The cell's id.
-    pub cell: String,
-    /// What it coincides with.
-    pub cause: Cause,
-    /// The share, 0 to 1.
-    pub share_of_tail: Estimate,
-    /// What it rests on, with its figures.
-    pub evidence: String,
-}
-
 /// A doubt, and what it is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -378,7 +346,7 @@ impl Findings {
         for cell in &cells {
             warnings.extend(cell.canary.iter().flat_map(|found| canary::warnings(&cell.id, cell.trials, found)));
         }
-        let attribution = attribution::of(gathered, &taxes);
+        let attribution::Ledger { attribution, lines, worst } = attribution::of(gathered, &taxes);
         let complete = gathered.trials.len() >= run.trials.len() || gathered.end.is_some();
         let mut findings = Self {
             schema: record::SCHEMA,
@@ -404,6 +372,8 @@ impl Findings {
             left_out: run.left_out.clone(),
             taxes,
             attribution,
+            ledger: lines,
+            worst_windows: worst,
             warnings,
         };
         findings.answer = answer::sentences(&findings);

@@ -10,7 +10,7 @@ use crate::gather::{Gathered, TrialData};
 use crate::istio;
 use crate::plot::{self, SERIES};
 use crate::tables::{self, Entry, Table};
-use crate::{Result, plot::Bar, plot::Curve};
+use crate::{Result, attribution, plot::Bar, plot::Curve, plot::Lane};
 
 /// The page, whose block `main` another page may fill with its own.
 pub(crate) const PAGE: &str = include_str!("page.html");
@@ -79,6 +79,7 @@ pub fn render(findings: &Findings, dir: &RunDirectory) -> Result<String> {
         splits => splits(f, &gathered)?,
         costs => page_tables(&costs),
         tail => page_tables(&tables::attribution(f).into_iter().collect::<Vec<_>>()),
+        stalls => page_tables(&[tables::worst_windows(f), tables::ledger(f)].into_iter().flatten().collect::<Vec<_>>()),
         machine => page_tables(&[tables::node(f), tables::waits(f), tables::requests(f)]),
         legend => f.cells.iter().enumerate().map(|(k, c)| (k % SERIES, person_name(&c.label))).collect::<Vec<_>>(),
         quantiles => quantile_chart(f, &gathered)?,
@@ -202,6 +203,12 @@ fn splits(findings: &Findings, gathered: &Gathered) -> Result<Vec<SplitChart>> {
     Ok(charts)
 }
 
+/// When each cause that is named in a cell was at work in one of its trials.
+fn lanes(findings: &Findings, cell: &str, trial: &TrialData) -> Vec<Lane> {
+    let named = findings.attribution.iter().filter(|a| a.cell == cell);
+    named.filter_map(|a| Some((a.cause.word(), attribution::spans(trial, a.cause, a.quiet_ns?)?))).collect()
+}
+
 fn timelines(findings: &Findings, gathered: &Gathered) -> Result<Vec<Chart>> {
     let any = |steps: &Reading<Vec<crate::usage::Step>>| steps.seen().is_some_and(|s| !s.is_empty());
     let mut charts = Vec::new();
@@ -213,7 +220,7 @@ fn timelines(findings: &Findings, gathered: &Gathered) -> Result<Vec<Chart>> {
             trial: trial.trial.id.clone(),
             throttled: any(&trial.usage.throttling),
             stolen: any(&trial.usage.steal),
-            svg: plot::timeline(trial, series)?,
+            svg: plot::timeline(trial, series, &lanes(findings, &cell.id, trial))?,
         });
     }
     Ok(charts)

@@ -18,7 +18,7 @@ pub(crate) use history::history;
 pub(crate) use quantiles::{Curve, quantiles};
 pub(crate) use split::{lines as split_lines, split};
 pub(crate) use tax::{Bar, taxes};
-pub(crate) use timeline::timeline;
+pub(crate) use timeline::{Lane, timeline};
 
 /// How many series have a colour of their own; further ones begin anew.
 pub(crate) const SERIES: usize = 8;

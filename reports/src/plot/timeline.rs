@@ -1,4 +1,4 @@
-//! Latency over the time of one trial, with throttling and steal under it on the same axis.
+//! Latency over the time of one trial, with throttling, steal and the causes named under it on the same axis.
 
 use plotters::prelude::*;
 
@@ -6,27 +6,61 @@ use super::axis::Marked;
 use super::{Area, Drawn, FAINT, STOLEN, Sheet, THROTTLED, log_marks, log_range, series, short_ms, text_style};
 use crate::Result;
 use crate::gather::TrialData;
-use crate::usage::Step;
+use crate::usage::{Span, Step};
 
 const LEFT: u32 = 64;
 const UPPER: i32 = 240;
+const WIDTH: i32 = 960;
+/// Around a chart, and at its right end.
+const MARGIN: i32 = 8;
+const RIGHT: i32 = 24;
+/// The height of a lane, and of the marks in it.
+const LANE: i32 = 20;
+const MARK: i32 = 10;
 
-/// A chart of one trial; the lower part is left out where neither throttling nor steal was seen.
-pub(crate) fn timeline(trial: &TrialData, color: usize) -> Result<String> {
+/// A cause that is named, and when it was at work.
+pub(crate) type Lane = (&'static str, Vec<Span>);
+
+/// A chart of one trial; the lower part is left out where neither throttling nor steal was seen, and so are lanes where no
+/// cause is named.
+pub(crate) fn timeline(trial: &TrialData, color: usize, lanes: &[Lane]) -> Result<String> {
     let none: &[Step] = &[];
     let throttled = trial.usage.throttling.seen().map_or(none, Vec::as_slice);
     let stolen = trial.usage.steal.seen().map_or(none, Vec::as_slice);
     let lower = !(throttled.is_empty() && stolen.is_empty());
-    let sheet = Sheet { chart: "timeline", width: 960, height: UPPER as u32 + if lower { 130 } else { 20 } };
-    let alt = "Response time over the trial: median, p99 and longest of each tenth of a second";
+    let charts = UPPER + if lower { 130 } else { 20 };
+    let height = charts + lanes.len() as i32 * LANE;
+    let sheet = Sheet { chart: "timeline", width: WIDTH as u32, height: height as u32 };
+    let alt =
+        "Response time over the trial: median, p99 and longest of each tenth of a second, and when causes were at work";
     sheet.draw(alt, |area| {
-        if !lower {
-            return latency(area, trial, color, true);
+        let (charts, marks) = area.split_vertically(charts);
+        if lower {
+            let (upper, below) = charts.split_vertically(UPPER);
+            latency(&upper, trial, color, false)?;
+            disturbances(&below, trial, throttled, stolen)?;
+        } else {
+            latency(&charts, trial, color, true)?;
         }
-        let (upper, below) = area.split_vertically(UPPER);
-        latency(&upper, trial, color, false)?;
-        disturbances(&below, trial, throttled, stolen)
+        draw_lanes(&marks, trial, lanes)
     })
+}
+
+/// A row of marks for each cause, its name before them.
+fn draw_lanes(area: &Area<'_>, trial: &TrialData, lanes: &[Lane]) -> Drawn {
+    let left = LEFT as i32 + MARGIN;
+    let room = f64::from(WIDTH - left - RIGHT);
+    let end = end_s(trial);
+    let place = |at_ns: u64| left + (room * (seconds(trial, at_ns) / end).clamp(0.0, 1.0)) as i32;
+    for (row, (name, spans)) in lanes.iter().enumerate() {
+        let top = row as i32 * LANE + (LANE - MARK) / 2;
+        area.draw_text(name, &text_style(), (0, top - 1))?;
+        for span in spans {
+            let corners = [(place(span.start_ns), top), (place(span.end_ns).max(place(span.start_ns) + 1), top + MARK)];
+            area.draw(&Rectangle::new(corners, super::INK.mix(0.55).filled()))?;
+        }
+    }
+    Ok(())
 }
 
 fn end_s(trial: &TrialData) -> f64 {
@@ -42,8 +76,8 @@ fn latency(area: &Area<'_>, trial: &TrialData, color: usize, with_time: bool) ->
     let windows: Vec<_> = trial.windows.iter().filter(|w| !w.response.is_empty()).collect();
     let (low, high) = log_range(windows.iter().flat_map(|w| [w.p50_ns as f64, w.max_ns as f64]));
     let mut chart = ChartBuilder::on(area)
-        .margin(8)
-        .margin_right(24)
+        .margin(MARGIN)
+        .margin_right(RIGHT)
         .x_label_area_size(if with_time { 40 } else { 6 })
         .y_label_area_size(LEFT)
         .build_cartesian_2d(0.0..end_s(trial), Marked::new(low..high, log_marks(low, high)))?;
@@ -97,8 +131,8 @@ fn disturbances(area: &Area<'_>, trial: &TrialData, throttled: &[Step], stolen: 
     let (throttled, stolen) = (per_tenth(trial, throttled), per_tenth(trial, stolen));
     let most = throttled.iter().chain(&stolen).copied().fold(1.0, f64::max);
     let mut chart = ChartBuilder::on(area)
-        .margin(8)
-        .margin_right(24)
+        .margin(MARGIN)
+        .margin_right(RIGHT)
         .margin_top(2)
         .x_label_area_size(40)
         .y_label_area_size(LEFT)

@@ -202,6 +202,7 @@ fn take_process(known: &mut ProcessSample, next: &ProcessSample) {
         voluntary_switches,
         involuntary_switches,
         block_io_delay_ns,
+        state,
     } = next;
     // Threads are counted in every round as long as there are any.
     let gone = threads.reason();
@@ -218,6 +219,7 @@ fn take_process(known: &mut ProcessSample, next: &ProcessSample) {
     newer_or_gone(&mut known.voluntary_switches, voluntary_switches, gone);
     newer_or_gone(&mut known.involuntary_switches, involuntary_switches, gone);
     newer_or_gone(&mut known.block_io_delay_ns, block_io_delay_ns, gone);
+    newer_or_gone(&mut known.state, state, gone);
 }
 
 fn take_network(known: &mut NetworkSample, next: &NetworkSample) {

@@ -166,6 +166,7 @@ fn process() -> ProcessSample {
         voluntary_switches: Reading::Seen(77),
         involuntary_switches: Reading::Seen(78),
         block_io_delay_ns: Reading::absent("delay accounting is off (kernel.task_delayacct=0)"),
+        state: Reading::default(),
     }
 }
 

@@ -141,6 +141,8 @@ pub(super) fn process(out: &mut Exposition, name: &str, process: &ProcessSample,
         voluntary_switches,
         involuntary_switches,
         block_io_delay_ns,
+        // Of a moment, and read only where nothing ran: no series.
+        state: _,
     } = process;
     let labels = [("process", name)];
     if threads.seen().is_some() {

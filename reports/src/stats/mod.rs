@@ -7,6 +7,7 @@ pub mod change_points;
 pub(crate) mod changeover;
 mod course;
 pub mod cuts;
+pub(crate) mod discovery;
 pub mod drift;
 mod estimate;
 pub mod holm;
@@ -19,4 +20,4 @@ mod signed_rank;
 pub mod steal;
 
 pub use estimate::{Estimate, Scale};
-pub(crate) use shift::{Track, chance_of};
+pub(crate) use shift::{Track, chance_of, touched_by_chance};

@@ -1,7 +1,7 @@
-//! Whether two tracks over time coincide more than chance: circular shifts within each trial.
+//! Whether two tracks over time coincide more than chance: circular shifts within each trial, or other pairs of trials.
 //!
-//! Shifting keeps what a shuffle would break, the runs of good and bad moments in each track, and it keeps
-//! trials apart, so that a trial which is bad in both does not count as evidence.
+//! Both keep what a shuffle would break, the runs of good and bad moments in each track, and both keep trials apart, so
+//! that a trial which is bad in both does not count as evidence.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -22,6 +22,13 @@ impl Track {
     pub(crate) fn touched(&self, shift: usize) -> impl Iterator<Item = bool> + '_ {
         let n = self.on.len();
         (0..n).map(move |t| (0..=self.reach[t].min(n - 1)).any(|back| self.on[(t + 2 * n - back - shift) % n]))
+    }
+
+    /// This badness with another trial's signal, which may be a moment longer or shorter.
+    fn with(&self, signal: &Track) -> Track {
+        let mut on = signal.on.clone();
+        on.resize(self.on.len(), false);
+        Track { on, ..self.clone() }
     }
 
     /// The sum of badness over the touched moments.
@@ -47,27 +54,108 @@ impl Track {
     }
 }
 
-/// The draws of the null law: the smallest probability that can be found is one in a thousand.
-const DRAWS: usize = 999;
+/// How many moments later than the signal what it does may show.
+const LAGS: std::ops::RangeInclusive<usize> = 0..=1;
+/// The draws of the null law, where there are too many cases to try each.
+const DRAWS: usize = 1999;
+/// As many trials have few enough orders to try each.
+const TRIED: usize = 6;
+/// The fewest trials whose order can tell something.
+const FEWEST: usize = 5;
 
-/// The probability that chance alone makes signal and badness coincide as much as they do, over all trials.
-/// Without any moment it is 1.
-pub(crate) fn chance_of(tracks: &[Track], seed: u64) -> f64 {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+/// The probability that chance alone makes signal and badness coincide as much as they do, over all trials: the largest
+/// coincidence over all lags is set against the largest of each case of the null law. Without any moment it is 1.
+///
+/// With enough trials a case pairs each trial's signal with the badness of another one, which keeps what all trials have in
+/// common as they go on; but only if so many trials have enough orders for a probability of `least`. Otherwise a case
+/// shifts each trial's signal by a time of its own.
+pub(crate) fn chance_of(tracks: &[Track], least: f64, seed: u64) -> f64 {
     let ranked: Vec<Track> = tracks.iter().filter(|t| !t.on.is_empty()).map(Track::ranked).collect();
+    let orders: f64 = (1..=ranked.len()).map(|k| k as f64).product();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    if ranked.len() >= FEWEST && 1.0 / orders <= least {
+        by_order(&ranked, &mut rng)
+    } else {
+        by_shift(&ranked, &mut rng)
+    }
+}
+
+fn by_shift(ranked: &[Track], rng: &mut ChaCha8Rng) -> f64 {
     // A shift is summed when it is first drawn: short trials need each once, long ones only those drawn.
     let mut sums: Vec<Vec<Option<f64>>> = ranked.iter().map(|t| vec![None; t.on.len()]).collect();
-    let mut overlap =
-        |trial: usize, shift: usize| *sums[trial][shift].get_or_insert_with(|| ranked[trial].overlap(shift));
-    let seen: f64 = (0..ranked.len()).map(|trial| overlap(trial, 0)).sum();
+    let mut largest = |shifts: &[usize]| {
+        let at = |lag: usize| -> f64 {
+            let of = |(i, t): (usize, &Track)| {
+                let shift = (shifts[i] + lag) % t.on.len();
+                *sums[i][shift].get_or_insert_with(|| t.overlap(shift))
+            };
+            ranked.iter().enumerate().map(of).sum()
+        };
+        LAGS.map(at).fold(f64::NEG_INFINITY, f64::max)
+    };
+    let seen = largest(&vec![0; ranked.len()]);
     let slack = seen.abs() * 1e-12;
-    let as_much = (0..DRAWS)
-        .filter(|_| {
-            let drawn: f64 = ranked.iter().enumerate().map(|(i, t)| overlap(i, rng.random_range(0..t.on.len()))).sum();
-            drawn >= seen - slack
-        })
-        .count();
+    let mut draw = || -> Vec<usize> { ranked.iter().map(|t| rng.random_range(0..t.on.len())).collect() };
+    let as_much = (0..DRAWS).filter(|_| largest(&draw()) >= seen - slack).count();
     (as_much + 1) as f64 / (DRAWS + 1) as f64
+}
+
+fn by_order(ranked: &[Track], rng: &mut ChaCha8Rng) -> f64 {
+    let n = ranked.len();
+    // The coincidence of each trial's badness with each trial's signal, at each lag.
+    let pairs: Vec<Vec<Vec<f64>>> = LAGS
+        .map(|lag| {
+            ranked.iter().map(|bad| ranked.iter().map(|signal| bad.with(signal).overlap(lag)).collect()).collect()
+        })
+        .collect();
+    let largest = |order: &[usize]| {
+        let at = |pairs: &Vec<Vec<f64>>| order.iter().enumerate().map(|(bad, signal)| pairs[bad][*signal]).sum::<f64>();
+        pairs.iter().map(at).fold(f64::NEG_INFINITY, f64::max)
+    };
+    let mut order: Vec<usize> = (0..n).collect();
+    let seen = largest(&order);
+    let least = seen - seen.abs() * 1e-12;
+    if n <= TRIED {
+        let (mut as_much, mut all) = (0u32, 0u32);
+        for_each_order(&mut order, n, &mut |order| {
+            all += 1;
+            as_much += u32::from(largest(order) >= least);
+        });
+        return f64::from(as_much) / f64::from(all);
+    }
+    let mut as_much = 1;
+    for _ in 0..DRAWS {
+        for last in (1..n).rev() {
+            order.swap(last, rng.random_range(0..=last));
+        }
+        as_much += usize::from(largest(&order) >= least);
+    }
+    as_much as f64 / (DRAWS + 1) as f64
+}
+
+/// Each order of the first `k` once (Heap 1963).
+fn for_each_order(order: &mut [usize], k: usize, see: &mut impl FnMut(&[usize])) {
+    if k <= 1 {
+        see(order);
+        return;
+    }
+    for i in 0..k {
+        for_each_order(order, k - 1, see);
+        if i + 1 < k {
+            order.swap(if k.is_multiple_of(2) { i } else { 0 }, k - 1);
+        }
+    }
+}
+
+/// In how many of the chosen moments the signal would be on if it came at any other time of its trial: the mean over all
+/// shifts.
+pub(crate) fn touched_by_chance(track: &Track, chosen: &[usize]) -> f64 {
+    let n = track.on.len();
+    let touched = |shift: usize| -> usize {
+        let touched: Vec<bool> = track.touched(shift).collect();
+        chosen.iter().filter(|t| touched[**t]).count()
+    };
+    (0..n).map(touched).sum::<usize>() as f64 / n.max(1) as f64
 }
 
 #[cfg(test)]
@@ -85,16 +173,16 @@ mod tests {
     #[test]
     fn what_coincides_everywhere_is_no_chance() {
         let t = track(&[3, 9, 10, 30], &[3, 9, 10, 30], 50);
-        assert!(chance_of(&[t.clone(), t.clone(), t], 1) <= 0.002);
+        assert!(chance_of(&[t.clone(), t.clone(), t], 0.01, 1) <= 0.002);
     }
 
     #[test]
     fn a_signal_that_is_always_or_never_on_says_nothing() {
         let always = track(&(0..50).collect::<Vec<_>>(), &[3, 9], 50);
         let never = track(&[], &[3, 9], 50);
-        assert_eq!(chance_of(&[always], 1), 1.0);
-        assert_eq!(chance_of(&[never], 1), 1.0);
-        assert_eq!(chance_of(&[], 1), 1.0);
+        assert_eq!(chance_of(&[always], 0.01, 1), 1.0);
+        assert_eq!(chance_of(&[never], 0.01, 1), 1.0);
+        assert_eq!(chance_of(&[], 0.01, 1), 1.0);
     }
 
     #[test]
@@ -119,10 +207,40 @@ mod tests {
                     Track { reach: bad.iter().map(|b| usize::from(*b)).collect(), on, badness }
                 })
                 .collect();
-            claimed += usize::from(chance_of(&tracks, seed) <= 0.05);
+            claimed += usize::from(chance_of(&tracks, 0.01, seed) <= 0.05);
         }
         // 5 % of 400 is 20; four standard deviations are 17.
         assert!(claimed <= 37, "{claimed} of 400");
+    }
+
+    #[test]
+    fn every_order_is_tried_once() {
+        let mut seen = std::collections::BTreeSet::new();
+        for_each_order(&mut [0, 1, 2, 3, 4], 5, &mut |order| assert!(seen.insert(order.to_vec())));
+        assert_eq!(seen.len(), 120);
+    }
+
+    #[test]
+    fn what_all_trials_have_in_common_is_no_evidence_where_trials_can_be_exchanged() {
+        // Each trial is slow in its first moments, in which the signal is on too, whatever else it does.
+        let same = track(&[0, 1, 2], &[0, 1, 2], 50);
+        assert_eq!(chance_of(&vec![same.clone(); 6], 0.01, 1), 1.0);
+        // Three have too few orders, so that shifts must do.
+        assert!(chance_of(&vec![same; 3], 0.01, 1) < 0.01);
+    }
+
+    #[test]
+    fn a_signal_that_shows_a_moment_later_is_found() {
+        let late = |at: usize| track(&[at, at + 9], &[at + 1, at + 10], 50);
+        assert!(chance_of(&[late(3), late(11), late(20)], 0.01, 1) < 0.01);
+        let early = |at: usize| track(&[at + 1, at + 10], &[at, at + 9], 50);
+        assert!(chance_of(&[early(3), early(11), early(20)], 0.01, 1) > 0.1, "what comes after is no cause");
+    }
+
+    #[test]
+    fn chance_is_what_is_expected_of_a_signal_at_any_time() {
+        let t = track(&[4, 5], &[4, 7], 10);
+        assert!((touched_by_chance(&t, &[4, 5, 9]) - 3.0 * 0.2).abs() < 1e-12);
     }
 
     #[test]

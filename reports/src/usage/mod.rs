@@ -1,5 +1,6 @@
 //! Two samples make a rate: what a trial's parts and its machine used in the measured phase, never stored.
 
+mod stalls;
 mod track;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,8 @@ use std::collections::BTreeMap;
 use record::quantum::RUN_TIME_NS;
 use record::{CpuTimes, GapCounters, Host, Part, Phase, PressureSample, Reading, Role, Sample, Trial};
 
+pub(crate) use stalls::{NodeStalls, PartStalls};
+use stalls::{NodeTracks, StateTrack};
 use track::Track;
 pub(crate) use track::{Span, Step};
 
@@ -86,6 +89,10 @@ pub(crate) struct Usage {
     pub(crate) throttling: Reading<Vec<Step>>,
     /// Rises of the stolen time, in nanoseconds over all CPUs.
     pub(crate) steal: Reading<Vec<Step>>,
+    /// What held up each part.
+    pub(crate) held_up: BTreeMap<String, PartStalls>,
+    /// What held up the machine.
+    pub(crate) machine: NodeStalls,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +105,7 @@ struct PartTracks {
     periods: Track,
     throttled_periods: Track,
     throttled_ns: Track,
+    states: StateTrack,
 }
 
 #[derive(Debug, Default)]
@@ -150,6 +158,7 @@ pub(crate) struct Gathering {
     running: Track,
     probe_cpu_ns: Track,
     sensor: SensorTracks,
+    stalls: NodeTracks,
     probe_missed: Track,
     probe_late: Track,
 }
@@ -211,6 +220,7 @@ impl Gathering {
         self.running.note(at, &sample.node.procs_running);
         self.probe_cpu_ns.note(at, &Reading::Seen(sample.own.cpu_ns));
         self.sensor.take(at, sample.sensor.as_ref());
+        self.stalls.take(sample);
         self.probe_missed.note(at, &Reading::Seen(sample.own.missed_rounds));
         self.probe_late.note(at, &Reading::Seen(sample.own.late_ns));
         for (name, p) in &sample.processes {
@@ -223,6 +233,7 @@ impl Gathering {
             tracks.ticks.note(p.read_ns, &ticks);
             tracks.rss_bytes.note(p.read_ns, &p.rss_bytes);
             tracks.run_delay_ns.note(p.read_ns, &p.run_delay_ns);
+            tracks.states.take(p);
         }
         for (name, c) in &sample.cgroups {
             let tracks = self.parts.entry(name.clone()).or_default();
@@ -243,6 +254,10 @@ impl Gathering {
             (part.name.clone(), tracks.usage(part, measured, settled, ns_per_tick))
         };
         let parts: BTreeMap<String, PartUsage> = trial.parts.iter().map(of).collect();
+        let held_up = |part: &Part| {
+            let tracks = self.parts.get(&part.name).unwrap_or(&unwatched);
+            (part.name.clone(), tracks.stalls(part, measured))
+        };
         let mut node = self.node(host, measured);
         let ours: f64 = parts.values().filter_map(|p| p.cores.seen()).sum();
         node.cpu_busy_share = credible(node.cpu_busy_share, ours / host.cpus_online.len().max(1) as f64);
@@ -251,6 +266,8 @@ impl Gathering {
             node,
             backwards: self.backwards(measured),
             throttling: self.throttling(trial, measured),
+            held_up: trial.parts.iter().map(held_up).collect(),
+            machine: self.stalls.finish(&self.sensor.unexplained_ns, &self.psi[1], measured),
             steal: match steal_unknown(host) {
                 Some(reason) => Reading::absent(reason),
                 None => self.steal_ticks.rise(measured).map(|_| {
@@ -366,6 +383,15 @@ impl PartTracks {
             run_delay_ns_per_s: self.run_delay_ns.per_ns(measured).map(|v| v * 1e9),
             idle: settled.map_or_else(|| Reading::absent("no settle phase"), |span| self.idle(span, ns_per_tick)),
         }
+    }
+
+    fn stalls(&self, part: &Part, measured: Span) -> PartStalls {
+        let throttled = match stalls::steps(&self.throttled_ns, measured, 1.0) {
+            Reading::Absent { absent } => Reading::absent(cgroup_reason(part, &absent)),
+            seen @ Reading::Seen(_) => seen,
+        };
+        let run_delay = stalls::steps(&self.run_delay_ns, measured, 1.0);
+        stalls::of_part(part.role, &self.states, [throttled, run_delay], measured)
     }
 
     fn idle(&self, settled: Span, ns_per_tick: f64) -> Reading<Idle> {

@@ -9,8 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use record::{
     Arrival, Canary, Cell, CgroupSample, ClockAnchor, CpuTimes, Dataplane, Event, Factors, GapCounters, GapLosses,
     Histogram, Host, INTERVAL_NS, Interval, Lack, Lag, LineWriter, LoadAverage, LoadSummary, METHOD, Mtls, NodeSample,
-    Outcome, OwnCost, Pace, Part, Phase, PhaseSpan, PlannedTrial, PressureLine, PressureSample, ProcessSample, Proof,
-    Quantiles, Reading, Role, Run, RunDirectory, SCHEMA, Sample, SlowRequest, Timing, Trial, Verdict, WorkerRule,
+    Outcome, OwnCost, Pace, Part, Phase, PhaseSpan, PlannedTrial, PressureLine, PressureSample, ProcessSample,
+    ProcessState, Proof, Quantiles, Reading, Role, Run, RunDirectory, SCHEMA, Sample, SlowRequest, Timing, Trial,
+    Verdict, WorkerRule,
 };
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -36,6 +37,8 @@ pub(crate) struct Made {
     pub(crate) stolen: Vec<usize>,
     /// The tenths of the measured phase in which the generator is late by 40 ms.
     pub(crate) lagged: Vec<usize>,
+    /// The tenths of the measured phase that begin with s2's sidecar stopped for 60 ms, and requests with it.
+    pub(crate) stopped: Vec<usize>,
     /// The tenths in which requests are slow for no reason that is recorded.
     pub(crate) slow: Vec<usize>,
     /// Whether requests wait for throttling and steal at all.
@@ -105,6 +108,7 @@ pub(crate) fn made(id: &str, label: &str, factors: Factors, median_ms: f64) -> M
         throttled: vec![],
         stolen: vec![],
         lagged: vec![],
+        stopped: vec![],
         slow: vec![],
         harmless: false,
         failed: 0,
@@ -234,7 +238,8 @@ impl MadeRun {
                 continue;
             }
             let start = BEGIN + position as u64 * 100 * SECOND;
-            self.trial(&dir, made, planned, position, start, block * own, &mut rng);
+            let made = made.moved(planned.block as usize % 4);
+            self.trial(&dir, &made, planned, position, start, block * own, &mut rng);
         }
         dir
     }
@@ -255,13 +260,15 @@ impl MadeRun {
         let mut intervals = LineWriter::open(&trial_dir.intervals_path()).unwrap();
         // Warm-up, ten times as slow: it must not be counted.
         for t in 0..10 {
-            let i =
-                self.interval(made, Phase::WarmUp, start - SECOND + t * INTERVAL_NS, usize::MAX, factor * 10.0, rng);
+            let at = start - SECOND + t * INTERVAL_NS;
+            let (i, _) = self.interval(made, Phase::WarmUp, at, usize::MAX, factor * 10.0, rng);
             intervals.append(&i).unwrap();
         }
+        let mut slow = LineWriter::open(&trial_dir.slow_path()).unwrap();
         for t in 0..self.tenths {
-            let i = self.interval(made, Phase::Measure, start + t as u64 * INTERVAL_NS, t, factor, rng);
+            let (i, longest) = self.interval(made, Phase::Measure, start + t as u64 * INTERVAL_NS, t, factor, rng);
             intervals.append(&i).unwrap();
+            slow.append(&longest).unwrap();
             all.add(&i).unwrap();
         }
         let parts = parts(&made.cell.factors);
@@ -269,7 +276,6 @@ impl MadeRun {
         for round in 0..self.tenths as u64 + 25 {
             samples.append(&self.sample(made, &parts, start, round)).unwrap();
         }
-        LineWriter::<SlowRequest>::open(&trial_dir.slow_path()).unwrap();
         let end = start + self.tenths as u64 * INTERVAL_NS;
         let span = |phase, start_ns, end_ns| PhaseSpan { phase, start_ns, end_ns };
         let trial = Trial {
@@ -297,8 +303,28 @@ impl MadeRun {
         trial_dir.seal(&trial).unwrap();
     }
 
-    fn interval(&self, made: &Made, phase: Phase, at: u64, t: usize, factor: f64, rng: &mut ChaCha8Rng) -> Interval {
+    /// A window, and the longest of its requests as it is kept.
+    fn interval(
+        &self,
+        made: &Made,
+        phase: Phase,
+        at: u64,
+        t: usize,
+        factor: f64,
+        rng: &mut ChaCha8Rng,
+    ) -> (Interval, SlowRequest) {
         let mut i = Interval::empty(phase, at, INTERVAL_NS);
+        let (outcome, hops) = (Outcome::Answered(200), vec![]);
+        let mut longest = SlowRequest {
+            index: 0,
+            phase,
+            intended_ns: at,
+            sent_ns: None,
+            done_ns: at,
+            outcome,
+            connection: None,
+            hops,
+        };
         for request in 0..self.per_tenth {
             let mut ns = made.median_ns * factor * (made.scatter * normal(rng)).exp();
             // A stall of 60 ms delays those that come in it by what is left of it.
@@ -309,7 +335,7 @@ impl MadeRun {
             if made.stolen.contains(&t) && !made.harmless {
                 ns += left(50.0);
             }
-            if made.slow.contains(&t) {
+            if made.slow.contains(&t) || made.stopped.contains(&t) {
                 ns += left(60.0);
             }
             let subset = made.subset(t, request as u64 * INTERVAL_NS / self.per_tenth as u64, rng);
@@ -328,12 +354,17 @@ impl MadeRun {
                 }
             }
             i.response.record((ns + lag) as u64);
+            if (ns + lag) as u64 > longest.response_ns() {
+                let intended_ns = at + request as u64 * INTERVAL_NS / self.per_tenth as u64;
+                let (sent_ns, done_ns) = (Some(intended_ns + lag as u64), intended_ns + (ns + lag) as u64);
+                longest = SlowRequest { intended_ns, sent_ns, done_ns, ..longest };
+            }
             i.service.record(ns as u64);
             i.lag_ours.record(lag as u64);
             i.lag_theirs.record(0);
             i.worst_send_lag_ns = i.worst_send_lag_ns.max(lag as u64);
         }
-        i
+        (i, longest)
     }
 
     fn summary(&self, all: &Interval, start_ns: u64, end_ns: u64) -> LoadSummary {
@@ -408,6 +439,10 @@ impl MadeRun {
             let rest = if part.role == Role::Sidecar { 0.001 } else { cores };
             let resting = passed.min(SECOND);
             let cpu_ns = (resting as f64 * rest + (passed - resting) as f64 * cores) as u64;
+            // It is stopped when it is looked at, 3 ms after the tenth began; and has not run since the last look.
+            let victim = part.name == "s2-sidecar";
+            let stops = made.stopped.iter().filter(|t| victim && round >= 20 + **t as u64).count() as u64;
+            let stopped = victim && round >= 20 && made.stopped.contains(&(round as usize - 20));
             let rss = if part.role == Role::Sidecar { made.proxy_rss_bytes } else { 9 << 20 };
             processes.insert(
                 part.name.clone(),
@@ -420,6 +455,8 @@ impl MadeRun {
                     run_ns: Reading::Seen(cpu_ns),
                     run_delay_ns: Reading::Seen(passed / 500),
                     threads: Reading::Seen(3),
+                    timeslices: Reading::Seen(10 * (round - stops)),
+                    state: if stopped { Reading::Seen(ProcessState::Stopped) } else { Reading::default() },
                     ..ProcessSample::default()
                 },
             );
@@ -476,6 +513,20 @@ impl MadeRun {
 }
 
 impl Made {
+    /// The same disturbances so many tenths later: what comes at one time in every trial could be the trial's own course.
+    fn moved(&self, by: usize) -> Made {
+        let later = |tenths: &[usize]| tenths.iter().map(|t| t + by).collect();
+        let always = self.throttled.len() == 50;
+        Made {
+            throttled: if always { self.throttled.clone() } else { later(&self.throttled) },
+            stolen: later(&self.stolen),
+            lagged: later(&self.lagged),
+            stopped: later(&self.stopped),
+            slow: later(&self.slow),
+            ..self.clone()
+        }
+    }
+
     /// Which subset answers a request so long after a tenth began, and whether it is the stable one; drawn by the weights
     /// of that moment.
     fn subset(&self, t: usize, since_ns: u64, rng: &mut ChaCha8Rng) -> Option<(String, bool)> {

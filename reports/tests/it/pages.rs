@@ -167,8 +167,8 @@ fn csv_tables_hold_every_cell_and_quantile() {
     let f = &EVERYTHING.findings;
     let tables = reports::csv::render(f).unwrap();
     let names: Vec<&str> = tables.iter().map(|(name, _)| name.as_str()).collect();
-    let want = ["cells", "latencies", "taxes", "parts", "node", "attribution", "warnings"];
-    let more = ["splits", "subsets", "shifts", "events", "lacks"];
+    let want = ["cells", "latencies", "taxes", "parts", "node", "attribution", "attribution_parts", "ledger"];
+    let more = ["worst_windows", "warnings", "splits", "subsets", "shifts", "events", "lacks"];
     assert_eq!(names, want.into_iter().chain(more).map(|name| format!("{name}.csv")).collect::<Vec<_>>());
     let rows = |name: &str| {
         let text = &tables.iter().find(|(n, _)| n == name).unwrap().1;

@@ -218,7 +218,7 @@ fn steal_is_named_and_doubted_where_it_can_be_known() {
     let node = &f.cell("chain3-envoy").unwrap().node;
     assert_eq!(node.steal_share.reason(), Some("gVisor shows no steal"));
     assert_eq!(node.psi_io_some_share.reason(), Some("PSI is off in this kernel"));
-    assert!(f.attribution.iter().any(|a| a.evidence.contains("steal: n/a (gVisor shows no steal)")));
+    assert!(f.attribution.iter().any(|a| a.evidence.contains("steal: never on; inferred by the gap sensor")));
 }
 
 #[test]
@@ -229,6 +229,39 @@ fn a_late_generator_is_blamed_for_its_own_lag() {
     assert_eq!(kinds(&f), [WarningKind::GeneratorLagged]);
     let lag = seen(&f.cell("chain3-envoy").unwrap().lag_ours_p99_ns);
     assert!(lag.value > 20e6, "{lag:?}");
+}
+
+#[test]
+fn a_part_that_stood_still_is_named_with_its_name_and_its_windows() {
+    let f = explained(&disturbed(|c| c.stopped = sevenths()));
+    let found = &f.attribution.iter().find(|a| a.cell == "chain3-envoy").unwrap();
+    assert_eq!((found.cause, found.part.as_deref()), (Cause::Stopped, Some("s2-sidecar")), "{:?}", f.ledger);
+    assert!(found.share_of_tail.value > 0.9 && found.known == reports::Known::Measured, "{found:?}");
+    // Seven windows of each of eight trials hold nine tenths of the tail or more.
+    let windows = found.windows.unwrap();
+    assert!(windows.slow > 40 && windows.slow == windows.with_cause && windows.by_chance < 20.0, "{windows:?}");
+    assert!(found.evidence.contains("fell in windows where the s2 sidecar stood still ("), "{}", found.evidence);
+    let worst = f.worst_windows.iter().find(|w| w.cell == "chain3-envoy").unwrap();
+    assert!(worst.stopped_ns["s2-sidecar"] > 50_000_000 && worst.causes == [Cause::Stopped], "{worst:?}");
+    assert_eq!(worst.retransmits.reason(), Some("no network namespace was watched"));
+}
+
+#[test]
+fn two_causes_at_once_are_ranked_by_what_each_has() {
+    let f = explained(&disturbed(|c| {
+        c.throttled = vec![3, 11, 16, 24, 33, 38, 45];
+        c.lagged = vec![0, 8, 29, 42];
+    }));
+    assert_eq!(named(&f, "chain3-envoy"), [Cause::Throttling, Cause::Generator], "{:?}", f.ledger);
+    // Seven stalls of 60 ms and four of 40 ms; what is waited goes by the square of a stall.
+    let throttled = 7.0 * 3600.0 / (7.0 * 3600.0 + 4.0 * 1600.0);
+    let share = share(&f, "chain3-envoy", Cause::Throttling).unwrap().value;
+    assert!((share - throttled).abs() < 0.08, "{share} against {throttled}");
+    let lines: Vec<_> = f.ledger.iter().filter(|l| l.cell == "chain3-envoy").collect();
+    assert_eq!(lines.len(), 7);
+    assert_eq!(lines.iter().filter(|l| l.named).count(), 2);
+    let network = lines.iter().find(|l| l.cause == Cause::Network).unwrap();
+    assert_eq!(network.known, reports::Known::NotMeasurable);
 }
 
 #[test]

@@ -1,0 +1,124 @@
+//! Where a kept slow request spent its time: at the generator, on the way between services, or within one.
+
+use std::collections::BTreeMap;
+
+use record::{Phase, SlowRequest};
+
+use crate::usage::Span;
+
+/// The slowest kept request of a window.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Kept {
+    pub(crate) intended_ns: u64,
+    pub(crate) response_ns: u64,
+    /// Where it was for the longest, and for how long.
+    pub(crate) at: String,
+    pub(crate) at_ns: u64,
+}
+
+impl Kept {
+    /// From due to ended.
+    pub(crate) fn span(&self) -> Span {
+        Span { start_ns: self.intended_ns, end_ns: self.intended_ns + self.response_ns }
+    }
+
+    fn of(request: &SlowRequest) -> Self {
+        let (at, at_ns) = places(request).into_iter().max_by_key(|(_, ns)| *ns).unwrap_or_default();
+        Self { intended_ns: request.intended_ns, response_ns: request.response_ns(), at, at_ns }
+    }
+}
+
+/// The slowest kept request of each window, by the window's start: that in which it ended.
+pub(crate) fn slowest(
+    requests: impl Iterator<Item = record::Result<SlowRequest>>,
+    windows: &[Span],
+) -> record::Result<BTreeMap<u64, Kept>> {
+    let mut kept: BTreeMap<u64, Kept> = BTreeMap::new();
+    for request in requests {
+        let request = request?;
+        if request.phase != Phase::Measure {
+            continue;
+        }
+        let after = windows.partition_point(|w| w.start_ns <= request.done_ns);
+        let Some(window) = after.checked_sub(1).and_then(|at| windows.get(at)) else { continue };
+        if kept.get(&window.start_ns).is_none_or(|known| known.response_ns < request.response_ns()) {
+            kept.insert(window.start_ns, Kept::of(&request));
+        }
+    }
+    Ok(kept)
+}
+
+/// Each place that its stamps tell apart, with the time that it was there.
+fn places(request: &SlowRequest) -> Vec<(String, u64)> {
+    let Some(sent_ns) = request.sent_ns else {
+        return vec![("not sent: it waited for a connection".to_owned(), request.response_ns())];
+    };
+    let mut places = vec![("before it was sent".to_owned(), sent_ns.saturating_sub(request.intended_ns))];
+    let Some(first) = request.hops.first() else {
+        places.push(("after it was sent".to_owned(), request.done_ns.saturating_sub(sent_ns)));
+        return places;
+    };
+    places.push((format!("on the way to {}", first.service), first.received_ns.saturating_sub(sent_ns)));
+    places.push((format!("on the way back from {}", first.service), request.done_ns.saturating_sub(first.answered_ns)));
+    for (at, hop) in request.hops.iter().enumerate() {
+        places.extend(request.self_ns(at).map(|ns| (format!("in {}", hop.service), ns)));
+        for call in request.calls(at) {
+            let took = call.returned_ns.saturating_sub(call.called_ns);
+            match call.hop.and_then(|to| request.hops.get(to as usize)) {
+                Some(callee) => {
+                    let there = callee.received_ns.saturating_sub(call.called_ns);
+                    let back = call.returned_ns.saturating_sub(callee.answered_ns);
+                    places.push((format!("on the way from {} to {}", hop.service, callee.service), there));
+                    places.push((format!("on the way back from {} to {}", callee.service, hop.service), back));
+                }
+                None => places.push((format!("in a call of {} that brought no stamps back", hop.service), took)),
+            }
+        }
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use record::{HopStamps, Outcome};
+
+    use super::*;
+
+    fn request(intended_ns: u64, sent_ns: Option<u64>, done_ns: u64, hops: Vec<HopStamps>) -> SlowRequest {
+        let outcome = Outcome::Answered(200);
+        SlowRequest { index: 0, phase: Phase::Measure, intended_ns, sent_ns, done_ns, outcome, connection: None, hops }
+    }
+
+    fn hop(service: &str, stamps: [u64; 2], called: Option<[u64; 2]>) -> HopStamps {
+        HopStamps {
+            service: service.into(),
+            received_ns: stamps[0],
+            called_ns: called.map(|c| c[0]),
+            returned_ns: called.map(|c| c[1]),
+            answered_ns: stamps[1],
+            calls: vec![],
+        }
+    }
+
+    #[test]
+    fn the_stamps_tell_on_which_hop_the_time_went() {
+        let chain = request(0, Some(5), 1000, vec![hop("s1", [20, 990], Some([25, 980])), hop("s2", [900, 930], None)]);
+        let kept = Kept::of(&chain);
+        assert_eq!((kept.at.as_str(), kept.at_ns), ("on the way from s1 to s2", 875));
+        let total: u64 = places(&chain).iter().map(|(_, ns)| ns).sum();
+        assert_eq!(total, 1000, "every nanosecond has its place");
+        let late = request(0, Some(700), 1000, vec![hop("s1", [720, 990], None)]);
+        assert_eq!(Kept::of(&late).at, "before it was sent");
+        assert_eq!(Kept::of(&request(0, None, 1000, vec![])).at_ns, 1000);
+    }
+
+    #[test]
+    fn each_window_has_the_slowest_that_ended_in_it() {
+        let windows = [Span { start_ns: 0, end_ns: 100 }, Span { start_ns: 100, end_ns: 200 }];
+        let ended = |intended, done| Ok(request(intended, Some(intended), done, vec![]));
+        let found =
+            slowest([ended(0, 99), ended(90, 98), ended(60, 100), ended(50, 150)].into_iter(), &windows).unwrap();
+        let spans: Vec<_> = found.values().map(|k| (k.intended_ns, k.response_ns)).collect();
+        assert_eq!(spans, [(0, 99), (50, 100)]);
+    }
+}
