@@ -70,6 +70,11 @@ impl Progress {
         }
     }
 
+    /// So many trials are made besides those that were planned.
+    pub(crate) fn more(&mut self, trials: usize) {
+        self.trials += trials;
+    }
+
     /// Ends the line, so that what follows starts on one of its own.
     pub(crate) fn clear(&mut self) {
         if self.terminal && !self.shown.is_empty() {
@@ -82,7 +87,7 @@ impl Progress {
         let Some(current) = &self.current else { return Duration::ZERO };
         // Start and stop are not in the plan; a second is what they take until one was seen.
         let each = if self.made > 0 { self.spent / self.made } else { self.planned + Duration::from_secs(1) };
-        let after = u32::try_from(self.trials - current.number).unwrap_or(u32::MAX);
+        let after = u32::try_from(self.trials.saturating_sub(current.number)).unwrap_or(u32::MAX);
         each.saturating_mul(after) + each.saturating_sub(current.began.elapsed())
     }
 }
