@@ -42,6 +42,9 @@ pub struct Findings {
     pub scenario: String,
     /// The level asked for of intervals; each interval says which it reached.
     pub level: f64,
+    /// How long each trial measures, in nanoseconds; absent in older findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure_ns: Option<u64>,
     /// Blocks planned: each holds each cell once.
     pub blocks: u32,
     /// Trials planned.
@@ -370,6 +373,7 @@ impl Findings {
             program: run.program.clone(),
             scenario: run.scenario.clone(),
             level: run.level,
+            measure_ns: Some(run.timing.measure_ns),
             blocks: run.repeats,
             trials_planned: run.trials.len(),
             trials_sealed: gathered.trials.len(),

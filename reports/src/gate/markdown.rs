@@ -27,7 +27,12 @@ pub fn markdown(report: &GateReport) -> String {
     head(&mut page, report);
     table(&mut page, report);
     list(&mut page, "What would decide it", &report.deciders, LINES);
-    list(&mut page, "Doubts", &report.doubts, LINES);
+    if !report.doubts.is_empty() {
+        // They can be long, and a comment is to be read at a glance.
+        let _ = write!(page, "\n<details><summary>Doubts: {}</summary>\n", report.doubts.len());
+        list(&mut page, "Doubts", &report.doubts, LINES);
+        page.push_str("\n</details>\n");
+    }
     page
 }
 

@@ -33,6 +33,9 @@ pub struct Glance {
     pub program: String,
     /// The scenario's name.
     pub scenario: String,
+    /// How long each trial measures.
+    #[serde(default)]
+    pub measure_ns: Option<u64>,
     /// Trials planned.
     pub trials_planned: usize,
     /// Trials sealed.

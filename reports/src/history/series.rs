@@ -27,7 +27,7 @@ pub struct History {
     pub unit: String,
     /// Runs looked at.
     pub runs: usize,
-    /// A series for each machine, method, scenario and cell. Figures of two of them are not compared.
+    /// A series for each machine, method, scenario, length of trials and cell. Figures of two of them are not compared.
     pub series: Vec<Series>,
     /// Directories left out, with the reason.
     pub left_out: Vec<LeftOutRun>,
@@ -51,6 +51,8 @@ pub struct Series {
     pub method: u32,
     /// The scenario's name.
     pub scenario: String,
+    /// How long each trial measures, in nanoseconds: the longer, the longer the longest request. Absent in older findings.
+    pub measure_ns: Option<u64>,
     /// The cell for people, as the latest run has it.
     pub cell: String,
     /// Its id there.
@@ -150,7 +152,8 @@ fn put(series: &mut Vec<Series>, run: &Glance, cell: &CellGlance, followed: Foll
         cut_off: run.is_cut_off(),
     };
     let same = |s: &&mut Series| {
-        s.method == run.method && s.host == host && s.scenario == run.scenario && s.factors == cell.factors
+        let of_run = s.method == run.method && s.scenario == run.scenario && s.measure_ns == run.measure_ns;
+        of_run && s.host == host && s.factors == cell.factors
     };
     if let Some(known) = series.iter_mut().find(same) {
         known.cell = person_name(&cell.label);
@@ -162,6 +165,7 @@ fn put(series: &mut Vec<Series>, run: &Glance, cell: &CellGlance, followed: Foll
         host,
         method: run.method,
         scenario: run.scenario.clone(),
+        measure_ns: run.measure_ns,
         cell: person_name(&cell.label),
         id: cell.id.clone(),
         factors: cell.factors.clone(),

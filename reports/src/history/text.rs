@@ -21,7 +21,7 @@ pub fn text(history: &History, width: usize, last: Option<usize>) -> String {
     );
     if history.series.len() > 1 {
         page.push_str(
-            "  Another machine, method, scenario or cell is another series: figures of two series are not compared.\n",
+            "  Another machine, method, scenario, length of trials or cell is another series; two are not compared.\n",
         );
     }
     for left_out in &history.left_out {
@@ -38,7 +38,8 @@ pub fn text(history: &History, width: usize, last: Option<usize>) -> String {
 fn one(page: &mut String, series: &Series, followed: Followed, width: usize, last: Option<usize>) {
     let (unit, factor) = followed.shown_in();
     let _ = writeln!(page, "{}: {}, {} runs", plain(&series.scenario), plain(&series.cell), series.points.len());
-    let _ = writeln!(page, "  on {}, method {}", plain(&series.host), series.method);
+    let trials = series.measure_ns.map_or_else(String::new, |ns| format!(", trials of {}", figure::seconds(ns)));
+    let _ = writeln!(page, "  on {}{trials}, method {}", plain(&series.host), series.method);
     let values: Vec<Option<f64>> = series.points.iter().map(|p| p.figure.seen().map(|e| e.value)).collect();
     let marks: Vec<usize> = series.changes.iter().map(|change| change.at).collect();
     let (bars, beneath) = spark::line(&values, &marks, width.saturating_sub(30).clamp(20, 100));
@@ -64,10 +65,10 @@ fn one(page: &mut String, series: &Series, followed: Followed, width: usize, las
     table(page, series, followed, last);
 }
 
-/// What a change is: "worse by +10.2 %: 1.00 -> 1.10 ms (p 0.001)".
+/// What a change is: "worse, +10.2 %: 1.00 -> 1.10 ms (p 0.001)".
 pub(super) fn sentence(change: &Change, followed: Followed) -> String {
     let (unit, factor) = followed.shown_in();
-    let by = change.ratio.map_or_else(String::new, |ratio| format!(" by {:+.1} %", (ratio - 1.0) * 100.0));
+    let by = change.ratio.map_or_else(String::new, |ratio| format!(", {:+.1} %", (ratio - 1.0) * 100.0));
     let worse = (change.after > change.before) == followed.smaller_is_better();
     format!(
         "{}{by}: {} -> {} {unit} (p {})",

@@ -5,10 +5,13 @@ use plotters::prelude::*;
 use super::axis::Marked;
 use super::{Area, Drawn, FAINT, INK, Sheet, series, short_ms, text_style};
 use crate::Result;
-use crate::history::Series;
+use crate::history::{Point, Series};
 
 /// How many runs have their day under them.
 const MARKS: usize = 6;
+
+/// With more runs than these, their intervals would hide the runs.
+const INTERVALS: usize = 120;
 
 /// A chart of one series; `factor` takes a value to the unit that is written beside the axis.
 pub(crate) fn history(of: &Series, what: &str, factor: f64) -> Result<String> {
@@ -17,22 +20,34 @@ pub(crate) fn history(of: &Series, what: &str, factor: f64) -> Result<String> {
     sheet.draw(&alt, |area| draw(area, of, what, factor))
 }
 
-fn draw(area: &Area<'_>, of: &Series, what: &str, factor: f64) -> Drawn {
-    let seen: Vec<(f64, f64, Option<(f64, f64)>)> = of
-        .points
-        .iter()
-        .enumerate()
-        .filter_map(|(at, point)| {
-            let e = point.figure.seen()?.times(factor);
-            Some((at as f64, e.value, e.low.zip(e.high)))
-        })
-        .collect();
-    // Intervals of a few trials can be many times as wide as all that the values do; the values set the scale.
-    let values = || seen.iter().map(|(_, value, _)| *value).filter(|v| v.is_finite());
-    let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+/// A run: its place, its value, and its interval.
+struct Dot {
+    at: f64,
+    value: f64,
+    interval: Option<(f64, f64)>,
+}
+
+fn dots(of: &Series, factor: f64) -> Vec<Dot> {
+    let dot = |(at, point): (usize, &Point)| {
+        let e = point.figure.seen().filter(|e| e.value.is_finite())?.times(factor);
+        Some(Dot { at: at as f64, value: e.value, interval: e.low.zip(e.high) })
+    };
+    of.points.iter().enumerate().filter_map(dot).collect()
+}
+
+/// The range of the values with some air. Intervals of a few trials can be many times as wide as all that the values do,
+/// and are cut off at its ends.
+fn range(dots: &[Dot]) -> (f64, f64) {
+    let values = dots.iter().map(|dot| dot.value);
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
     let air = ((high - low) * 0.25).max(high.abs() * 0.02).max(1e-9);
-    let (low, high) = (if low >= 0.0 { (low - air).max(0.0) } else { low - air }, high + air);
+    (if low >= 0.0 { (low - air).max(0.0) } else { low - air }, high + air)
+}
+
+fn draw(area: &Area<'_>, of: &Series, what: &str, factor: f64) -> Drawn {
+    let dots = dots(of, factor);
+    let (low, high) = range(&dots);
     let count = of.points.len();
     let marks = (0..count).step_by(count.div_ceil(MARKS).max(1)).map(|at| at as f64).collect();
     let mut chart = ChartBuilder::on(area)
@@ -58,13 +73,13 @@ fn draw(area: &Area<'_>, of: &Series, what: &str, factor: f64) -> Drawn {
         let (from, to) = (change.earliest as f64 - 0.5, change.latest as f64 + 0.5);
         chart.draw_series([Rectangle::new([(from, low), (to, high)], series(1).mix(0.15).filled())])?;
     }
-    for (at, _, interval) in &seen {
-        if let Some((from, to)) = interval {
-            let line = [(*at, from.clamp(low, high)), (*at, to.clamp(low, high))];
+    for dot in dots.iter().filter(|_| dots.len() <= INTERVALS) {
+        if let Some((from, to)) = dot.interval {
+            let line = [(dot.at, from.clamp(low, high)), (dot.at, to.clamp(low, high))];
             chart.draw_series([PathElement::new(line, INK.mix(0.25))])?;
         }
     }
-    chart.draw_series(seen.iter().map(|(at, value, _)| Circle::new((*at, *value), 2, series(1).filled())))?;
+    chart.draw_series(dots.iter().map(|dot| Circle::new((dot.at, dot.value), 2, series(1).filled())))?;
     for (from, to, level) in levels(of) {
         let line = [(from - 0.5, level * factor), (to - 0.5, level * factor)];
         chart.draw_series([PathElement::new(line, INK.stroke_width(2))])?;

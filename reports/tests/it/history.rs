@@ -83,7 +83,7 @@ fn every_form_tells_the_same_change() {
     stepped(folder.path());
     let one = history(folder.path(), Some("embedded"));
     let text = reports::history::text(&one, 100, Some(3));
-    for said in ["worse by +", "git log 0000", "envoy: 1.39.0 -> 1.40.0", "▁", "^", "37 earlier runs", "run-0039"] {
+    for said in ["worse, +", "git log 0000", "envoy: 1.39.0 -> 1.40.0", "▁", "^", "37 earlier runs", "run-0039"] {
         assert!(text.contains(said), "'{said}' is missing:\n{text}");
     }
     assert!(!text.contains("run-0036"), "three are listed:\n{text}");
@@ -92,7 +92,7 @@ fn every_form_tells_the_same_change() {
     let changed: Vec<&str> = csv.lines().skip(1).filter(|row| !row.ends_with(',')).collect();
     assert!(changed.len() == 1 && changed[0].contains("run-0025"), "{changed:?}");
     let page = reports::history::page(&one).unwrap();
-    assert!(page.contains("<svg") && page.contains("worse by +") && page.contains("run-0025"), "{page}");
+    assert!(page.contains("<svg") && page.contains("worse, +") && page.contains("run-0025"), "{page}");
     // A name space is no address that is asked for.
     assert!(!page.replace("xmlns=\"http:", "").contains("://"), "it needs nothing else:\n{page}");
     let again: History = serde_json::from_str(&serde_json::to_string(&one).unwrap()).unwrap();
@@ -107,11 +107,12 @@ fn what_may_not_be_compared_is_a_series_of_its_own() {
     write(folder.path(), template, 1, 1.0, |f| f["method"] = 99.into());
     write(folder.path(), template, 2, 1.0, |f| f["host"]["cpu_model"] = "another".into());
     write(folder.path(), template, 3, 1.0, |f| f["scenario"] = "another".into());
+    write(folder.path(), template, 5, 1.0, |f| f["measure_ns"] = 1.into());
     // Another kernel is what a history is to show.
     write(folder.path(), template, 4, 1.0, |f| f["host"]["kernel"] = "6.99".into());
     let one = history(folder.path(), Some("chain3-envoy"));
     let points: Vec<usize> = one.series.iter().map(|s| s.points.len()).collect();
-    assert_eq!(points, [2, 1, 1, 1]);
+    assert_eq!(points, [2, 1, 1, 1, 1]);
     assert!(one.series[0].not_searched.as_deref().is_some_and(|why| why.contains("2 runs are too few")));
 }
 
