@@ -70,6 +70,11 @@ impl Progress {
         }
     }
 
+    /// So many trials are made besides those that were planned.
+    pub(crate) fn more(&mut self, trials: usize) {
+        self.trials += trials;
+    }
+
     /// Ends the line, so that what follows starts on one of its own.
     pub(crate) fn clear(&mut self) {
         if self.terminal && !self.shown.is_empty() {

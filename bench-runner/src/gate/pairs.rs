@@ -81,6 +81,7 @@ impl Sitting<'_> {
             for cell in &mut made.cells {
                 let left_out = cell.without_invalid();
                 left_out.iter().for_each(|said| say(&format!("{said}\n")));
+                progress.more(2 * left_out.len());
                 not_counted.extend(left_out);
             }
             made.judged = judge(self.asked, &made.cells);

@@ -78,8 +78,11 @@ fn the_self_test_finds_the_delay_that_it_puts_in() {
     let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = small(tmp.path(), "");
-    let gate =
-        side_by_side(tmp.path(), &scenario, &["--self-test", "--max-regress", "p50=100%", "--pairs-max", "5", "--rate", "50"]);
+    let gate = side_by_side(
+        tmp.path(),
+        &scenario,
+        &["--self-test", "--max-regress", "p50=100%", "--pairs-max", "5", "--rate", "50"],
+    );
     let said = answer(&gate.run_directory());
     assert_eq!(said["purpose"], "self_test");
     assert!(said["notes"].to_string().contains("a delay was put into the candidate"), "{said:#}");
@@ -101,7 +104,8 @@ fn a_run_is_judged_against_stored_ones_of_this_machine_only() {
     let scenario = small(tmp.path(), "");
     let out = tmp.path().join("runs");
     let run = || {
-        let answer = call(&["run", scenario.to_str().unwrap(), "--repeats", "2", "--out", out.to_str().unwrap()]).done();
+        let answer =
+            call(&["run", scenario.to_str().unwrap(), "--repeats", "2", "--out", out.to_str().unwrap()]).done();
         answer.run_directory()
     };
     let (stored, new) = (run(), run());
@@ -184,7 +188,10 @@ fn a_gate_that_is_stopped_keeps_its_trials_and_leaves_nothing() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let answer: Answer = child.wait_with_output().unwrap().into();
     assert_eq!(answer.code, Some(130), "{answer:#?}");
-    assert!(answer.stderr.contains("stopped before a verdict") && answer.stderr.contains("meshtax report"), "{answer:#?}");
+    assert!(
+        answer.stderr.contains("stopped before a verdict") && answer.stderr.contains("meshtax report"),
+        "{answer:#?}"
+    );
     let (gate, count) = sealed().unwrap();
     assert!(answer.run_directory() == gate && count >= 1 && !gate.join("gate.json").exists(), "{answer:#?}");
     assert_eq!(processes_of(tmp.path()), Vec::<String>::new());

@@ -52,7 +52,10 @@ fn decider(metric: &MetricVerdict, way: Way, budget: Budget, pair_ns: Option<u64
                 ),
                 None if metric.n < 2 => format!("{name}: whole pairs; there were {}", metric.n),
                 None => {
-                    format!("{name}: no number of pairs that can be planned settles a limit of {}{told}", percent(limit))
+                    format!(
+                        "{name}: no number of pairs that can be planned settles a limit of {}{told}",
+                        percent(limit)
+                    )
                 }
             })
         }

@@ -50,6 +50,18 @@ pub(super) fn judge(trials: &[(u64, u64)], bound: f64, (alpha, beta): (f64, f64)
     found
 }
 
+/// Why response times cannot pass, though they be short: more requests failed than in the baseline (than none without one),
+/// by over a hundredth, and a failure may well be quick.
+pub(super) fn quick_failures(candidate: f64, baseline: f64) -> Option<String> {
+    (candidate > baseline + 0.01).then(|| {
+        let more = if baseline > 0.0 { format!(", and {:.1} % of the baseline's", baseline * 100.0) } else { String::new() };
+        format!(
+            "{:.1} % of the candidate's requests failed{more}: a failure may be quick, so that its times cannot pass; see --slo errors=0.1%",
+            candidate * 100.0
+        )
+    })
+}
+
 fn counted(trials: &[(u64, u64)]) -> Counted {
     let bad: u64 = trials.iter().map(|(bad, _)| bad).sum();
     let due: u64 = trials.iter().map(|(_, due)| due).sum();

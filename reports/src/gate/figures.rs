@@ -1,8 +1,8 @@
 //! What a gate knows of one trial, and the trials of the cells that are judged.
 
-use record::{Reading, Role, Run, RunDirectory, Verdict};
+use record::{LoadSummary, Reading, Role, Run, RunDirectory, Verdict, WarningKind};
 
-use super::Metric;
+use super::{Metric, errors};
 use crate::Result;
 use crate::gather::TrialData;
 use crate::usage::PartUsage;
@@ -34,7 +34,7 @@ pub struct TrialFigures {
     pub cpu_pressure: Reading<f64>,
     /// The generator's own lag at p99, in nanoseconds.
     pub lag_p99_ns: f64,
-    /// Why the generator calls its own figures invalid, if it does.
+    /// Why the figures are the generator's own lateness more than anything else, if they are.
     pub invalid: Option<String>,
 }
 
@@ -89,7 +89,7 @@ impl TrialFigures {
             steal_step: 1.0 / (ticks * measured_s).max(1.0),
             cpu_pressure: data.usage.node.psi_cpu_some_share.clone(),
             lag_p99_ns: data.lag_ours.p99 as f64,
-            invalid: (load.verdict == Verdict::Invalid).then(|| load.reasons.join("; ")),
+            invalid: spoilt(load),
         }
     }
 
@@ -113,6 +113,14 @@ impl TrialFigures {
             Reading::Absent { .. } => Err(reading.reason().unwrap_or_default().to_owned()),
         }
     }
+}
+
+/// What the generator says of its own lateness, where that makes its figures invalid. Requests that failed or had no end make
+/// them invalid too, but are what a gate is there to see.
+fn spoilt(load: &LoadSummary) -> Option<String> {
+    let late = load.verdict == Verdict::Invalid && load.lag_ns.ours.p99 > load.response_ns.p99 / 2;
+    let said = load.warnings.iter().find(|warning| warning.kind == WarningKind::GeneratorLagged);
+    said.filter(|_| late).map(|warning| warning.evidence.clone())
 }
 
 /// The sum over a trial's proxies; absent if one lacks it.
@@ -144,7 +152,16 @@ pub struct CellTrials {
 }
 
 impl CellTrials {
-    /// Takes out every pair of which a trial is invalid by the generator's own word; returns what was taken out and why.
+    /// Why response times of the candidate cannot pass, though they be short.
+    pub(super) fn more_errors(&self) -> Option<String> {
+        let share = |trials: &[TrialFigures]| {
+            let (bad, due) = trials.iter().fold((0, 0), |(bad, due), t| (bad + t.bad, due + t.due));
+            bad as f64 / due.max(1) as f64
+        };
+        errors::quick_failures(share(&self.candidate), share(&self.baseline))
+    }
+
+    /// Takes out every pair of which a trial is invalid by the generator's own lateness; returns what was taken out and why.
     /// The rule was fixed before and is the same for both sides: a generator that was late for most of what it measured
     /// makes any two sides alike, and such a pair would speak for a pass.
     pub fn without_invalid(&mut self) -> Vec<String> {

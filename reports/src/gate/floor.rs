@@ -33,3 +33,38 @@ pub fn noise_floor(judged: &mut Judged, pairs_max: usize) -> Vec<String> {
     judged.verdict = overall(&judged.metrics);
     doubts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Metric, MetricVerdict};
+    use crate::stats::Estimate;
+
+    fn judged(smallest: Option<f64>, low: f64) -> Judged {
+        let metric = MetricVerdict {
+            smallest_limit: smallest,
+            change: Some(Estimate { value: 0.01, low: Some(low), high: Some(0.05), level: 0.9, n: 20 }),
+            ..MetricVerdict::blank("c", "envoy", Metric::P99, Question::Regress { limit: 0.1, tolerance: 0.0 })
+        };
+        Judged { metrics: vec![metric], verdict: GateVerdict::Inconclusive, settled: true }
+    }
+
+    #[test]
+    fn a_limit_below_the_noise_floor_is_refused() {
+        for (smallest, verdict, said) in [
+            (Some(0.07), GateVerdict::Pass, "20 pairs settle limits from 7 % on: that of 10 % can be told here"),
+            (
+                Some(0.125),
+                GateVerdict::Fail,
+                "20 pairs settle limits from 12.5 % on: that of 10 % is below the noise floor",
+            ),
+            (None, GateVerdict::Inconclusive, ""),
+        ] {
+            let mut judged = judged(smallest, -0.03);
+            assert!(noise_floor(&mut judged, 20).is_empty());
+            assert_eq!((judged.verdict, judged.metrics[0].reason.as_str()), (verdict, said));
+        }
+        let doubts = noise_floor(&mut judged(Some(0.07), 0.002), 20);
+        assert!(doubts[0].starts_with("p99 of envoy differs from itself by +1.00 %"), "{doubts:?}");
+    }
+}

@@ -22,8 +22,8 @@ pub(super) struct Item<'a> {
     /// Why trials lack the metric, of the first that does.
     lack: Option<String>,
     errors: Option<Errors>,
-    /// The pairs that the differences are of, where steal is to be accounted for.
-    pairs: Option<CellTrials>,
+    /// The trials that the differences are of: whole pairs, or those of the candidate against a bound.
+    pairs: CellTrials,
     alpha_of_errors: f64,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Item<'a> {
             differences: None,
             lack: None,
             errors: None,
-            pairs: None,
+            pairs: CellTrials { candidate: Vec::new(), baseline: Vec::new(), ..cell.clone() },
             alpha_of_errors: asked.alpha_of_errors(cells),
         };
         if metric == Metric::Errors {
@@ -49,10 +49,8 @@ impl<'a> Item<'a> {
             return item;
         }
         let mut differences = Vec::new();
-        // Pairs of which both have the metric, for the noise and the steal of the very same.
-        let mut pairs = CellTrials { candidate: Vec::new(), baseline: Vec::new(), ..cell.clone() };
         for (at, candidate) in cell.candidate.iter().enumerate() {
-            let baseline = cell.baseline.get(at);
+            let baseline = cell.baseline.get(at).filter(|_| matches!(question, Question::Regress { .. }));
             let reference = match (question, baseline) {
                 (Question::Slo { limit }, _) => Ok(limit),
                 (Question::Regress { .. }, Some(baseline)) => baseline.value(metric),
@@ -61,15 +59,11 @@ impl<'a> Item<'a> {
             match (candidate.value(metric), reference) {
                 (Ok(value), Ok(reference)) => {
                     differences.push((value / reference).ln());
-                    pairs.candidate.push(candidate.clone());
-                    pairs.baseline.extend(baseline.cloned());
+                    item.pairs.candidate.push(candidate.clone());
+                    item.pairs.baseline.extend(baseline.cloned());
                 }
                 (Err(why), _) | (_, Err(why)) => item.lack = item.lack.or(Some(why)),
             }
-        }
-        let paired = matches!(question, Question::Regress { .. });
-        if asked.adjust_steal && paired && metric.is_time() {
-            item.pairs = Some(pairs);
         }
         if !differences.is_empty() {
             item.differences = Some(differences);
@@ -93,10 +87,11 @@ impl<'a> Item<'a> {
         };
         let mut metric = self.of_judgement(asked, rule, judgement);
         let mut decided = judgement.decision.is_final();
-        if let (Some(pairs), Some(differences)) = (&self.pairs, &self.differences) {
+        let paired = matches!(self.question, Question::Regress { .. });
+        if let (Some(differences), true) = (&self.differences, asked.adjust_steal && paired && self.metric.is_time()) {
             // Each on its own, with an equal part of alpha.
             let rule = Rule { alpha: rule.alpha / family.max(1) as f64, ..*rule };
-            let (adjusted, said) = steal::adjusted(&rule, pairs, differences);
+            let (adjusted, said) = steal::adjusted(&rule, &self.pairs, differences);
             if let Some(judgement) = adjusted {
                 metric.verdict = of_decision(judgement.decision);
                 metric.decided_at = decided_at(&judgement);
@@ -141,7 +136,7 @@ impl<'a> Item<'a> {
             minimum_detectable: sd.and_then(|sd| power::detectable_by(rule, sd)),
             pairs_needed: sd.filter(|_| paired).and_then(|sd| power::pairs_needed(rule, sd)),
             smallest_limit: sd.filter(|_| paired).and_then(|sd| power::limit_decidable(rule, sd)),
-            noise: noise::largest(self.cell, self.metric, differences),
+            noise: noise::largest(&self.pairs, self.metric, differences),
             reason: words::reason(self, rule, judgement),
             ..self.blank(asked)
         }

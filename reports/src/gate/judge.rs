@@ -72,7 +72,11 @@ pub fn judge(asked: &Asked, cells: &[CellTrials]) -> Judged {
     let mut settled = true;
     let mut metrics = Vec::new();
     for (item, raw) in items.iter().zip(&raw) {
-        let (metric, decided) = item.verdict(asked, raw.as_ref(), members);
+        let (mut metric, decided) = item.verdict(asked, raw.as_ref(), members);
+        if let (GateVerdict::Pass, true, Some(why)) = (metric.verdict, metric.metric.is_time(), item.cell.more_errors())
+        {
+            (metric.verdict, metric.decided_at, metric.reason) = (GateVerdict::Inconclusive, None, why);
+        }
         settled &= decided;
         metrics.push(metric);
     }

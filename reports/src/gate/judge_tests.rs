@@ -81,6 +81,18 @@ fn one_metric_that_fails_fails_all_and_all_must_pass_to_pass() {
 }
 
 #[test]
+fn quick_failures_do_not_pass_for_quick_answers() {
+    let mut pairs = pairs(20, -0.5, 0.02, 5);
+    pairs.candidate.iter_mut().for_each(|t| t.bad = 300);
+    let times = (Metric::P99, regress(0.1));
+    let judged = judge(&asked(&[times]), &[pairs.clone()]);
+    assert_eq!((judged.verdict, judged.settled), (GateVerdict::Inconclusive, true));
+    assert!(judged.metrics[0].reason.starts_with("30.0 % of the candidate's requests failed"), "{judged:?}");
+    let with_errors = [times, (Metric::Errors, Question::Slo { limit: 0.01 })];
+    assert_eq!(judge(&asked(&with_errors), &[pairs]).verdict, GateVerdict::Fail);
+}
+
+#[test]
 fn a_bound_of_its_own_needs_no_baseline() {
     let alone = CellTrials { baseline: Vec::new(), baseline_cell: None, ..pairs(10, 0.0, 0.05, 4) };
     let asked = |bound: f64| Asked {

@@ -33,7 +33,9 @@ pub(super) fn adjusted(rule: &Rule, pairs: &CellTrials, differences: &[f64]) -> 
         return (None, StealAdjusted { guard_p: Some(guard_p), slope, ..said });
     };
     let reason = match slope {
-        Some(slope) => format!("the metric goes with the power {slope:.2} of the steal, and both sides had the same of it"),
+        Some(slope) => {
+            format!("the metric goes with the power {slope:.2} of the steal, and both sides had the same of it")
+        }
         None => format!("nothing is taken out before the slope is known, from {PAIRS_FOR_A_SLOPE} pairs on"),
     };
     let verdict: GateVerdict = of_decision(judgement.decision);

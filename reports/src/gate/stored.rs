@@ -3,7 +3,7 @@
 use record::Reading;
 
 use super::judge::{Asked, Judged, overall};
-use super::{GateVerdict, Metric, MetricVerdict, Noise, NoiseSource, Question, words};
+use super::{GateVerdict, Metric, MetricVerdict, Noise, NoiseSource, Question, errors, words};
 use crate::findings::CellFindings;
 use crate::stats::Estimate;
 use crate::stats::prediction::{Prediction, RUNS_LEAST, RunValue};
@@ -33,7 +33,16 @@ pub fn judge_stored(asked: &Asked, cells: &[StoredCell<'_>]) -> Judged {
         first.primary = true;
     }
     super::judge::correct(&mut metrics);
-    metrics.iter_mut().for_each(|metric| decide(asked, metric));
+    for metric in &mut metrics {
+        decide(asked, metric);
+        let cell = cells.iter().find(|cell| cell.candidate.id == metric.cell);
+        if let (GateVerdict::Pass, true, Some(cell)) = (metric.verdict, metric.metric.is_time(), cell) {
+            let of_baseline = cell.baselines.last().map_or(0.0, |b| b.requests.error_rate);
+            if let Some(why) = errors::quick_failures(cell.candidate.requests.error_rate, of_baseline) {
+                (metric.verdict, metric.decided_at, metric.reason) = (GateVerdict::Inconclusive, None, why);
+            }
+        }
+    }
     let verdict = overall(&metrics);
     Judged { metrics, verdict, settled: true }
 }
