@@ -47,6 +47,7 @@ struct Chart {
     trial: String,
     throttled: bool,
     stolen: bool,
+    lanes: bool,
     svg: String,
 }
 
@@ -214,13 +215,15 @@ fn timelines(findings: &Findings, gathered: &Gathered) -> Result<Vec<Chart>> {
     let mut charts = Vec::new();
     for (series, cell) in findings.cells.iter().enumerate().take(TIMELINES) {
         let Some(trial) = typical(gathered, &cell.id) else { continue };
+        let lanes = lanes(findings, &cell.id, trial);
         charts.push(Chart {
             name: person_name(&cell.label),
             series: series % SERIES,
             trial: trial.trial.id.clone(),
             throttled: any(&trial.usage.throttling),
             stolen: any(&trial.usage.steal),
-            svg: plot::timeline(trial, series, &lanes(findings, &cell.id, trial))?,
+            lanes: !lanes.is_empty(),
+            svg: plot::timeline(trial, series, &lanes)?,
         });
     }
     Ok(charts)
