@@ -14,11 +14,14 @@ by process id, and the report must tell it from the run directory alone:
   generator   SIGSTOP and SIGCONT to the load generator
 
 and nothing to the quiet runs, which are an unmeshed chain twice (A/A). A run is right if the cause of its kind has the
-largest share. The truth is the share of the excess (response time above the quiet level: the lower quartile of the windows'
-p99) that ended in windows whose requests were out during a spell, from the raw intervals; the mean over trials, as is the
-tool's. It needs root, nginx and e2fsprogs. The chain and its observers go before other work on the machine, by weight and
-by nice. With KEEP=DIR in the environment runs are kept there, and those that are there are judged again. Ends with 1 when fewer than nine of ten runs of a kind are right with a share within 15 points of the truth, or
-when any cause is named in more than one quiet run of twenty."""
+largest share, and for `throttling` and `stopped` the part that it was done to is among those named. The truth is the share
+of the excess (response time above the quiet level: the lower quartile of the windows' p99) that ended in windows whose
+requests were out during a spell, from the raw intervals; the mean over trials.
+
+Other work on the machine is a cause like any other, and would be named. So the chain goes before it, by weight and nice, and
+the parts of quiet runs are real-time tasks. It needs root, two CPUs, nginx, zstd and e2fsprogs; half an hour. With KEEP=DIR in
+the environment runs are kept there, and those that are there are judged again. Ends with 1 when fewer than nine of ten runs
+of a kind are right with a share within 15 points of the truth, or a cause is named in more than one quiet run of twenty."""
 
 import base64
 import collections
@@ -121,7 +124,11 @@ class Disk:
 
 
 class Quota:
+    def __init__(self):
+        self.hurt = set()
+
     def begin(self, parts):
+        self.hurt.add("s1-sidecar")
         self.group = cgroup_of(parts["s1-sidecar"])
         if (self.group / "cpu.max").exists():
             (self.group / "cpu.max").write_text("1000 100000")
@@ -140,11 +147,12 @@ class Quota:
 
 class Stop:
     def __init__(self, names):
-        self.names, self.turn = names, 0
+        self.names, self.turn, self.hurt = names, 0, set()
 
     def begin(self, parts):
-        self.pid = parts[self.names[self.turn % len(self.names)]]
-        self.turn += 1
+        name = self.names[self.turn % len(self.names)]
+        self.pid, self.turn = parts[name], self.turn + 1
+        self.hurt.add(name)
         os.kill(self.pid, signal.SIGSTOP)
 
     def end(self):
@@ -322,6 +330,8 @@ def make_run(kind, seed):
     if runner.returncode != 0 or doer.failed:
         raise RuntimeError(f"{' '.join(command)}\n{problems}\n{doer.failed!r}")
     path = pathlib.Path(said.splitlines()[-1])
+    (path / "hurt.json").write_text(json.dumps(sorted(getattr(deed, "hurt", []))))
+    # Last, since it says that the run is whole.
     (path / "spells.json").write_text(json.dumps(doer.spells))
     return path
 
@@ -392,7 +402,8 @@ for kind in kinds:
         named = sorted(ledger(run), key=lambda a: -a["share_of_tail"]["value"])
         said = ", ".join(f"{a['cause']} {a['share_of_tail']['value']:.0%} ({a.get('part') or '-'})" for a in named)
         first = named[0] if named else {"cause": "nothing", "share_of_tail": {"value": 0}}
-        is_right = first["cause"] == kind
+        hurt = set(json.loads((run / "hurt.json").read_text())) if (run / "hurt.json").exists() else set()
+        is_right = first["cause"] == kind and hurt <= {p["part"] for p in first.get("parts", [])}
         is_near = is_right and abs(first["share_of_tail"]["value"] - true) <= 0.15
         right, near = right + is_right, near + is_near
         print(f"{kind:10} {number + 1:2}: truth {true:.0%}; said {said or 'nothing'}{'' if is_near else '   <--'}", flush=True)

@@ -96,8 +96,13 @@ impl TrialData {
             gathering.take(&sample?);
         }
         let spans: Vec<Span> = windows.iter().map(|w| w.span).collect();
+        // Requests of the measured phase may end after it.
+        let ended_ns = spans.iter().map(|w| w.end_ns).fold(measured.end_ns, u64::max);
+        let out = Span { end_ns: ended_ns, ..measured };
+        // A run whose kept requests were thrown away to save space can still be read: its delays are placed by windows alone.
+        let kept = dir.slow(id).map_or_else(|_| Ok(BTreeMap::new()), |slow| kept::slowest(slow, &spans))?;
         Ok(Self {
-            kept: kept::slowest(dir.slow(id)?, &spans)?,
+            kept,
             measured,
             response: Quantiles::from(&response),
             service: Quantiles::from(&service),
@@ -109,7 +114,7 @@ impl TrialData {
             backlog_growth: growth(&waits),
             answered_per_second: answered / (measured.end_ns.saturating_sub(measured.start_ns).max(1) as f64 / 1e9),
             windows,
-            usage: gathering.finish(&trial, &run.host, measured),
+            usage: gathering.finish(&trial, &run.host, measured, out),
             subsets: subsets.map(subsets::Reader::finish).unwrap_or_default(),
             trial,
         })

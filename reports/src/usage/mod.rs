@@ -244,8 +244,8 @@ impl Gathering {
         }
     }
 
-    /// What it all comes to in the measured phase.
-    pub(crate) fn finish(self, trial: &Trial, host: &Host, measured: Span) -> Usage {
+    /// What it all comes to in the measured phase; and, of what holds up requests, while those of that phase were out.
+    pub(crate) fn finish(self, trial: &Trial, host: &Host, measured: Span, out: Span) -> Usage {
         let ns_per_tick = 1e9 / host.clock_ticks_per_second.max(1) as f64;
         let unwatched = PartTracks::default();
         let settled = trial.phase(Phase::Settle).map(|p| Span { start_ns: p.start_ns, end_ns: p.end_ns });
@@ -256,7 +256,7 @@ impl Gathering {
         let parts: BTreeMap<String, PartUsage> = trial.parts.iter().map(of).collect();
         let held_up = |part: &Part| {
             let tracks = self.parts.get(&part.name).unwrap_or(&unwatched);
-            (part.name.clone(), tracks.stalls(part, measured))
+            (part.name.clone(), tracks.stalls(part, out))
         };
         let mut node = self.node(host, measured);
         let ours: f64 = parts.values().filter_map(|p| p.cores.seen()).sum();
@@ -267,13 +267,10 @@ impl Gathering {
             backwards: self.backwards(measured),
             throttling: self.throttling(trial, measured),
             held_up: trial.parts.iter().map(held_up).collect(),
-            machine: self.stalls.finish(&self.sensor.unexplained_ns, &self.psi[1], measured),
+            machine: self.stalls.finish(&self.sensor.unexplained_ns, &self.psi[1], out),
             steal: match steal_unknown(host) {
                 Some(reason) => Reading::absent(reason),
-                None => self.steal_ticks.rise(measured).map(|_| {
-                    let in_ns = |s: Step| Step { by: (s.by as f64 * ns_per_tick) as u64, ..s };
-                    self.steal_ticks.steps(measured).into_iter().map(in_ns).collect()
-                }),
+                None => stalls::steps(&self.steal_ticks, out, ns_per_tick),
             },
         }
     }
@@ -385,13 +382,13 @@ impl PartTracks {
         }
     }
 
-    fn stalls(&self, part: &Part, measured: Span) -> PartStalls {
-        let throttled = match stalls::steps(&self.throttled_ns, measured, 1.0) {
+    fn stalls(&self, part: &Part, out: Span) -> PartStalls {
+        let throttled = match stalls::steps(&self.throttled_ns, out, 1.0) {
             Reading::Absent { absent } => Reading::absent(cgroup_reason(part, &absent)),
             seen @ Reading::Seen(_) => seen,
         };
-        let run_delay = stalls::steps(&self.run_delay_ns, measured, 1.0);
-        stalls::of_part(part.role, &self.states, [throttled, run_delay], measured)
+        let run_delay = stalls::steps(&self.run_delay_ns, out, 1.0);
+        stalls::of_part(part.role, &self.states, [throttled, run_delay], out)
     }
 
     fn idle(&self, settled: Span, ns_per_tick: f64) -> Reading<Idle> {

@@ -66,7 +66,7 @@ impl StateTrack {
     }
 
     /// The time in a state: wholly between two samples that saw it, and half of the time beside them.
-    fn steps(&self, state: ProcessState, measured: Span) -> Reading<Vec<Step>> {
+    fn steps(&self, state: ProcessState, out: Span) -> Reading<Vec<Step>> {
         if !self.seen {
             return Reading::absent(NO_STATES);
         }
@@ -76,14 +76,14 @@ impl StateTrack {
             let by = to.saturating_sub(from) * ends / 2;
             (by > 0).then_some(Step { span: Span { start_ns: from, end_ns: to }, by })
         };
-        Reading::Seen(self.points.windows(2).filter_map(step).filter(|s| s.span.overlaps(&measured)).collect())
+        Reading::Seen(self.points.windows(2).filter_map(step).filter(|s| s.span.overlaps(&out)).collect())
     }
 }
 
-/// The steps of a counter, in nanoseconds of `unit_ns` each.
-pub(super) fn steps(track: &Track, measured: Span, unit_ns: f64) -> Reading<Vec<Step>> {
+/// The steps of a counter while requests were out, in nanoseconds of `unit_ns` each.
+pub(super) fn steps(track: &Track, out: Span, unit_ns: f64) -> Reading<Vec<Step>> {
     let in_ns = |step: Step| Step { by: (step.by as f64 * unit_ns) as u64, ..step };
-    track.rise(measured).map(|_| track.steps(measured).into_iter().map(in_ns).collect())
+    track.rise(out).map(|_| track.steps(out).into_iter().map(in_ns).collect())
 }
 
 /// What held up one part.
@@ -91,9 +91,9 @@ pub(super) fn of_part(
     role: Role,
     states: &StateTrack,
     [throttled, run_delay]: [Reading<Vec<Step>>; 2],
-    measured: Span,
+    out: Span,
 ) -> PartStalls {
-    let [stopped, blocked] = [ProcessState::Stopped, ProcessState::Blocked].map(|state| states.steps(state, measured));
+    let [stopped, blocked] = [ProcessState::Stopped, ProcessState::Blocked].map(|state| states.steps(state, out));
     PartStalls { role, throttled, run_delay, stopped, blocked }
 }
 
@@ -123,11 +123,11 @@ impl NodeTracks {
         }
     }
 
-    pub(super) fn finish(&self, lost: &Track, io_pressure_us: &Track, measured: Span) -> NodeStalls {
+    pub(super) fn finish(&self, lost: &Track, io_pressure_us: &Track, out: Span) -> NodeStalls {
         let of_all = |tracks: &BTreeMap<String, Track>| {
             let mut all: Reading<Vec<Step>> = Reading::absent("no network namespace was watched");
             for track in tracks.values() {
-                all = match (all, steps(track, measured, 1.0)) {
+                all = match (all, steps(track, out, 1.0)) {
                     (Reading::Seen(mut known), Reading::Seen(more)) => {
                         known.extend(more);
                         Reading::Seen(known)
@@ -139,9 +139,9 @@ impl NodeTracks {
             all
         };
         NodeStalls {
-            lost: steps(lost, measured, 1.0),
-            io_pressure: steps(io_pressure_us, measured, 1e3),
-            disk: steps(&self.disk_ms, measured, 1e6),
+            lost: steps(lost, out, 1.0),
+            io_pressure: steps(io_pressure_us, out, 1e3),
+            disk: steps(&self.disk_ms, out, 1e6),
             retransmits: of_all(&self.retransmits),
             drops: of_all(&self.drops),
         }
