@@ -2,6 +2,7 @@
 
 mod factors;
 mod istio;
+pub(crate) mod until;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use crate::programs::ProgramArgs;
 use crate::progress::say;
 pub(crate) use factors::FactorArgs;
 use istio::IstioArgs;
+use until::UntilArgs;
 
 /// This program and its version, as it stands in a run.
 pub(crate) const PROGRAM: &str = concat!("meshtax ", env!("CARGO_PKG_VERSION"));
@@ -61,6 +63,8 @@ pub(crate) struct Args {
     /// decision.
     #[arg(long, help_heading = "Plan")]
     quick: bool,
+    #[command(flatten)]
+    until: UntilArgs,
     #[command(flatten)]
     programs: ProgramArgs,
     /// Where run directories are made.
@@ -108,7 +112,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         repeats: scenario.plan.repeats,
         timing: scenario.timing,
         level: scenario.plan.level,
-        until: None,
+        until: args.until.until(),
         trials: plan::trials(&cells, scenario.plan.repeats, scenario.plan.seed),
         cells,
         left_out,
@@ -116,6 +120,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         versions,
         warnings: lab.warnings().to_vec(),
     };
+    until::check(&run)?;
     let directory = RunDirectory::create(&args.out.join(&id), &run)?;
     if let Some(test) = &disk {
         directory.write_disk_before(test)?;
@@ -218,7 +223,7 @@ impl Args {
         if let Some(warm_up) = self.warm_up {
             scenario.timing.warm_up_ns = ns(warm_up);
         }
-        scenario.plan.repeats = self.repeats.unwrap_or(scenario.plan.repeats);
+        scenario.plan.repeats = self.repeats.or(self.until.blocks()).unwrap_or(scenario.plan.repeats);
         scenario.plan.seed = self.seed.unwrap_or(scenario.plan.seed);
         scenario.plan.level = self.level.unwrap_or(scenario.plan.level);
         scenario.plan.aa |= self.aa;

@@ -22,6 +22,7 @@ pub mod stats;
 mod subsets;
 mod tables;
 pub mod text;
+pub mod tightness;
 mod usage;
 mod validity;
 
