@@ -78,7 +78,7 @@ fn the_rule_errs_as_rarely_as_it_says_and_finds_what_is_there() {
 #[test]
 #[ignore = "some minutes when optimised; writes its table"]
 fn gate_errors() {
-    let draws = 8000;
+    let draws = 4000;
     let (mut rows, mut missed) = (Vec::new(), Vec::new());
     for host in [MODERATE, NOISY] {
         let pool = Pool::draw(host, 16_000, 1.0, 3);
@@ -91,7 +91,7 @@ fn gate_errors() {
             ("taken out, slope known", Steal::TakenOut { history }),
         ];
         for (way, steal) in ways {
-            for change in [-0.1, 0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5] {
+            for change in [0.0, 0.05, 0.1, 0.2, 0.3] {
                 let found = counts(&experiments, change, steal);
                 let mut row = vec![host.name.to_owned(), way.to_owned(), format!("{:+.0} %", change * 100.0)];
                 row.extend([found.fail, found.pass, found.futile, found.refused].map(|n| percent(n, draws)));
@@ -101,10 +101,10 @@ fn gate_errors() {
             }
         }
     }
-    let about = "What `judge` and `judge_adjusted` say of p99, in percent of 8000 experiments (standard error 0.24 at 5 %): limit 10 %, tolerance\n\
+    let about = "What `judge` and `judge_adjusted` say of p99, in percent of 4000 experiments (standard error 0.35 at 5 %): limit 10 %, tolerance\n\
         0, alpha = beta = 5 %, at most 20 pairs in neighbouring slots whose environment wanders, in a drawn order. A change is a factor\n\
         on every latency of the candidate, so that all changes share their draws. Steal is a count of stalls off by 10 %; where it is\n\
-        taken out and the guard refuses, the verdict is that of the differences as they are,\n        and passes only where both do. A known slope is of 60 pairs of the host\n\
+        taken out and the guard refuses, the verdict is that of the differences as they are,\n        at half of alpha, and passes only where both do. A known slope is of 60 pairs of the host\n\
         against itself. Each host has a pool of 24 000 cores of 20 000 requests (`tests/simulations/model.rs`).";
     let header = ["host", "steal", "change", "fails", "passes", "futile", "guard refuses", "pairs"];
     keep("gate_errors", about, &header, &rows);
