@@ -118,7 +118,7 @@ def stalls(limit_m, workers):
 def order():
     """At which rate each quantile is a twentieth of a period over that without a limit."""
     capacity = statistics.median(trial("200m", 1, 50_000, 8, 4)[0]["load"]["answered"] / 8 for _ in range(repeats))
-    shares = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    shares = [0.4, 0.5, 0.6, 0.7, 0.9, 1.1, 1.3]
     rates = ",".join(str(round(capacity * share)) for share in shares)
     directory, _ = run("none,200m", 1, rates, 8, 16, "poisson", repeats)
     cells = json.loads((directory / "findings.json").read_text())["cells"]

@@ -27,6 +27,8 @@ use counters::Table;
 
 /// How long it may take to answer; under a small CPU limit even that waits its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long its counters are waited for when no one calls it any more; a request that hangs is not waited out.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// HAProxy, and what is to be remembered of those that run.
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl Proxy for Haproxy {
     }
 
     fn tally(&self, place: &Place, part: &Launched, ports: &Ports) -> Result<Tally> {
-        let table = table(place, part, ports.admin)?;
+        let table = settled(place, part, ports.admin)?;
         let metrics = text(place, part, ports.admin, "/metrics")?;
         let said = counters::version(&metrics).unwrap_or("of no version");
         let backends: Vec<String> = place.callees.iter().map(|callee| config::backend(&callee.service)).collect();
@@ -299,6 +301,19 @@ fn text(place: &Place, part: &Launched, admin: SocketAddr, path: &str) -> Result
 fn table(place: &Place, part: &Launched, admin: SocketAddr) -> Result<Table> {
     let text = text(place, part, admin, "/stats;csv")?;
     Table::read(&text).ok_or_else(|| part.answer("its /stats;csv is no table".to_owned()))
+}
+
+/// The table when nothing is under way. A request is counted when its stream ends, which another thread of its may come
+/// to after the caller has the answer.
+fn settled(place: &Place, part: &Launched, admin: SocketAddr) -> Result<Table> {
+    let deadline = Deadline::after(SETTLING);
+    loop {
+        let table = table(place, part, admin)?;
+        if table.at_rest() || deadline.left().is_zero() {
+            return Ok(table);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// What came from callers; where it looks at the first bytes, behind that. At its listeners it counts a connection that

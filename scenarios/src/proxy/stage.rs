@@ -14,6 +14,7 @@ use super::{App, Callee, Folders, Place, Ports, Proxy, Stand, Subset};
 use crate::certs::IdentityFiles;
 use crate::http;
 use crate::launch::Launched;
+use crate::ready::Deadline;
 
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
@@ -112,6 +113,18 @@ pub(super) fn started(proxy: &dyn Proxy, place: &Place, folders: &Folders) -> (L
     let mut part = proxy.launch(place, folders).unwrap().spawn(&folders.meshtax).unwrap();
     let ports = proxy.listening(place, &mut part, folders, LONG).unwrap();
     (part, ports)
+}
+
+/// What a proxy says once it has counted what it has done: its threads count after they have answered.
+pub(super) fn settled<T>(mut look: impl FnMut() -> crate::Result<T>) -> T {
+    let deadline = Deadline::after(Duration::from_secs(5));
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(error) => assert!(!deadline.left().is_zero(), "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// How often each word was answered to so many requests.

@@ -34,6 +34,13 @@ impl Table {
         row.get(column).map(String::as_str).filter(|cell| !cell.is_empty())
     }
 
+    /// Whether no backend has a stream. In a row this figure comes before the requests, and at the end of a stream it is
+    /// taken down after they were counted: at rest, they are complete.
+    pub(super) fn at_rest(&self) -> bool {
+        let backends = self.rows.iter().filter(|((_, server), _)| server == "BACKEND");
+        backends.into_iter().all(|(_, row)| row.get("scur").is_none_or(|now| now == "0"))
+    }
+
     /// The sum of columns of rows: "inbound/FRONTEND req_tot + ...".
     pub(super) fn sum(&self, rows: &[(&str, &str)], columns: &[&str]) -> Counter {
         let all = rows.iter().flat_map(|(proxy, server)| columns.iter().map(move |column| (*proxy, *server, *column)));
@@ -67,6 +74,15 @@ mod tests {
         assert_eq!(sum.value, 10 + 1 + 8 + 1);
         assert!(sum.source.starts_with("to_s2/BACKEND req_tot + to_s2/BACKEND wretr + "), "{}", sum.source);
         assert!(Table::read("<html>").is_none() && Table::read("").is_none());
+    }
+
+    #[test]
+    fn it_is_at_rest_when_no_backend_has_a_stream() {
+        let table = |of_s2: u32| {
+            let text = format!("# pxname,svname,scur,req_tot,\nin,FRONTEND,3,9,\nto_s2,BACKEND,{of_s2},8,\n");
+            Table::read(&text).unwrap()
+        };
+        assert!(table(0).at_rest() && !table(1).at_rest());
     }
 
     #[test]
