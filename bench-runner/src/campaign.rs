@@ -13,6 +13,7 @@ use crate::interrupt::{Interrupt, Stopped};
 use crate::lab::Lab;
 use crate::progress::{Progress, say};
 use crate::report;
+use crate::run::until::Watch;
 use crate::trial::{self, Conditions};
 
 /// What follows the last trial.
@@ -101,9 +102,15 @@ fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt)
         interrupt,
         run_path: directory.path(),
     };
+    let watch = Watch::begin(directory, run, planned);
     for (at, planned) in run.trials.iter().enumerate() {
         if directory.is_sealed(&planned.id) {
             continue;
+        }
+        if let Some(end) = watch.end(planned)? {
+            directory.write_end(&end)?;
+            say(&format!("ended: {}\n", end.evidence));
+            break;
         }
         if interrupt.asked() {
             return Err(Stopped.into());

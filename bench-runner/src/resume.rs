@@ -30,6 +30,14 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let directory = RunDirectory::open(&args.run)?;
     let run = directory.run()?;
+    if let Some(end) = directory.end()? {
+        let said = format!(
+            "this run is complete: it ended before the most trials that were planned, as {}\n  try: meshtax report {}",
+            end.evidence,
+            directory.path().display()
+        );
+        return Err(Usage(said).into());
+    }
     same_conditions(&run, &node_probe::host(std::path::Path::new("/"), directory.path()))?;
     let programs = args.programs.find(&run.cells)?;
     programs.expect(&run.versions)?;

@@ -2,6 +2,7 @@
 
 mod factors;
 mod istio;
+pub(crate) mod until;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use crate::progress::say;
 use crate::source::SourceArgs;
 pub(crate) use factors::FactorArgs;
 use istio::IstioArgs;
+use until::UntilArgs;
 
 /// This program and its version, as it stands in a run.
 pub(crate) const PROGRAM: &str = concat!("meshtax ", env!("CARGO_PKG_VERSION"));
@@ -64,6 +66,8 @@ pub(crate) struct Args {
     quick: bool,
     #[command(flatten)]
     source: SourceArgs,
+    #[command(flatten)]
+    until: UntilArgs,
     #[command(flatten)]
     programs: ProgramArgs,
     /// Where run directories are made.
@@ -111,7 +115,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         repeats: scenario.plan.repeats,
         timing: scenario.timing,
         level: scenario.plan.level,
-        until: None,
+        until: args.until.until(),
         trials: plan::trials(&cells, scenario.plan.repeats, scenario.plan.seed),
         cells,
         left_out,
@@ -120,6 +124,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         source: args.source.find(),
         warnings: lab.warnings().to_vec(),
     };
+    until::check(&run)?;
     let directory = RunDirectory::create(&args.out.join(&id), &run)?;
     if let Some(test) = &disk {
         directory.write_disk_before(test)?;
@@ -222,7 +227,7 @@ impl Args {
         if let Some(warm_up) = self.warm_up {
             scenario.timing.warm_up_ns = ns(warm_up);
         }
-        scenario.plan.repeats = self.repeats.unwrap_or(scenario.plan.repeats);
+        scenario.plan.repeats = self.repeats.or(self.until.blocks()).unwrap_or(scenario.plan.repeats);
         scenario.plan.seed = self.seed.unwrap_or(scenario.plan.seed);
         scenario.plan.level = self.level.unwrap_or(scenario.plan.level);
         scenario.plan.aa |= self.aa;

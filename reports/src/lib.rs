@@ -25,6 +25,7 @@ pub mod stats;
 mod subsets;
 mod tables;
 pub mod text;
+pub mod tightness;
 pub mod trackers;
 mod usage;
 mod validity;

@@ -156,3 +156,25 @@ fn the_doctors_card_tells_the_host_in_text_and_json() {
     let layers = host.disk_chain.seen().unwrap();
     assert_eq!((layers[0].depth, layers[0].kind), (0, record::LayerKind::FileSystem));
 }
+
+#[test]
+fn a_run_until_the_tax_is_known_ends_before_its_plan_and_is_complete() {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let args = ["run", "--dataplane", "none,embedded", "--services", "1", "--rate", "200", "--duration", "300ms"];
+    // Nearly any interval is tight enough, so the first look that has one ends it: that after six blocks of ten.
+    let until = ["--warm-up", "100ms", "--repeats", "10", "--level", "0.9", "--until", "p50=99%"];
+    let out = ["--out", tmp.path().to_str().unwrap()];
+    let answer = call(&[&args[..], &until, &out].concat()).done();
+    let directory = answer.run_directory();
+    let end = json(&directory.join("end.json"));
+    keeps_to("record/schemas/end.schema.json", &end);
+    assert_eq!((end["reason"].as_str(), end["trials"].as_u64()), (Some("tight"), Some(12)), "{end:#}");
+    let findings = json(&directory.join("findings.json"));
+    assert_eq!((findings["resume"].is_null(), findings["sequential"].as_bool()), (true, Some(true)));
+    let ratio = &findings["taxes"][0]["response_ns"]["p50"]["ratio"];
+    assert_eq!((ratio["n"].as_u64(), ratio["level"].as_f64()), (Some(6), Some(0.9)), "{ratio:#}");
+    assert!(answer.stdout.contains("Ended before the most trials that were planned"), "{}", answer.stdout);
+    let resumed = call(&["resume", directory.to_str().unwrap()]);
+    assert!(resumed.stderr.contains("this run is complete"), "{}", resumed.stderr);
+}

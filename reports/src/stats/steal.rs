@@ -32,8 +32,8 @@ pub struct Adjusted {
 
 impl Adjusted {
     /// The judgement that counts. It is the adjusted one, but where the guard refuses: there it is that of the pairs as they
-    /// are, which passes only if the adjusted one does too, since steal that lies on the candidate's side by chance bends
-    /// both the guard and the raw differences.
+    /// are, which passes only if the adjusted one does too, and fails only at half of alpha: steal that lies on the candidate's
+    /// side by chance bends both the guard and the raw differences.
     pub fn judgement(&self) -> &Judgement {
         &self.verdict
     }
@@ -75,6 +75,7 @@ pub fn judge_adjusted(rule: &Rule, log_ratios: &[f64], signals: &[f64], from_his
         log_ratios[..pairs].iter().zip(signals).map(without).collect()
     };
     let raw = judge(rule, log_ratios);
+    let strict = judge(&Rule { alpha: rule.alpha / 2.0, ..*rule }, log_ratios);
     let adjusted = judge_by(rule, log_ratios.len().min(signals.len()), &without_steal);
     // The first look at which there is a verdict, by what the guard says there.
     let by = |judgement: &Judgement, look: usize, decision: Decision| {
@@ -85,7 +86,7 @@ pub fn judge_adjusted(rule: &Rule, log_ratios: &[f64], signals: &[f64], from_his
         let decided = [Decision::Fail, Decision::Pass].into_iter().find(|decision| match (refused, decision) {
             (false, _) => by(&adjusted, *look, *decision),
             (true, Decision::Pass) => by(&adjusted, *look, Decision::Pass) && by(&raw, *look, Decision::Pass),
-            (true, _) => by(&raw, *look, *decision),
+            (true, _) => by(&strict, *look, *decision),
         });
         decided.map(|decision| (*look, decision))
     };

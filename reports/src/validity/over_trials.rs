@@ -40,7 +40,10 @@ fn answered<'a>(gathered: &'a Gathered, cell: &'a Cell) -> Vec<&'a TrialData> {
     gathered.of_cell(&cell.id).filter(|t| t.ended > 0).collect()
 }
 
-fn logarithms(trials: &[&TrialData], of: fn(&TrialData) -> u64) -> Vec<f64> {
+/// A figure of one trial, in nanoseconds.
+type OfTrial = fn(&TrialData) -> u64;
+
+fn logarithms(trials: &[&TrialData], of: OfTrial) -> Vec<f64> {
     trials.iter().map(|t| (of(t).max(1) as f64).ln()).collect()
 }
 
@@ -75,7 +78,7 @@ fn cells_drift(gathered: &Gathered) -> Vec<FoundWarning> {
     let mut found = Vec::new();
     for cell in &gathered.run.cells {
         let trials = answered(gathered, cell);
-        let figures: [(&str, fn(&TrialData) -> u64); 2] = [("p50", |t| t.response.p50), ("p99", |t| t.response.p99)];
+        let figures: [(&str, OfTrial); 2] = [("p50", |t| t.response.p50), ("p99", |t| t.response.p99)];
         for (name, of) in figures {
             found.extend(drift(&logarithms(&trials, of)).map(|drift| (cell, name, trials.len(), drift)));
         }

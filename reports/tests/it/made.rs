@@ -68,6 +68,8 @@ pub(crate) struct MadeRun {
     pub(crate) per_tenth: usize,
     /// A factor on each block's times, which pairs must take out.
     pub(crate) drift: f64,
+    /// The logarithm of one more factor, by block.
+    pub(crate) trend: fn(u32) -> f64,
     /// Trials to leave out, as if cut off.
     pub(crate) missing: Vec<(String, u32)>,
     pub(crate) steal_known: bool,
@@ -137,6 +139,7 @@ pub(crate) fn first_look() -> MadeRun {
         tenths: 50,
         per_tenth: 50,
         drift: 0.3,
+        trend: |_| 0.0,
         missing: vec![],
         steal_known: true,
         psi: true,
@@ -232,7 +235,7 @@ impl MadeRun {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         for (position, planned) in run.trials.iter().enumerate() {
             let made = self.cells.iter().find(|m| m.cell.id == planned.cell).unwrap();
-            let block = (self.drift * (f64::from(planned.block) * 1.7).sin()).exp();
+            let block = (self.drift * (f64::from(planned.block) * 1.7).sin() + (self.trend)(planned.block)).exp();
             let own = (0.01 * normal(&mut rng)).exp();
             if self.missing.contains(&(planned.cell.clone(), planned.block)) {
                 continue;

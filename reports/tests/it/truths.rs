@@ -457,3 +457,64 @@ fn what_does_not_hold_together_is_refused_with_its_place() {
     let said = findings(&dir).unwrap_err().to_string();
     assert!(said.contains("is of the cell 'other'"), "{said}");
 }
+
+#[test]
+fn figures_that_rise_from_block_to_block_are_said_to() {
+    let f = explained(&MadeRun { drift: 0.0, trend: |block| 0.05 * f64::from(block), ..first_look() });
+    let drifts: Vec<&str> =
+        f.warnings.iter().filter(|w| w.kind == WarningKind::Drift).map(|w| w.evidence.as_str()).collect();
+    assert!(drifts[0].starts_with("over all cells together p50 rose by ") && drifts[0].ends_with("of 8 blocks"));
+    // 5 % a block, seven times.
+    let said: f64 = drifts[0].split("rose by ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((said - 42.0).abs() < 4.0, "{drifts:?}");
+    assert!(drifts.iter().any(|said| said.contains("trials of chain3-envoy")), "{drifts:?}");
+    // The same without a rise, though blocks differ by as much.
+    assert_eq!(kinds(&explained(&first_look())), []);
+}
+
+#[test]
+fn trials_of_two_kinds_are_told_apart() {
+    let f = explained(&MadeRun { drift: 0.0, trend: |block| if block % 3 == 0 { 0.7 } else { 0.0 }, ..first_look() });
+    let said: Vec<&str> =
+        f.warnings.iter().filter(|w| w.kind == WarningKind::TwoModes).map(|w| w.evidence.as_str()).collect();
+    assert_eq!(said.len(), 4, "{said:?}");
+    assert!(said[0].starts_with("trials of chain3-none are of two kinds: 6 with a p50 around 0.4"), "{said:?}");
+}
+
+#[test]
+fn a_run_that_ended_when_the_tax_was_known_is_complete_and_its_intervals_allow_for_the_looks() {
+    let parent = tempfile::tempdir().unwrap();
+    let ids = ["chain3-none", "chain3-none-again", "chain3-embedded", "chain3-envoy"];
+    let missing = ids.iter().flat_map(|id| [((*id).to_owned(), 7), ((*id).to_owned(), 8)]).collect();
+    let dir = MadeRun { missing, ..first_look() }.write(parent.path());
+    let before = reports::findings(&dir).unwrap();
+    assert!(before.resume.is_some() && !before.sequential);
+    let evidence = "after 6 blocks the ratio at p99 is known to 4.1 %".to_owned();
+    dir.write_end(&record::End { schema: 1, reason: record::EndReason::Tight, trials: 24, evidence }).unwrap();
+    let f = reports::findings(&dir).unwrap();
+    assert!(f.resume.is_none() && f.sequential);
+    let text = reports::text::render(&f, 80, false);
+    assert!(text.contains("Ended before the most trials that were planned: after 6 blocks"), "{text}");
+    assert!(!text.contains("cut off"), "{text}");
+    // Of six pairs nothing but the widest interval holds at 95 % with two looks to come; it claims no more than that.
+    let (then, now) = (before.taxes[1].response_ns.p99.ratio, f.taxes[1].response_ns.p99.ratio);
+    assert_eq!((then.low, then.high, then.n, now.level), (now.low, now.high, now.n, 0.95));
+    assert!(then.level > 0.96, "{then:?}");
+    // What may end a run is what the report says.
+    let run = dir.run().unwrap();
+    let loosest = reports::tightness::loosest(&run, &dir.trials(&run).unwrap(), 0.99).unwrap();
+    let tax = f.taxes.iter().find(|t| t.cell == loosest.cell && t.baseline == loosest.baseline).unwrap();
+    assert_eq!(loosest.ratio, tax.response_ns.p99.ratio);
+}
+
+#[test]
+fn a_comparison_says_what_it_would_find() {
+    let f = explained(&first_look());
+    let envoy = f.taxes.iter().find(|t| t.cell == "chain3-envoy").unwrap();
+    // Trials scatter by 1 %, pairs by 1.4 %; (2.36 + 0.90) * 1.4 % / sqrt(8).
+    let found = envoy.response_ns.p50.detectable.unwrap();
+    assert!((0.008..0.03).contains(&found), "{found}");
+    assert!(reports::markdown::render(&f).contains("finds: the smallest change of the ratio"));
+    let mean = seen(&f.cell("chain3-envoy").unwrap().response_mean_ns);
+    assert!(near(mean.value, 1.6e6, 0.2), "{mean:?}");
+}

@@ -78,7 +78,7 @@ fn the_rule_errs_as_rarely_as_it_says_and_finds_what_is_there() {
 #[test]
 #[ignore = "some minutes when optimised; writes its table"]
 fn gate_errors() {
-    let draws = 8000;
+    let draws = 4000;
     let (mut rows, mut missed) = (Vec::new(), Vec::new());
     for host in [MODERATE, NOISY] {
         let pool = Pool::draw(host, 16_000, 1.0, 3);
@@ -91,7 +91,7 @@ fn gate_errors() {
             ("taken out, slope known", Steal::TakenOut { history }),
         ];
         for (way, steal) in ways {
-            for change in [-0.1, 0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5] {
+            for change in [0.0, 0.05, 0.1, 0.2, 0.3] {
                 let found = counts(&experiments, change, steal);
                 let mut row = vec![host.name.to_owned(), way.to_owned(), format!("{:+.0} %", change * 100.0)];
                 row.extend([found.fail, found.pass, found.futile, found.refused].map(|n| percent(n, draws)));
@@ -101,14 +101,20 @@ fn gate_errors() {
             }
         }
     }
-    let about = "What `judge` and `judge_adjusted` say of p99, in percent of 8000 experiments (standard error 0.24 at 5 %): limit 10 %, tolerance\n\
+    let about = "What `judge` and `judge_adjusted` say of p99, in percent of 4000 experiments (standard error 0.35 at 5 %): limit 10 %, tolerance\n\
         0, alpha = beta = 5 %, at most 20 pairs in neighbouring slots whose environment wanders, in a drawn order. A change is a factor\n\
         on every latency of the candidate, so that all changes share their draws. Steal is a count of stalls off by 10 %; where it is\n\
-        taken out and the guard refuses, the verdict is that of the differences as they are,\n        and passes only where both do. A known slope is of 60 pairs of the host\n\
+        taken out and the guard refuses, the verdict is that of the differences as they are, at half of alpha,\n\
+        and passes only where both do. A known slope is of 60 pairs of the host\n\
         against itself. Each host has a pool of 24 000 cores of 20 000 requests (`tests/simulations/model.rs`).";
     let header = ["host", "steal", "change", "fails", "passes", "futile", "guard refuses", "pairs"];
     keep("gate_errors", about, &header, &rows);
     assert!(missed.is_empty(), "{missed:?}");
+}
+
+/// The standard error of a share of 5 % in so many draws.
+fn error(draws: usize) -> f64 {
+    (0.05 * 0.95 / draws as f64).sqrt()
 }
 
 /// What must hold and does not.
@@ -119,8 +125,9 @@ fn bar_missed(host: &str, steal: Steal, change: f64, found: &Counts, draws: usiz
         ("noisy", Steal::TakenOut { .. }) => 0.97,
         _ => 0.99,
     };
-    let holds = (change != 0.0 || share(found.fail) <= 0.05)
-        && (change != 0.1 || share(found.pass) <= 0.055)
+    // What is drawn may miss a rate that holds by its own standard error.
+    let holds = (change != 0.0 || share(found.fail) <= 0.05 + error(draws))
+        && (change != 0.1 || share(found.pass) <= 0.055 + error(draws))
         && (change != 0.3 || share(found.fail) >= least);
     (!holds).then(|| format!("{host} at {change}: {} fail, {} pass", found.fail, found.pass))
 }
@@ -128,12 +135,12 @@ fn bar_missed(host: &str, steal: Steal, change: f64, found: &Counts, draws: usiz
 #[test]
 #[ignore = "a minute when optimised; writes its table"]
 fn steal_guard() {
-    let draws = 4000;
+    let draws = 2000;
     let mut rows = Vec::new();
     for host in [MODERATE, NOISY] {
-        let pool = Pool::draw(host, 16_000, 1.0, 3);
+        let pool = Pool::draw(host, 8000, 1.0, 3);
         for more_stalls in [1.0, 1.25, 1.5, 2.0] {
-            let candidate = Pool::draw(host, 8000, more_stalls, 4);
+            let candidate = Pool::draw(host, 4000, more_stalls, 4);
             let mut rng = ChaCha8Rng::seed_from_u64(9);
             let experiments: Vec<_> = (0..draws).map(|_| experiment(&pool, &candidate, &mut rng)).collect();
             let all: Vec<f64> = experiments.iter().flat_map(|(d, _)| d.iter().copied()).collect();
@@ -151,8 +158,9 @@ fn steal_guard() {
             }
         }
     }
-    let about = "How often the guard of the steal adjustment refuses, and what the verdict is then, in percent of 4000 experiments, for\n\
-        candidates that change nothing but how often the host stalls; `change` is what that does to p99. Otherwise as `gate_errors.md`.";
+    let about = "How often the guard of the steal adjustment refuses, and what the verdict is then, in percent of 2000 experiments, for\n\
+        candidates that change nothing but how often the host stalls; `change` is what that does to p99. Pools are half\n\
+        as large as those of `gate_errors.md`, and all else is as there.";
     let header = ["host", "stalls", "change", "slope", "guard refuses", "fails", "passes"];
     keep("steal_guard", about, &header, &rows);
 }

@@ -2,6 +2,9 @@
 //! the large ones are ignored, and each writes its table to `reports/simulations`:
 //! `cargo test --release -p reports --test simulations -- --ignored`.
 
+// In a test a panic is the report; the lint knows only of functions that are tests themselves.
+#![allow(clippy::unwrap_used)]
+
 mod change_points;
 mod coverage;
 mod gate;
