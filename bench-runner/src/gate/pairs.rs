@@ -40,7 +40,7 @@ pub(crate) struct Sitting<'a> {
 pub(crate) struct Made {
     pub(crate) judged: Judged,
     pub(crate) cells: Vec<CellTrials>,
-    /// Pairs that were begun and ended.
+    /// Pairs that were begun and ended, also those that do not count.
     pub(crate) pairs: usize,
     pub(crate) doubts: Vec<String>,
     /// What a pair took, on average.
@@ -85,7 +85,7 @@ impl Sitting<'_> {
                 not_counted.extend(left_out);
             }
             made.judged = judge(self.asked, &made.cells);
-            say(&state(pair, pairs_max, &made.judged));
+            say(&state(pair, pairs_max + not_counted.len() / self.cells.len().max(1), &made.judged));
             let full = made.cells.iter().all(|cell| cell.candidate.len() >= pairs_max);
             if full || (made.judged.settled && !self.all) {
                 break;
@@ -171,8 +171,8 @@ fn empty(cell: &Cell, baseline: &Cell) -> CellTrials {
     }
 }
 
-/// Where the gate stands: "pair 7 of 20: p99 +3.1 % [-2.0, +9.4]; undecided".
-fn state(pair: usize, pairs_max: usize, judged: &Judged) -> String {
+/// Where the gate stands: "pair 7 of 20: p99 +3.1 % [-2.0, +9.4]; undecided"; of more, where some did not count.
+fn state(pair: usize, of: usize, judged: &Judged) -> String {
     let seen = judged.metrics.iter().map(|metric| {
         let change = metric.change.as_ref().map_or_else(|| "n/a".to_owned(), change_text);
         let verdict = match metric.verdict {
@@ -186,5 +186,5 @@ fn state(pair: usize, pairs_max: usize, judged: &Judged) -> String {
         (GateVerdict::Inconclusive, false) => "undecided",
         (decided, _) => decided.word(),
     };
-    format!("pair {pair} of {pairs_max}: {}; {stands}\n", seen.collect::<Vec<_>>().join(", "))
+    format!("pair {pair} of {of}: {}; {stands}\n", seen.collect::<Vec<_>>().join(", "))
 }

@@ -260,7 +260,8 @@ fn judged(
     made: Made,
     mut doubts: Vec<String>,
 ) -> GateReport {
-    let Made { mut judged, pairs, pair_ns, .. } = made;
+    let Made { mut judged, pairs, pair_ns, cells, .. } = made;
+    let counted = cells.iter().map(|cell| cell.candidate.len()).min().unwrap_or(0);
     let purpose = match args.plan {
         super::PlanArgs { aa: true, .. } => Purpose::NoiseFloor,
         super::PlanArgs { self_test: true, .. } => Purpose::SelfTest,
@@ -289,7 +290,7 @@ fn judged(
         beta: asked.beta,
         budget,
         seed: Some(candidate.seed),
-        pairs,
+        pairs: counted,
         verdict,
         answer: reports::gate::answer(purpose, verdict, &judged.metrics),
         deciders: deciders(&judged.metrics, Way::SideBySide, budget, pair_ns),

@@ -61,14 +61,14 @@ fn the_same_passes_by_a_wide_limit_and_both_sides_are_runs() {
     // Where the generator is starved all the time no pair counts, and nothing is claimed.
     let undecided = said["metrics"][0]["n"].as_u64() < Some(5);
     assert_eq!(gate.code, Some(if undecided { 3 } else { 0 }), "{}\n{}", gate.stdout, gate.stderr);
-    assert!(gate.stderr.contains("pair 1 of 5: p50"), "{}", gate.stderr);
+    assert!(gate.stderr.contains("pair 1 of "), "{}", gate.stderr);
     assert_eq!(said["way"], "side_by_side");
     for side in ["candidate", "baseline"] {
         let run = gate.run_directory().join(side);
         let report = call(&["report", run.to_str().unwrap()]).done();
         assert!(report.stdout.contains("small"), "{}", report.stdout);
         let findings = json(&run.join("findings.json"));
-        assert_eq!(findings["trials_sealed"], said["pairs"]);
+        assert_eq!(findings["trials_sealed"], said[side]["trials"]);
     }
     assert_eq!(processes_of(tmp.path()), Vec::<String>::new());
 }

@@ -37,6 +37,11 @@ fn decider(metric: &MetricVerdict, way: Way, budget: Budget, pair_ns: Option<u64
             let told = smallest.map(|s| format!(", and {} pairs can settle limits from {s} on", budget.pairs));
             let told = told.unwrap_or_default();
             Some(match pairs {
+                // Given up before its budget was spent, or short of pairs that count.
+                Some(pairs) if metric.n < pairs.min(budget.pairs) => format!(
+                    "{name}: {} of {} pairs were judged; if others did not count, longer trials, a lower rate or less else to do on this machine{told}",
+                    metric.n, budget.pairs
+                ),
                 Some(pairs) if pairs > budget.pairs => {
                     let time = pair_ns.map(|ns| format!(" ({})", minutes(ns.saturating_mul(pairs as u64))));
                     format!(
@@ -88,6 +93,13 @@ mod tests {
             }),
             ..MetricVerdict::blank("c", "envoy", Metric::P99, Question::Regress { limit: 0.1, tolerance: 0.0 })
         }
+    }
+
+    #[test]
+    fn that_pairs_did_not_count_is_told() {
+        let few = MetricVerdict { n: 2, ..open(Some(9)) };
+        let said = deciders(&[few], Way::SideBySide, Budget { pairs: 20, time_ns: None }, None);
+        assert!(said[0].starts_with("p99 of envoy: 2 of 20 pairs were judged; if others did not count"), "{said:?}");
     }
 
     #[test]

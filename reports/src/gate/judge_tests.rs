@@ -68,7 +68,8 @@ fn what_did_not_change_passes_what_doubled_fails_and_neither_needs_all_pairs() {
 fn one_metric_that_fails_fails_all_and_all_must_pass_to_pass() {
     let mut pairs = pairs(20, 0.0, 0.02, 3);
     pairs.candidate.iter_mut().for_each(|t| t.cpu = Reading::Seen(150.0));
-    let judged = judge(&asked(&[(Metric::P99, regress(0.1)), (Metric::Cpu, regress(0.2))]), &[pairs.clone()]);
+    let judged =
+        judge(&asked(&[(Metric::P99, regress(0.1)), (Metric::Cpu, regress(0.2))]), std::slice::from_ref(&pairs));
     let verdicts: Vec<GateVerdict> = judged.metrics.iter().map(|m| m.verdict).collect();
     assert_eq!(verdicts, [GateVerdict::Pass, GateVerdict::Fail]);
     assert_eq!((judged.verdict, judged.settled), (GateVerdict::Fail, true));
@@ -85,7 +86,7 @@ fn quick_failures_do_not_pass_for_quick_answers() {
     let mut pairs = pairs(20, -0.5, 0.02, 5);
     pairs.candidate.iter_mut().for_each(|t| t.bad = 300);
     let times = (Metric::P99, regress(0.1));
-    let judged = judge(&asked(&[times]), &[pairs.clone()]);
+    let judged = judge(&asked(&[times]), std::slice::from_ref(&pairs));
     assert_eq!((judged.verdict, judged.settled), (GateVerdict::Inconclusive, true));
     assert!(judged.metrics[0].reason.starts_with("30.0 % of the candidate's requests failed"), "{judged:?}");
     let with_errors = [times, (Metric::Errors, Question::Slo { limit: 0.01 })];
@@ -99,9 +100,9 @@ fn a_bound_of_its_own_needs_no_baseline() {
         pairs_max: 10,
         ..asked(&[(Metric::P99, Question::Slo { limit: bound }), (Metric::Errors, Question::Slo { limit: 0.01 })])
     };
-    let kept = judge(&asked(5e6), &[alone.clone()]);
+    let kept = judge(&asked(5e6), std::slice::from_ref(&alone));
     assert_eq!(kept.verdict, GateVerdict::Pass, "{:#?}", kept.metrics);
-    assert_eq!(judge(&asked(3e6), &[alone.clone()]).verdict, GateVerdict::Fail);
+    assert_eq!(judge(&asked(3e6), std::slice::from_ref(&alone)).verdict, GateVerdict::Fail);
     assert_eq!(judge(&asked(4e6), &[alone]).metrics[0].verdict, GateVerdict::Inconclusive);
 }
 

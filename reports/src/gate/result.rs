@@ -297,7 +297,7 @@ pub struct GateReport {
     pub budget: Budget,
     /// The seed of the order within pairs; absent where nothing was measured.
     pub seed: Option<u64>,
-    /// Whole pairs of trials, or trials judged alone.
+    /// Whole pairs of trials that count, or trials judged alone.
     pub pairs: usize,
     /// The answer: a fail if any metric fails, a pass if all pass.
     pub verdict: GateVerdict,

@@ -41,7 +41,7 @@ pub fn text(report: &GateReport, width: usize, color: bool) -> String {
 fn errors(report: &GateReport) -> String {
     let how = match report.way {
         Way::SideBySide => {
-            format!("{} pairs made, of which at most {} count, each in random order", report.pairs, report.budget.pairs)
+            format!("{} of at most {} pairs, each in random order", report.pairs, report.budget.pairs)
         }
         Way::Stored => format!("against {} stored runs, not paired", report.baseline.as_ref().map_or(0, |b| b.runs)),
         Way::Alone => format!("{} trials of one run", report.pairs),
