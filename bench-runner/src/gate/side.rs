@@ -25,6 +25,15 @@ pub(crate) struct Own {
 }
 
 impl SideArgs {
+    /// Whether anything is one side's own.
+    pub(crate) fn any(&self) -> bool {
+        let nothing = ProgramArgs::default();
+        [self.candidate(&nothing), self.baseline(&nothing)].into_iter().any(|own| {
+            let ProgramArgs { envoy, haproxy, nginx } = own.programs;
+            [envoy, haproxy, nginx, own.program].iter().any(Option::is_some)
+        })
+    }
+
     /// What is the candidate's own; what both have stands in for what it lacks.
     pub(crate) fn candidate(&self, both: &ProgramArgs) -> Own {
         let or = |own: &Option<PathBuf>, both: &Option<PathBuf>| own.clone().or_else(|| both.clone());

@@ -16,12 +16,20 @@ use crate::exit::Usage;
 use crate::run::PROGRAM;
 
 pub(crate) fn execute(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
-    for (asked, flag) in
-        [(args.plan.aa, "--aa"), (args.plan.self_test, "--self-test"), (args.plan.budget.is_some(), "--budget")]
-    {
+    let plan = &args.plan;
+    for (asked, flag) in [
+        (plan.aa, "--aa"),
+        (plan.self_test, "--self-test"),
+        (plan.budget.is_some(), "--budget"),
+        (plan.seed.is_some(), "--seed"),
+        (plan.duration.is_some(), "--duration"),
+        (plan.warm_up.is_some(), "--warm-up"),
+        (args.sides.any(), "a binary of one side"),
+    ] {
         if asked {
-            let said =
-                format!("{flag} measures, and RUN was measured already\n  try: {flag} with --candidate SCENARIO");
+            let said = format!(
+                "{flag} is for what is measured now, and RUN was measured already\n  try: --candidate SCENARIO instead of RUN"
+            );
             return Err(Usage(said).into());
         }
     }

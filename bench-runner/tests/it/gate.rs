@@ -137,6 +137,9 @@ fn a_run_is_judged_against_stored_ones_of_this_machine_only() {
     other["method"] = 999.into();
     std::fs::write(elsewhere, other.to_string()).unwrap();
     refused(&gate(elsewhere, &[]), 2, &["method 999", "try:"]);
+    for more in [["--self-test"].as_slice(), &["--duration", "1s"], &["--candidate-envoy", "/x"]] {
+        refused(&gate(stored, more), 64, &["RUN was measured already", "--candidate SCENARIO"]);
+    }
     // A bound of its own needs no baseline; two trials cannot show that it is kept.
     assert_eq!(call(&["gate", new, "--slo", "p50=10s"]).code, Some(3));
 }
