@@ -121,7 +121,8 @@ impl Step {
         };
         step.broken = step.breaks(load, slo, base_ns);
         // What held held in spite of a late generator: response times contain its lag.
-        step.generator_limited = !step.held() && generator_was_late(load);
+        step.generator_limited =
+            !step.held() && generator_was_late(load) && step.broken.iter().all(|broken| may_be_by_lag(broken, load));
         step
     }
 
@@ -160,6 +161,17 @@ impl Step {
 
 fn errors(load: &LoadSummary) -> u64 {
     load.outcomes.failed() + load.outcomes.error_statuses() + load.censored
+}
+
+/// Whether a clause might have held without the generator's lag. One that breaks without it is the target's doing, however
+/// late the generator was.
+fn may_be_by_lag(broken: &Broken, load: &LoadSummary) -> bool {
+    match broken {
+        Broken::Response { quantile, found_ns, limit_ns } => {
+            found_ns.saturating_sub(quantile.of(&load.lag_ns.ours)) <= *limit_ns
+        }
+        Broken::Errors { .. } | Broken::Rate { .. } | Broken::NothingDue => true,
+    }
 }
 
 /// Whether the generator's own lag was what the response times show.

@@ -207,6 +207,13 @@ fn a_late_generator_ends_the_search_and_is_not_taken_for_the_target() {
 }
 
 #[test]
+fn what_breaks_without_the_generators_lag_is_the_targets_doing() {
+    let Ok(found) = find_max(&search("p50=1ns", 1), late_from(0.0, even(1000.0, 1)));
+    assert_ne!(found.end, End::Generator, "{found}");
+    assert!(found.rate_per_second.is_none() && found.steps.iter().all(|s| !s.generator_limited), "{found}");
+}
+
+#[test]
 fn one_late_moment_of_the_generator_does_not_end_the_search() {
     let mut server = even(1000.0, 1);
     let mut asked = 0;
