@@ -32,7 +32,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let run = directory.run()?;
     if let Some(end) = directory.end()? {
         let said = format!(
-            "this run is complete: it ended before the most trials that were planned, as {}\n  try: meshtax report {}",
+            "this run is at its end, before the most trials that were planned: {}\n  try: meshtax report {}",
             end.evidence,
             directory.path().display()
         );

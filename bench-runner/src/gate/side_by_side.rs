@@ -80,13 +80,28 @@ pub(crate) fn execute(candidate: &str, args: &Args) -> anyhow::Result<ExitCode> 
     drop(lab);
     let made = match made {
         Ok(made) => made,
-        Err(error) => return ended(error, &interrupt, &path),
+        Err(error) => {
+            if interrupt.asked() {
+                stopped(&[&candidate, &baseline])?;
+            }
+            return ended(error, &interrupt, &path);
+        }
     };
     let doubts = close(&made, &[&candidate, &baseline], pairs_max)?;
     let report = judged(args, &asked, &sides, (&candidate.1, &baseline.1), made, doubts);
     let report = GateReport { id, started, ..report };
     finish::write(&report, Some(&path), &args.output)?;
     finish::tell(&report, Some(&path), &args.output)
+}
+
+/// A side of a gate that was stopped is not to be resumed on its own: pairs have both trials within minutes.
+fn stopped(runs: &[&(RunDirectory, Run)]) -> anyhow::Result<()> {
+    for (directory, run) in runs {
+        let trials = run.trials.iter().filter(|t| directory.is_sealed(&t.id)).count();
+        let evidence = format!("the gate was stopped after {trials} of {} trials of this side", run.trials.len());
+        directory.write_end(&End { schema: SCHEMA, reason: EndReason::Stopped, trials, evidence })?;
+    }
+    Ok(())
 }
 
 /// What was sealed is kept; a part that was hit by the same signal fails in its own way.

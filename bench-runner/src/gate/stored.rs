@@ -13,7 +13,7 @@ use reports::gate::{
 use super::baseline::{self, Baseline};
 use super::{Args, finish};
 use crate::exit::Usage;
-use crate::run::PROGRAM;
+use crate::run::{FactorArgs, PROGRAM};
 
 pub(crate) fn execute(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let plan = &args.plan;
@@ -25,6 +25,7 @@ pub(crate) fn execute(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
         (plan.duration.is_some(), "--duration"),
         (plan.warm_up.is_some(), "--warm-up"),
         (args.sides.any(), "a binary of one side"),
+        (args.factors != FactorArgs::default(), "a factor"),
     ] {
         if asked {
             let said = format!(

@@ -12,7 +12,7 @@ use scenarios::{Form, Length, Scenario};
 use super::topology;
 
 /// The factors.
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Factors (a list makes a matrix)")]
 pub(crate) struct FactorArgs {
     /// What stands between services.
@@ -117,7 +117,7 @@ pub(crate) struct FactorArgs {
 }
 
 /// A value that may be none: clap takes an Option for "not given".
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct OrNone<T>(Option<T>);
 
 /// A length of time, or none for never.

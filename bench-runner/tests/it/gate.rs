@@ -152,6 +152,7 @@ fn what_cannot_be_asked_is_refused_before_anything_is_measured() {
     let gate = |more: &[&str]| side_by_side(tmp.path(), &scenario, more);
     refused(&call(&["gate"]), 64, &["nothing to judge", "--candidate A.toml"]);
     refused(&call(&["gate", "no-such-run", "--baseline", "x"]), 2, &["no-such-run"]);
+    refused(&call(&["gate", "a-run", "--slo", "p99=1s", "--mtls", "strict"]), 64, &["a factor", "RUN was measured"]);
     refused(&gate(&["--max-regress", "max=5%"]), 64, &["max=5%", "use p999"]);
     refused(&gate(&["--max-regress", "p98=5%"]), 64, &["p98", "p50, p90, p99"]);
     refused(&gate(&["--max-regress", "errors=5%"]), 64, &["--slo errors=0.1%"]);
@@ -197,5 +198,6 @@ fn a_gate_that_is_stopped_keeps_its_trials_and_leaves_nothing() {
     );
     let (gate, count) = sealed().unwrap();
     assert!(answer.run_directory() == gate && count >= 1 && !gate.join("gate.json").exists(), "{answer:#?}");
+    refused(&call(&["resume", gate.join("candidate").to_str().unwrap()]), 64, &["the gate was stopped"]);
     assert_eq!(processes_of(tmp.path()), Vec::<String>::new());
 }

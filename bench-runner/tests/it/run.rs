@@ -176,5 +176,5 @@ fn a_run_until_the_tax_is_known_ends_before_its_plan_and_is_complete() {
     assert_eq!((ratio["n"].as_u64(), ratio["level"].as_f64()), (Some(6), Some(0.9)), "{ratio:#}");
     assert!(answer.stdout.contains("Ended before the most trials that were planned"), "{}", answer.stdout);
     let resumed = call(&["resume", directory.to_str().unwrap()]);
-    assert!(resumed.stderr.contains("this run is complete"), "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("this run is at its end"), "{}", resumed.stderr);
 }

@@ -28,6 +28,8 @@ pub enum EndReason {
     Futile,
     /// Its time was spent.
     Budget,
+    /// The gate that it is a side of was stopped: its trials to come would have no partners.
+    Stopped,
 }
 
 impl EndReason {
@@ -35,7 +37,7 @@ impl EndReason {
     pub fn is_of_figures(self) -> bool {
         match self {
             Self::Tight | Self::Decided | Self::Futile => true,
-            Self::Budget => false,
+            Self::Budget | Self::Stopped => false,
         }
     }
 }
