@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use record::{Cell, Host, METHOD, Run, RunDirectory, SCHEMA, Warning};
-use reports::gate::{HostCard, judged};
+use reports::gate::judged;
 use scenarios::{Matrix, Scenario};
 
 use super::{PlanArgs, SideArgs};
@@ -145,17 +145,7 @@ impl Side {
 
     /// As it stands in the answer.
     pub(crate) fn said(&self, run: &Run, trials: usize) -> reports::gate::Side {
-        reports::gate::Side {
-            label: self.label.clone(),
-            run: run.id.clone(),
-            started: run.started.clone(),
-            scenario: run.scenario.clone(),
-            program: run.program.clone(),
-            versions: run.versions.clone(),
-            host: HostCard::of(&run.host),
-            runs: 1,
-            trials,
-        }
+        reports::gate::Side::of(run, self.label.clone(), trials)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use record::Run;
 use serde::{Deserialize, Serialize};
 
 use super::Metric;
@@ -104,6 +105,23 @@ pub struct Side {
     pub runs: usize,
     /// Sealed trials behind it, over all its cells.
     pub trials: usize,
+}
+
+impl Side {
+    /// One run with so many sealed trials.
+    pub fn of(run: &Run, label: String, trials: usize) -> Self {
+        Self {
+            label,
+            run: run.id.clone(),
+            started: run.started.clone(),
+            scenario: run.scenario.clone(),
+            program: run.program.clone(),
+            versions: run.versions.clone(),
+            host: HostCard::of(&run.host),
+            runs: 1,
+            trials,
+        }
+    }
 }
 
 /// What is asked about a metric.
