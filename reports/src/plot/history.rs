@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 
 use super::axis::Marked;
-use super::{Area, Drawn, FAINT, INK, Sheet, series, short_ms, text_style};
+use super::{Area, Drawn, INK, Sheet, series, short_ms, styled};
 use crate::Result;
 use crate::history::{Point, Series};
 
@@ -56,14 +56,8 @@ fn draw(area: &Area<'_>, of: &Series, what: &str, factor: f64) -> Drawn {
         .x_label_area_size(28)
         .y_label_area_size(72)
         .build_cartesian_2d(Marked::new(-0.5..count as f64 - 0.5, marks), low..high)?;
-    chart
-        .configure_mesh()
+    styled(&mut chart.configure_mesh())
         .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(FAINT)
-        .label_style(text_style())
-        .axis_desc_style(text_style())
         .y_labels(5)
         .x_label_formatter(&|x| day(of, *x))
         .y_label_formatter(&|y| short_ms(*y))

@@ -10,6 +10,8 @@ mod split;
 mod tax;
 mod timeline;
 
+use plotters::chart::MeshStyle;
+use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
 use crate::{Error, Result};
@@ -85,6 +87,17 @@ fn themed(svg: &str, alt: &str) -> String {
     }
     let alt = alt.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
     svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{alt}\" "), 1)
+}
+
+/// What the axes and the mesh of all charts look like.
+fn styled<'m, 'a, 'b, X: Ranged, Y: Ranged, DB: DrawingBackend>(
+    mesh: &'m mut MeshStyle<'a, 'b, X, Y, DB>,
+) -> &'m mut MeshStyle<'a, 'b, X, Y, DB> {
+    mesh.light_line_style(TRANSPARENT)
+        .bold_line_style(FAINT)
+        .axis_style(FAINT)
+        .label_style(text_style())
+        .axis_desc_style(text_style())
 }
 
 /// The text of all charts; the drawing library makes it 1.24 times smaller than it is told.

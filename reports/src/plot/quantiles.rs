@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plotters::prelude::*;
 
 use super::axis::Marked;
-use super::{FAINT, Sheet, log_marks, log_range, series, short_ms, text_style};
+use super::{Sheet, log_marks, log_range, series, short_ms, styled};
 use crate::Result;
 
 /// The response times of a cell: each trial's buckets (value in ns, count), rising.
@@ -69,13 +69,7 @@ pub(crate) fn quantiles(curves: &[Curve<'_>]) -> Result<String> {
             .x_label_area_size(44)
             .y_label_area_size(64)
             .build_cartesian_2d(Marked::new(0.0..right, x_marks), Marked::new(low..high, log_marks(low, high)))?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(FAINT)
-            .axis_style(FAINT)
-            .label_style(text_style())
-            .axis_desc_style(text_style())
+        styled(&mut chart.configure_mesh())
             .x_label_formatter(&|x| quantile_name(*x))
             .y_label_formatter(&|y| short_ms(10f64.powf(*y)))
             .x_desc("quantile of the requests")

@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use record::{Canary, Event};
 
-use super::{Drawn, FAINT, INK, Sheet, series, short_ms, text_style};
+use super::{Drawn, INK, Sheet, series, short_ms, styled};
 use crate::Result;
 use crate::gather::TrialData;
 
@@ -29,14 +29,8 @@ fn draw(area: &super::Area<'_>, trial: &TrialData, canary: &Canary) -> Drawn {
         .x_label_area_size(40)
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..end_s, 0.0..100.0)?;
-    chart
-        .configure_mesh()
+    styled(&mut chart.configure_mesh())
         .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(FAINT)
-        .label_style(text_style())
-        .axis_desc_style(text_style())
         .x_labels(10)
         .y_labels(5)
         .x_label_formatter(&|x| short_ms(*x))

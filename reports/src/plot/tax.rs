@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 
 use super::axis::Marked;
-use super::{Area, Drawn, FAINT, Failed, INK, Sheet, series, short_ms, text_style};
+use super::{Area, Drawn, Failed, INK, Sheet, series, short_ms, styled};
 use crate::Result;
 use crate::stats::Estimate;
 
@@ -97,14 +97,8 @@ fn one(area: &Area<'_>, bars: &[Bar], title: &str, pick: impl Fn(&Bar) -> Estima
             Marked::new(low..high, marks),
             Marked::new(0.0..rows, (0..bars.len()).map(|i| i as f64 + 0.5).collect()),
         )?;
-    chart
-        .configure_mesh()
+    styled(&mut chart.configure_mesh())
         .disable_y_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(FAINT)
-        .label_style(text_style())
-        .axis_desc_style(text_style())
         .x_label_formatter(&|x| short_ms((scale.value(*x) * 1e4).round() / 1e4))
         .y_label_formatter(&|y| {
             // The first comparison stands on top.

@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 
 use super::axis::Marked;
-use super::{Area, Drawn, FAINT, STOLEN, Sheet, THROTTLED, log_marks, log_range, series, short_ms, text_style};
+use super::{Area, Drawn, STOLEN, Sheet, THROTTLED, log_marks, log_range, series, short_ms, styled, text_style};
 use crate::Result;
 use crate::gather::TrialData;
 use crate::usage::{Span, Step};
@@ -82,11 +82,7 @@ fn latency(area: &Area<'_>, trial: &TrialData, color: usize, with_time: bool) ->
         .y_label_area_size(LEFT)
         .build_cartesian_2d(0.0..end_s(trial), Marked::new(low..high, log_marks(low, high)))?;
     let mut mesh = chart.configure_mesh();
-    mesh.light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(FAINT)
-        .label_style(text_style())
-        .axis_desc_style(text_style())
+    styled(&mut mesh)
         .x_labels(if with_time { 10 } else { 0 })
         .x_label_formatter(&|x| short_ms(*x))
         .y_label_formatter(&|y| short_ms(10f64.powf(*y)))
@@ -137,14 +133,8 @@ fn disturbances(area: &Area<'_>, trial: &TrialData, throttled: &[Step], stolen: 
         .x_label_area_size(40)
         .y_label_area_size(LEFT)
         .build_cartesian_2d(0.0..end_s(trial), 0.0..most * 1.05)?;
-    chart
-        .configure_mesh()
+    styled(&mut chart.configure_mesh())
         .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(FAINT)
-        .label_style(text_style())
-        .axis_desc_style(text_style())
         .x_labels(10)
         .y_labels(3)
         .x_label_formatter(&|x| short_ms(*x))
