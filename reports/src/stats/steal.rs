@@ -14,6 +14,9 @@ use super::signed_rank::{cumulative, statistic};
 pub const GUARD: f64 = 0.1;
 /// From so many pairs on a slope may be taken of the pairs themselves.
 pub const PAIRS_FOR_A_SLOPE: usize = 10;
+/// What is spent of alpha and beta where the slope is taken of the pairs themselves: it fits their scatter a little too
+/// well, by one part in eleven to nineteen of its variance, so that the rest looks surer than it is.
+const OWN_SLOPE_SPENDS: f64 = 0.85;
 
 /// What the pairs say as they are, and with the steal taken out.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +79,9 @@ pub fn judge_adjusted(rule: &Rule, log_ratios: &[f64], signals: &[f64], from_his
     };
     let raw = judge(rule, log_ratios);
     let strict = judge(&Rule { alpha: rule.alpha / 2.0, ..*rule }, log_ratios);
-    let adjusted = judge_by(rule, log_ratios.len().min(signals.len()), &without_steal);
+    let spends = if from_history.is_some() { 1.0 } else { OWN_SLOPE_SPENDS };
+    let careful = Rule { alpha: rule.alpha * spends, beta: rule.beta * spends, ..*rule };
+    let adjusted = judge_by(&careful, log_ratios.len().min(signals.len()), &without_steal);
     // The first look at which there is a verdict, by what the guard says there.
     let by = |judgement: &Judgement, look: usize, decision: Decision| {
         judgement.look <= look && judgement.decision == decision
