@@ -97,10 +97,12 @@ fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt)
         lab,
         programs: lab.programs(),
         program: lab.program(),
+        program_says: None,
         run,
         scenario: &scenario,
         interrupt,
         run_path: directory.path(),
+        beside: None,
     };
     let watch = Watch::begin(directory, run, planned);
     for (at, planned) in run.trials.iter().enumerate() {

@@ -3,6 +3,7 @@
 mod asked;
 mod baseline;
 mod finish;
+mod halves;
 mod pairs;
 mod self_test;
 mod side;
@@ -73,6 +74,9 @@ pub(crate) struct PlanArgs {
     /// Measure the noise: the baseline against itself, with all pairs. It fails if a limit is below what can be told here.
     #[arg(long, conflicts_with = "self_test")]
     aa: bool,
+    /// Make both trials of a pair at the same time, each on half of the CPUs, so that what the host does hits both.
+    #[arg(long, conflicts_with = "self_test")]
+    duet: bool,
     /// Put a delay into the candidate that is over the limit, and pass only if the gate finds it.
     #[arg(long)]
     self_test: bool,

@@ -28,6 +28,15 @@ impl Lab {
 
     /// The same where trials of other programs are made beside: its keys must be readable by all of them.
     pub(crate) fn shared(cells: &[Cell], programs: Programs, others: &[&Programs]) -> anyhow::Result<Self> {
+        Self::named("run", cells, programs, others)
+    }
+
+    /// A second one in this process, for trials that are made while those of the first are.
+    pub(crate) fn second(cells: &[Cell], programs: Programs) -> anyhow::Result<Self> {
+        Self::named("second", cells, programs, &[])
+    }
+
+    fn named(tag: &str, cells: &[Cell], programs: Programs, others: &[&Programs]) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         // What a runner before us could not take away, since its warden was killed too.
         let _ = scenarios::limits::sweep_stale();
@@ -38,7 +47,7 @@ impl Lab {
             cells.iter().map(|c| Limits::of(&c.factors)).filter(|limits| *limits != Limits::default()).collect();
         // Memory is accounted for where it is to be limited and nowhere else: accounting is not free.
         let memory = limits.iter().any(|limits| limits.memory.is_some());
-        let tree = if memory { CgroupTree::with_memory("run") } else { CgroupTree::create("run") };
+        let tree = if memory { CgroupTree::with_memory(tag) } else { CgroupTree::create(tag) };
         let cgroups = match tree {
             Ok(tree) => {
                 limits.iter().try_for_each(|limits| tree.check(limits))?;

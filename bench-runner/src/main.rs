@@ -17,6 +17,7 @@ mod interrupt;
 mod lab;
 mod library;
 mod load;
+mod meeting;
 mod neighbour;
 mod node_proxy;
 mod plan;

@@ -39,6 +39,11 @@ impl Progress {
         }
     }
 
+    /// One that says nothing, for a trial that another one's words stand for.
+    pub(crate) fn silent() -> Self {
+        Self::new(0, Duration::ZERO)
+    }
+
     /// A trial begins; `number` counts from 1.
     pub(crate) fn begin(&mut self, number: usize, label: &str) {
         self.current = Some(Current { number, label: label.to_owned(), began: Instant::now() });

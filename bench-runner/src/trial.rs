@@ -13,6 +13,7 @@ use scenarios::{Deployment, DeploymentSpec, Scenario};
 
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
+use crate::meeting::Meeting;
 use crate::plan::arrival_seed;
 use crate::programs::Programs;
 use crate::progress::Progress;
@@ -37,12 +38,25 @@ pub(crate) struct Conditions<'a> {
     pub(crate) programs: &'a Programs,
     /// The meshtax whose services and sidecars it is made of; load and probe are always this one's.
     pub(crate) program: &'a Path,
+    /// What that one says that it is, where it is not this one.
+    pub(crate) program_says: Option<&'a str>,
     pub(crate) run: &'a Run,
     /// Whose shapes the cells are of.
     pub(crate) scenario: &'a Scenario,
     pub(crate) interrupt: &'a Interrupt,
     /// The run directory: the probe watches the disk under it.
     pub(crate) run_path: &'a Path,
+    /// Where it is made while another one is.
+    pub(crate) beside: Option<Beside<'a>>,
+}
+
+/// What holds for a trial that is made while another one is.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside<'a> {
+    /// The CPUs that the calling thread keeps to, and with it all parts.
+    pub(crate) cpus: &'a [u32],
+    /// Where it waits for the other one before its load begins.
+    pub(crate) meeting: &'a Meeting,
 }
 
 /// Makes one trial and seals it.
@@ -53,7 +67,7 @@ pub(crate) fn make(
     directory: TrialDirectory,
     progress: &mut Progress,
 ) -> anyhow::Result<()> {
-    let Conditions { lab, programs, program, run, scenario, interrupt, run_path } = conditions;
+    let Conditions { lab, programs, program, program_says, run, scenario, interrupt, run_path, beside } = conditions;
     let timing = run.timing;
     let anchor = ClockAnchor::now();
     progress.phase("start");
@@ -72,6 +86,9 @@ pub(crate) fn make(
     };
     let mut deployment = scenarios::deploy(&spec)?;
     let mut parts = deployment.parts();
+    if let Some(says) = program_says {
+        parts.iter_mut().filter(|part| part.program == PROGRAM).for_each(|part| part.program = (*says).to_owned());
+    }
 
     let seed = arrival_seed(run.seed, planned.block);
     let load = start_load(lab, &deployment, cell, &timing, seed, &directory, &mut parts)?;
@@ -86,6 +103,9 @@ pub(crate) fn make(
     let settled = monotonic_ns();
     progress.phase(Phase::Settle.word());
     interrupt.sleep(Duration::from_nanos(timing.settle_ns), || watched.check())?;
+    if let Some(beside) = beside {
+        beside.meeting.wait(interrupt, || watched.check())?;
+    }
 
     let released = monotonic_ns();
     watched.load.write_line("go").context("cannot start the load")?;
@@ -135,6 +155,7 @@ pub(crate) fn make(
         events,
         lacks,
         edges,
+        cpus: beside.map(|beside| beside.cpus.to_vec()),
     };
     directory.seal(&trial)?;
     Ok(())

@@ -8,22 +8,24 @@ use rand_chacha::ChaCha8Rng;
 use record::{Cell, Run, RunDirectory};
 use reports::gate::{Asked, CellTrials, GateVerdict, Judged, TrialFigures, change_text, judge};
 
+use super::halves::{Halves, keep_to};
 use super::side::Side;
 use crate::interrupt::{Interrupt, Stopped};
 use crate::lab::Lab;
+use crate::meeting::{Meeting, OtherFailed};
 use crate::progress::{Progress, say};
-use crate::trial::{self, Conditions};
+use crate::trial::{self, Beside, Conditions};
 
 /// A side that is being measured.
 pub(crate) struct Measured<'a> {
     pub(crate) side: &'a Side,
+    pub(crate) lab: &'a Lab,
     pub(crate) directory: &'a RunDirectory,
     pub(crate) run: &'a Run,
 }
 
 /// What holds for all pairs.
 pub(crate) struct Sitting<'a> {
-    pub(crate) lab: &'a Lab,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) candidate: Measured<'a>,
     pub(crate) baseline: Measured<'a>,
@@ -34,6 +36,8 @@ pub(crate) struct Sitting<'a> {
     pub(crate) time: Option<Duration>,
     /// Whether all pairs are made, settled or not.
     pub(crate) all: bool,
+    /// The CPUs of either trial of a pair, where both are made at the same time.
+    pub(crate) duet: Option<&'a Halves>,
 }
 
 /// What came of it.
@@ -57,7 +61,9 @@ impl Sitting<'_> {
         let timing = self.candidate.run.timing;
         let trial = timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns;
         let pairs_max = self.asked.pairs_max;
-        let mut progress = Progress::new(2 * self.cells.len() * pairs_max, Duration::from_nanos(trial));
+        // Of a pair whose trials are made at the same time, both are one step.
+        let steps = if self.duet.is_some() { 1 } else { 2 };
+        let mut progress = Progress::new(steps * self.cells.len() * pairs_max, Duration::from_nanos(trial));
         let mut not_counted = Vec::new();
         let mut made = Made {
             judged: Judged { metrics: Vec::new(), verdict: GateVerdict::Inconclusive, settled: false },
@@ -81,7 +87,7 @@ impl Sitting<'_> {
             for cell in &mut made.cells {
                 let left_out = cell.without_invalid();
                 left_out.iter().for_each(|said| say(&format!("{said}\n")));
-                progress.more(2 * left_out.len());
+                progress.more(steps * left_out.len());
                 not_counted.extend(left_out);
             }
             made.judged = judge(self.asked, &made.cells);
@@ -112,12 +118,21 @@ impl Sitting<'_> {
             let (Some((candidate, baseline)), Some(trials)) = (self.cells.get(at), trials.get_mut(at)) else {
                 continue;
             };
+            if let Some(halves) = self.duet {
+                let number = (pair - 1) * self.cells.len() + nth + 1;
+                progress.begin(number, &format!("both sides, {}", candidate.label));
+                let (of_candidate, of_baseline) = self.duet(halves, candidate, baseline, pair, order)?;
+                progress.end();
+                trials.candidate.push(of_candidate);
+                trials.baseline.push(of_baseline);
+                continue;
+            }
             let mut sides = [(&self.candidate, candidate, true), (&self.baseline, baseline, false)];
             sides.shuffle(order);
             for (place, (side, cell, of_candidate)) in sides.into_iter().enumerate() {
                 let number = 2 * ((pair - 1) * self.cells.len() + nth) + place + 1;
                 progress.begin(number, &format!("{} {}", side.side.name, cell.label));
-                let figures = self.trial(side, cell, pair, progress)?;
+                let figures = self.trial(side, cell, pair, None, progress)?;
                 progress.end();
                 if of_candidate { trials.candidate.push(figures) } else { trials.baseline.push(figures) }
             }
@@ -125,11 +140,45 @@ impl Sitting<'_> {
         Ok(())
     }
 
+    /// Both trials of a pair at the same time, each on CPUs of its own; chance says which side has which. Each has a thread of
+    /// its own, since its parts die with the thread that started them, and run where that thread runs.
+    fn duet(
+        &self,
+        halves: &Halves,
+        candidate: &Cell,
+        baseline: &Cell,
+        pair: usize,
+        order: &mut ChaCha8Rng,
+    ) -> anyhow::Result<(TrialFigures, TrialFigures)> {
+        let mut places = [&halves.first, &halves.second];
+        places.shuffle(order);
+        let [ours, theirs] = places;
+        let meeting = Meeting::default();
+        let play = |side, cell, cpus: &[u32]| {
+            let beside = Beside { cpus, meeting: &meeting };
+            let made = keep_to(cpus).and_then(|()| self.trial(side, cell, pair, Some(beside), &mut Progress::silent()));
+            made.inspect_err(|_| meeting.call_off())
+        };
+        std::thread::scope(|threads| {
+            let one = threads.spawn(|| play(&self.candidate, candidate, ours));
+            let other = threads.spawn(|| play(&self.baseline, baseline, theirs));
+            let ended = |thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<TrialFigures>>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            match (ended(one), ended(other)) {
+                // Of two errors the one that tells why.
+                (Err(one), Err(other)) if one.is::<OtherFailed>() => Err(other),
+                (one, other) => Ok((one?, other?)),
+            }
+        })
+    }
+
     fn trial(
         &self,
         side: &Measured<'_>,
         cell: &Cell,
         pair: usize,
+        beside: Option<Beside<'_>>,
         progress: &mut Progress,
     ) -> anyhow::Result<TrialFigures> {
         if self.interrupt.asked() {
@@ -139,13 +188,15 @@ impl Sitting<'_> {
         let planned =
             planned.ok_or_else(|| anyhow::anyhow!("run.json plans no trial of '{}' in pair {pair}", cell.id))?;
         let conditions = Conditions {
-            lab: self.lab,
+            lab: side.lab,
             programs: &side.side.programs,
             program: &side.side.program,
+            program_says: side.side.program_says(),
             run: side.run,
             scenario: &side.side.scenario,
             interrupt: self.interrupt,
             run_path: side.directory.path(),
+            beside,
         };
         let directory = side.directory.begin_trial(&planned.id)?;
         trial::make(&conditions, planned, cell, directory, progress)?;

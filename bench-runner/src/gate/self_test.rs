@@ -75,10 +75,12 @@ fn pilot(baseline: &Side, gate: &Gate<'_>, lab: &Lab, interrupt: &Interrupt) -> 
         lab,
         programs: &side.programs,
         program: &side.program,
+        program_says: side.program_says(),
         run: &run,
         scenario: &side.scenario,
         interrupt,
         run_path: directory.path(),
+        beside: None,
     };
     trial::make(&conditions, planned, cell, directory.begin_trial(&planned.id)?, &mut progress)?;
     progress.end();

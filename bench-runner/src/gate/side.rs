@@ -57,6 +57,10 @@ impl SideArgs {
     }
 }
 
+/// Under this name a run's versions hold the meshtax that services and sidecars are of, where it is not the one that
+/// measures.
+const OF_THE_PARTS: &str = "meshtax of the parts";
+
 /// A side before it is measured.
 #[derive(Clone)]
 pub(crate) struct Side {
@@ -102,11 +106,16 @@ impl Side {
         let program = match &own.program {
             None => std::env::current_exe().context("cannot find the path of this program")?,
             Some(program) => {
-                versions.insert("meshtax of the parts".to_owned(), version(program)?);
+                versions.insert(OF_THE_PARTS.to_owned(), version(program)?);
                 program.clone()
             }
         };
         Ok(Self { name, label: label.to_owned(), scenario, cells, left_out, programs, program, versions })
+    }
+
+    /// What the meshtax of its parts says that it is, where that is not this one.
+    pub(crate) fn program_says(&self) -> Option<&str> {
+        self.versions.get(OF_THE_PARTS).map(String::as_str)
     }
 
     /// The same programs with another scenario.

@@ -12,6 +12,7 @@ use reports::gate::{
 };
 use reports::stats::cuts::{PAIRS_MOST, fewest_pairs};
 
+use super::halves::Halves;
 use super::pairs::{Made, Measured, Sitting, planned};
 use super::side::{Gate, Own, Side};
 use super::{Args, finish, self_test};
@@ -36,7 +37,8 @@ struct Sides {
 pub(crate) fn execute(candidate: &str, args: &Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let mut sides = Sides::prepare(candidate, args)?;
-    let pair_ns = sides.pair_ns();
+    let duet = sides.duet(args)?;
+    let pair_ns = if duet.is_some() { sides.pair_ns() / 2 } else { sides.pair_ns() };
     let pairs_max = pairs(args, pair_ns)?;
     let asked = args.questions.asked(true, pairs_max)?;
     enough(&asked)?;
@@ -46,6 +48,8 @@ pub(crate) fn execute(candidate: &str, args: &Args) -> anyhow::Result<ExitCode> 
     node_probe::measure_speed(&mut host, Effort::Quick);
     let both: Vec<Cell> = sides.candidate.cells.iter().chain(&sides.baseline.cells).cloned().collect();
     let lab = Lab::shared(&both, sides.candidate.programs.clone(), &[&sides.baseline.programs])?;
+    // Two trials at a time must not meet in one cgroup or one file of keys.
+    let second = duet.as_ref().map(|_| Lab::second(&both, sides.baseline.programs.clone())).transpose()?;
     let (id, started) = name_of_now();
     let path = args.out.join(&id);
     std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
@@ -66,18 +70,23 @@ pub(crate) fn execute(candidate: &str, args: &Args) -> anyhow::Result<ExitCode> 
     let _locks = (candidate.0.lock()?, baseline.0.lock()?);
     announce(&sides, &asked, &candidate.1, pair_ns);
     let sitting = Sitting {
-        lab: &lab,
         interrupt: &interrupt,
-        candidate: Measured { side: &sides.candidate, directory: &candidate.0, run: &candidate.1 },
-        baseline: Measured { side: &sides.baseline, directory: &baseline.0, run: &baseline.1 },
+        candidate: Measured { side: &sides.candidate, lab: &lab, directory: &candidate.0, run: &candidate.1 },
+        baseline: Measured {
+            side: &sides.baseline,
+            lab: second.as_ref().unwrap_or(&lab),
+            directory: &baseline.0,
+            run: &baseline.1,
+        },
         cells: sides.cells.clone(),
         asked: &asked,
         time: args.plan.budget,
         all: args.plan.aa,
+        duet: duet.as_ref(),
     };
     let made = sitting.execute();
     // Processes and cgroups are gone before anything is said.
-    drop(lab);
+    drop((lab, second));
     let made = match made {
         Ok(made) => made,
         Err(error) => {
@@ -87,7 +96,8 @@ pub(crate) fn execute(candidate: &str, args: &Args) -> anyhow::Result<ExitCode> 
             return ended(error, &interrupt, &path);
         }
     };
-    let doubts = close(&made, &[&candidate, &baseline], pairs_max)?;
+    let mut doubts = close(&made, &[&candidate, &baseline], pairs_max)?;
+    doubts.extend(duet.as_ref().and_then(Halves::doubt));
     let report = judged(args, &asked, &sides, (&candidate.1, &baseline.1), made, doubts);
     let report = GateReport { id, started, ..report };
     finish::write(&report, Some(&path), &args.output)?;
@@ -151,6 +161,16 @@ impl Sides {
             notes.push(format!("not judged, since they have no mesh: {}", candidate.left_out.join("; ")));
         }
         Ok(Self { candidate, baseline, cells, notes })
+    }
+
+    /// The CPUs of either side, where both are to be measured at the same time.
+    fn duet(&mut self, args: &Args) -> anyhow::Result<Option<Halves>> {
+        if !args.plan.duet {
+            return Ok(None);
+        }
+        let halves = Halves::find(self.cells.iter().flat_map(|(cell, other)| [cell, other]))?;
+        self.notes.push(halves.note());
+        Ok(Some(halves))
     }
 
     fn pair_ns(&self) -> u64 {

@@ -20,6 +20,7 @@ pub(crate) fn execute(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     for (asked, flag) in [
         (plan.aa, "--aa"),
         (plan.self_test, "--self-test"),
+        (plan.duet, "--duet"),
         (plan.budget.is_some(), "--budget"),
         (plan.seed.is_some(), "--seed"),
         (plan.duration.is_some(), "--duration"),

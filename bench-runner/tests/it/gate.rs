@@ -74,6 +74,112 @@ fn the_same_passes_by_a_wide_limit_and_both_sides_are_runs() {
 }
 
 #[test]
+fn in_a_duet_both_sides_play_at_once_and_each_on_cpus_of_its_own() {
+    let cpus = rustix::thread::sched_getaffinity(None).unwrap().count();
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let scenario = small(tmp.path(), "");
+    let asked = ["--duet", "--max-regress", "p50=10000%", "--pairs-max", "5"];
+    if cpus < 2 {
+        refused(&side_by_side(tmp.path(), &scenario, &asked), 64, &["--duet", "only one"]);
+        return;
+    }
+    let gate = side_by_side(tmp.path(), &scenario, &asked);
+    assert!(matches!(gate.code, Some(0 | 3)), "{}\n{}", gate.stdout, gate.stderr);
+    let said = answer(&gate.run_directory());
+    assert!(said["notes"].to_string().contains("at the same time"), "{said:#}");
+    let trials = |side: &str| -> Vec<Value> {
+        let folder = gate.run_directory().join(side).join("trials");
+        let mut trials: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        trials.sort();
+        trials.iter().map(|trial| json(&trial.join("trial.json"))).collect()
+    };
+    let (candidate, baseline) = (trials("candidate"), trials("baseline"));
+    assert!(candidate.len() >= 5 && candidate.len() == baseline.len());
+    for (one, other) in candidate.iter().zip(&baseline) {
+        // Settle, warm-up, measure, cool-down.
+        let measured = |trial: &Value| ["start_ns", "end_ns"].map(|end| trial["phases"][2][end].as_u64().unwrap());
+        let ([start, end], [other_start, other_end]) = (measured(one), measured(other));
+        assert!(start < other_end && other_start < end, "both measure at the same time: {one:#}\n{other:#}");
+        let cpus = |trial: &Value| trial["cpus"].as_array().unwrap().clone();
+        assert!(!cpus(one).is_empty() && cpus(one).iter().all(|cpu| !cpus(other).contains(cpu)));
+    }
+    assert_eq!(processes_of(tmp.path()), Vec::<String>::new());
+}
+
+#[test]
+fn the_parts_of_a_duet_are_where_it_says() {
+    if rustix::thread::sched_getaffinity(None).unwrap().count() < 2 {
+        return;
+    }
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let scenario = small(tmp.path(), "");
+    let out = tmp.path().join("gates");
+    let asked = ["--duet", "--max-regress", "p50=10000%", "--pairs-max", "5", "--duration", "1s"];
+    let mut child = meshtax(&["gate", "--candidate", scenario.to_str().unwrap(), "--out", out.to_str().unwrap()])
+        .args(asked)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The load generators of both sides, by the directory that they write to, and where the kernel lets each run.
+    let generators = || -> Vec<(bool, String)> {
+        let field = |status: &str, name: &str| {
+            status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned())).unwrap_or_default()
+        };
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let of = |path: PathBuf| {
+            let line = std::fs::read(path.join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            let ours = line.contains(" --record ") && line.contains(tmp.path().to_str()?);
+            let status = std::fs::read_to_string(path.join("status")).ok()?;
+            ours.then(|| (line.contains("/candidate/"), field(&status, "Cpus_allowed_list:")))
+        };
+        entries.filter_map(|entry| of(entry.path())).collect()
+    };
+    within(Duration::from_secs(30), || {
+        let found = generators();
+        let of = |candidate: bool| found.iter().find(|(side, _)| *side == candidate).map(|(_, cpus)| cpus.clone());
+        match (of(true), of(false)) {
+            (Some(one), Some(other)) if one != other => Ok(()),
+            seen => Err(format!("no generators of both sides on CPUs of their own: {seen:?} of {found:?}")),
+        }
+    });
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(processes_of(tmp.path()), Vec::<String>::new());
+}
+
+#[test]
+fn parts_of_another_meshtax_are_written_down_as_its_own() {
+    let _alone = alone();
+    let tmp = tempfile::tempdir().unwrap();
+    let scenario = small(tmp.path(), "");
+    let other = tmp.path().join("other");
+    let ours = meshtax(&[]).get_program().to_str().unwrap().to_owned();
+    let script = format!("#!/bin/sh\n[ \"$1\" = --version ] && echo 'meshtax 0.0.9' && exit\nexec '{ours}' \"$@\"\n");
+    std::fs::write(&other, script).unwrap();
+    std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let asked = ["--candidate-program", other.to_str().unwrap(), "--max-regress", "p50=10000%", "--pairs-max", "5"];
+    let gate = side_by_side(tmp.path(), &scenario, &asked);
+    assert!(matches!(gate.code, Some(0 | 3)), "{}\n{}", gate.stdout, gate.stderr);
+    let programs = |side: &str| -> Vec<(String, String)> {
+        let folder = gate.run_directory().join(side).join("trials");
+        let trial = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+        let parts = json(&trial.join("trial.json"))["parts"].as_array().unwrap().clone();
+        let of = |part: &Value| ["role", "program"].map(|field| part[field].as_str().unwrap().to_owned()).into();
+        parts.iter().map(of).collect()
+    };
+    let ours = format!("meshtax {}", env!("CARGO_PKG_VERSION"));
+    assert!(programs("baseline").iter().all(|(_, program)| *program == ours), "{:?}", programs("baseline"));
+    for (role, program) in programs("candidate") {
+        let of_the_runner = ["load", "probe"].contains(&role.as_str());
+        assert_eq!(program, if of_the_runner { ours.clone() } else { "meshtax 0.0.9".to_owned() }, "{role}");
+    }
+}
+
+#[test]
 fn the_self_test_finds_the_delay_that_it_puts_in() {
     let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
@@ -137,7 +243,7 @@ fn a_run_is_judged_against_stored_ones_of_this_machine_only() {
     other["method"] = 999.into();
     std::fs::write(elsewhere, other.to_string()).unwrap();
     refused(&gate(elsewhere, &[]), 2, &["method 999", "try:"]);
-    for more in [["--self-test"].as_slice(), &["--duration", "1s"], &["--candidate-envoy", "/x"]] {
+    for more in [["--self-test"].as_slice(), &["--duet"], &["--duration", "1s"], &["--candidate-envoy", "/x"]] {
         refused(&gate(stored, more), 64, &["RUN was measured already", "--candidate SCENARIO"]);
     }
     // A bound of its own needs no baseline; two trials cannot show that it is kept.
@@ -163,6 +269,8 @@ fn what_cannot_be_asked_is_refused_before_anything_is_measured() {
     refused(&gate(&["--budget", "1s"]), 64, &["--budget", "a pair takes about"]);
     refused(&gate(&["--candidate-image", "x:1"]), 64, &["Kubernetes", "--candidate-program"]);
     refused(&gate(&["--candidate-program", "/bin/true"]), 64, &["/bin/true", "no meshtax"]);
+    refused(&gate(&["--duet", "--neighbour", "cpu:1"]), 64, &["--duet", "noisy neighbour", "without --duet"]);
+    refused(&gate(&["--duet", "--access-log", "json"]), 64, &["--duet", "access logs to one disk", "try:"]);
     refused(&gate(&["--baseline", "no-such"]), 64, &["'no-such'", "first-look"]);
     refused(&gate(&["--baseline", "depth"]), 64, &["measure for different times", "--duration"]);
     assert!(!out.exists(), "nothing is made of bad arguments");

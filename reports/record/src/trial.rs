@@ -157,6 +157,9 @@ pub struct Trial {
     /// What was read before and after the load only; none in files of before there was such a reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edges: Option<Edges>,
+    /// The CPUs to which all of its parts were held, where another trial was made on the others meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<Vec<u32>>,
 }
 
 impl Trial {

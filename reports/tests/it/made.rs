@@ -302,6 +302,7 @@ impl MadeRun {
             events: events(made, start),
             lacks: made.lacks.clone(),
             edges: None,
+            cpus: None,
         };
         trial_dir.seal(&trial).unwrap();
     }

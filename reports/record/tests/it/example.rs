@@ -270,6 +270,7 @@ pub(crate) fn trial(id: &str, cell: &str) -> Trial {
         events: vec![],
         lacks: vec![],
         edges: None,
+        cpus: None,
     }
 }
 
