@@ -6,7 +6,7 @@ Two kinds of short gates side by side, in random order from a kept seed:
   hurt  the candidate's proxies with a CPU limit that makes p99 longer by half or more (checked from the gate's own
         figures: a draw in which it did not is counted apart).
 
-  python3 benches/gate_real.py PROGRAM [--same 40] [--hurt 20] [--cpu-limit 60m] [--minutes 30] [--out DIR]
+  python3 benches/gate_real.py PROGRAM [--same 40] [--hurt 20] [--cpu-limit 60m] [--duet] [--minutes 30] [--out DIR]
 
 The parts of each gate go before other work on the machine (cgroup weights), which must be root's to set; what is left of
 that work is noise, and belongs to the test.
@@ -82,7 +82,7 @@ def gate(args, folder, kind, seed):
     answer = folder / f"{kind}-{seed}.json"
     command = [args.program, "gate", "--candidate", str(plain if kind == "same" else hurt), "--baseline", str(plain),
                "--max-regress", f"p99={args.limit}", "--pairs-max", str(args.pairs), "--seed", str(seed),
-               "--out", str(folder / "gates"), "--json", str(answer)]
+               "--out", str(folder / "gates"), "--json", str(answer)] + (["--duet"] if args.duet else [])
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
         weight = Weight(running.pid)
@@ -131,6 +131,7 @@ def main():
     parser.add_argument("--rate", type=int, default=300)
     parser.add_argument("--work-us", type=int, default=300)
     parser.add_argument("--measure", default="1s")
+    parser.add_argument("--duet", action="store_true", help="both trials of a pair at once")
     parser.add_argument("--minutes", type=float, default=30.0, help="no gate is begun after so long")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=pathlib.Path, help="where the gates are kept; a folder that is removed, if not said")
