@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, probe, report, resume, run, service,
-    sidecar, verify, warden,
+    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, packaging, probe, report, resume, run,
+    service, sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.
@@ -43,6 +43,10 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     /// Remove what a killed run left behind: cgroups, keys.
     Clean,
+    /// Print what a shell needs to complete commands and flags.
+    Completions(packaging::CompletionArgs),
+    /// Print the man page, or write those of all commands.
+    Man(packaging::ManArgs),
     /// The answering or forwarding program of a chain.
     #[command(hide = true)]
     Service(service::Args),

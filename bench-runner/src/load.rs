@@ -1,5 +1,6 @@
 //! `meshtax load`: makes a load on its own and says how it went.
 
+mod consent;
 mod live;
 mod outputs;
 mod rate;
@@ -130,6 +131,10 @@ pub(crate) struct Args {
     /// Exit with 1 if the verdict is not valid.
     #[arg(long)]
     strict: bool,
+    /// The target's owner agrees to this load: needed for an address of the internet, and for more than 1000 requests a
+    /// second to any other machine than this one.
+    #[arg(long)]
+    i_am_allowed: bool,
     /// Begin only when a line comes on stdin: the runner starts the watching in between.
     #[arg(long, hide = true)]
     hold: bool,
@@ -284,6 +289,8 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         return import_fortio(path, &args);
     }
     let plan = args.plan()?;
+    let highest = if args.sought.any() { args.sought.highest() } else { plan.arrivals.highest() };
+    consent::ask(&plan, highest, args.i_am_allowed)?;
     allow_files(plan.connections);
     if args.sought.any() {
         return args.sought.execute(&plan, args.arrival, args.format, &stop);

@@ -20,6 +20,7 @@ mod load;
 mod meeting;
 mod neighbour;
 mod node_proxy;
+mod packaging;
 mod plan;
 mod probe;
 mod programs;
@@ -64,6 +65,8 @@ fn main() -> ExitCode {
         Command::Scenarios(args) => library::execute(args),
         Command::Doctor(args) => doctor::execute(args),
         Command::Clean => clean::execute(),
+        Command::Completions(args) => packaging::completions(&args),
+        Command::Man(args) => packaging::man(&args),
         Command::Launch(LaunchArgs { args }) => Err(scenarios::launch::become_child(args).into()),
         Command::Warden(args) => warden::execute(args),
         Command::Load(args) => load::execute(args),

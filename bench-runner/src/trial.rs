@@ -194,7 +194,7 @@ fn start_load(
 ) -> anyhow::Result<Launched> {
     let factors = &cell.factors;
     let ns = |ns: u64| format!("{ns}ns");
-    let mut args: Vec<String> = vec!["load".into(), deployment.entry_url(), "--hold".into()];
+    let mut args: Vec<String> = vec!["load".into(), deployment.entry_url(), "--hold".into(), "--i-am-allowed".into()];
     for (flag, value) in [
         ("--rate", factors.rate_per_second.to_string()),
         ("--connections", factors.connections.to_string()),

@@ -57,11 +57,31 @@ fn check_ours(scratch: &Path) -> anyhow::Result<()> {
 /// Removes a scratch directory of ours and nothing else.
 pub(crate) fn remove_scratch(scratch: &Path) -> anyhow::Result<()> {
     check_ours(scratch)?;
+    wipe(scratch);
     match std::fs::remove_dir_all(scratch) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(e).with_context(|| format!("cannot remove {}", scratch.display()))
         }
         _ => Ok(()),
+    }
+}
+
+/// Writes zeros over the files below, as far as it goes: where a directory in memory was not to be had, keys would stay on the
+/// disk otherwise. A link is not followed.
+fn wipe(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => wipe(&path),
+            Ok(kind) if kind.is_file() => {
+                let zeros = entry.metadata().map(|m| vec![0; usize::try_from(m.len()).unwrap_or(0)]);
+                let file = std::fs::OpenOptions::new().write(true).open(&path);
+                if let (Ok(zeros), Ok(mut file)) = (zeros, file) {
+                    let _ = file.write_all(&zeros).and_then(|()| file.sync_data());
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -96,5 +116,29 @@ impl Warden {
             let _ = pipe.write_all(b"done\n");
         }
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_zeros_before_they_are_gone_and_what_is_linked_to_stays() {
+        let tmp = tempfile::tempdir().unwrap();
+        let scratch = tmp.path().join(format!("{SCRATCH_PREFIX}1-x"));
+        std::fs::create_dir_all(scratch.join("deployment")).unwrap();
+        let (key, mine) = (scratch.join("deployment/a.key"), tmp.path().join("mine"));
+        std::fs::write(&key, "secret").unwrap();
+        std::fs::write(&mine, "mine").unwrap();
+        std::os::unix::fs::symlink(&mine, scratch.join("link")).unwrap();
+        // The same file by another name shows what was in it last.
+        let other_name = tmp.path().join("seen");
+        std::fs::hard_link(&key, &other_name).unwrap();
+        remove_scratch(&scratch).unwrap();
+        assert!(!scratch.exists());
+        assert_eq!(std::fs::read(&other_name).unwrap(), [0; 6]);
+        assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
+        assert!(remove_scratch(tmp.path()).is_err(), "no scratch directory");
     }
 }

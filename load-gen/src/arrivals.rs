@@ -55,6 +55,27 @@ pub enum Profile {
 }
 
 impl Arrivals {
+    /// The most requests that fall due in a second; none for a closed loop, which nothing bounds but the target. Of arrivals
+    /// that are drawn it is the rate that is asked for.
+    pub fn highest(&self) -> Option<f64> {
+        const SECOND_NS: u64 = 1_000_000_000;
+        match self {
+            Self::Closed { .. } => None,
+            Self::Open { profile: Profile::Flat(rate), .. } => Some(*rate),
+            Self::Open { profile: Profile::Ramp { from, to }, .. } => Some(from.max(*to)),
+            Self::Open { profile: Profile::Steps(steps), .. } => {
+                Some(steps.iter().map(|(rate, _)| *rate).fold(0.0, f64::max))
+            }
+            Self::Replay(offsets) => {
+                let within = |first: usize| {
+                    let end = offsets.get(first).copied().unwrap_or_default().saturating_add(SECOND_NS);
+                    offsets.partition_point(|offset| *offset < end) - first
+                };
+                Some((0..offsets.len()).map(within).max().unwrap_or_default() as f64)
+            }
+        }
+    }
+
     /// Evenly spaced at one rate.
     pub fn constant(rate: f64) -> Self {
         Self::Open { draw: Draw::Constant, profile: Profile::Flat(rate) }
@@ -168,5 +189,24 @@ impl std::fmt::Display for Arrivals {
             Self::Closed { think } if think.is_zero() => f.write_str("max"),
             Self::Closed { think } => write!(f, "max, {} s after each answer", think.as_secs_f64()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_rate_is_that_of_the_worst_second() {
+        let open = |profile| Arrivals::Open { draw: Draw::Poisson, profile };
+        assert_eq!(open(Profile::Flat(500.0)).highest(), Some(500.0));
+        assert_eq!(open(Profile::Ramp { from: 900.0, to: 100.0 }).highest(), Some(900.0));
+        let steps = [(100.0, Duration::from_secs(1)), (400.0, Duration::from_secs(2))];
+        assert_eq!(open(Profile::Steps(steps.to_vec())).highest(), Some(400.0));
+        assert_eq!(Arrivals::Closed { think: Duration::from_secs(9) }.highest(), None);
+        // Three within the second from 0.5 s on, the one at its end being of the next.
+        let replay = [0, 500_000_000, 900_000_000, 1_400_000_000, 1_500_000_000];
+        assert_eq!(Arrivals::Replay(replay.into()).highest(), Some(3.0));
+        assert_eq!(Arrivals::Replay([].into()).highest(), Some(0.0));
     }
 }

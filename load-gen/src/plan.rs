@@ -1,14 +1,16 @@
 //! What load is asked for: where to, how much, for how long, and with which limits.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use record::Pace;
+use record::{Pace, redacted};
 
 use crate::arrivals::Arrivals;
 use crate::mix::RequestSpec;
 use crate::protocol::{Protocol, kept};
+use crate::target::Target;
 use crate::tls::Trust;
 use crate::{Error, Result};
 
@@ -77,6 +79,15 @@ impl Plan {
     /// The economy pace's window, unless said otherwise.
     pub const BATCH: Duration = Duration::from_millis(1);
 
+    /// The addresses of all its targets, as the resolver has them now.
+    ///
+    /// # Errors
+    /// [`Error::Url`] and [`Error::Resolve`], where a URL is none or its host has no address.
+    pub fn addresses(&self) -> Result<Vec<SocketAddr>> {
+        let of = |request: &RequestSpec| Target::parse(&request.url)?.addresses();
+        Ok(self.requests.iter().map(of).collect::<Result<Vec<_>>>()?.concat())
+    }
+
     /// A constant load of GETs without warm-up, recorded nowhere.
     pub fn new(url: impl Into<String>, rate_per_second: f64, connections: u32, duration: Duration) -> Self {
         Self {
@@ -113,14 +124,14 @@ impl Plan {
 
     /// The kinds of request by their names.
     pub(crate) fn kinds(&self) -> Vec<String> {
-        self.requests.iter().map(|r| format!("{} {}", r.method, r.url)).collect()
+        self.requests.iter().map(|r| format!("{} {}", r.method, redacted::url(&r.url))).collect()
     }
 
     /// What is loaded, in a word: the URL, or the first of several.
     pub(crate) fn subject(&self) -> String {
         match &self.requests[..] {
-            [only] => only.url.clone(),
-            [first, rest @ ..] => format!("{} and {} more", first.url, rest.len()),
+            [only] => redacted::url(&only.url),
+            [first, rest @ ..] => format!("{} and {} more", redacted::url(&first.url), rest.len()),
             [] => String::new(),
         }
     }

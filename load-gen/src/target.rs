@@ -23,7 +23,7 @@ pub(crate) struct Target {
 impl Target {
     /// Takes a URL apart.
     pub(crate) fn parse(url: &str) -> Result<Self> {
-        let refuse = |reason: &str| Error::Url { url: url.to_owned(), reason: reason.to_owned() };
+        let refuse = |reason: &str| Error::Url { url: record::redacted::url(url), reason: reason.to_owned() };
         if url.bytes().any(|b| b <= b' ' || b == 0x7f) {
             return Err(refuse("it holds a space or a control character"));
         }
@@ -65,7 +65,7 @@ impl Target {
         Ok((addresses.into_iter().map(Place::Tcp).collect(), took_ns))
     }
 
-    fn addresses(&self) -> Result<Vec<SocketAddr>> {
+    pub(crate) fn addresses(&self) -> Result<Vec<SocketAddr>> {
         let resolve = |said| Error::Resolve { host: self.host.clone(), said };
         let found: Vec<SocketAddr> = (self.host.as_str(), self.port).to_socket_addrs().map_err(resolve)?.collect();
         if found.is_empty() {

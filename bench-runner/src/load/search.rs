@@ -47,6 +47,13 @@ pub(crate) struct Sought {
     budget: Option<Duration>,
 }
 
+impl Sought {
+    /// The highest rate that it may come to, in requests a second; none where nothing bounds it.
+    pub(crate) fn highest(&self) -> Option<f64> {
+        if self.find_max { self.to } else { self.ladder.iter().copied().reduce(f64::max) }
+    }
+}
+
 fn slo(text: &str) -> Result<Slo, String> {
     text.parse().map_err(|e: load_gen::Error| e.to_string())
 }

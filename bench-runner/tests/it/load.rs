@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::program::{alone, call, meshtax};
 
 /// A service that answers on a port the kernel chose; ends when dropped.
-struct Service {
+pub(crate) struct Service {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Service {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut child = meshtax(&["service", "--name", "s1", "--response-bytes", "100"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

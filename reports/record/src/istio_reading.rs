@@ -40,7 +40,7 @@ pub struct IstioField {
     pub resource: String,
     /// Its path, which begins with the kind: "PeerAuthentication.spec.mtls.mode".
     pub path: String,
-    /// What it says; a table or a list in short.
+    /// What it says, where something was made of it; a table or a list in short. Elsewhere it is "REDACTED".
     pub value: String,
     /// What became of it.
     pub verdict: IstioVerdict,

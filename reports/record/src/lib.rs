@@ -29,6 +29,7 @@ mod outcome;
 mod process_state;
 pub mod quantum;
 mod reading;
+pub mod redacted;
 mod run;
 mod sample;
 pub mod schemas;

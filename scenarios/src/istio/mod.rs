@@ -263,7 +263,11 @@ fn field(entry: &Entry<'_>) -> IstioField {
         column: node.tree.column,
         resource: node.resource.title(),
         path: node.path.clone(),
-        value: node.tree.said(),
+        // What nothing is made of may be anything, a password in a program's environment too.
+        value: match verdict {
+            Verdict::Used(_) => node.tree.said(),
+            Verdict::NoEffect(_) | Verdict::Ignored(_) | Verdict::Wrong(_) => record::redacted::REDACTED.to_owned(),
+        },
         verdict: match verdict {
             Verdict::Used(factors) => IstioVerdict::Used { factors: factors.clone() },
             Verdict::NoEffect(reason) => IstioVerdict::NoEffect { reason: reason.clone() },
