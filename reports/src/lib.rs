@@ -34,7 +34,8 @@ pub use agreement::comparable;
 pub use error::{Error, Result};
 pub use findings::{
     AllProxies, Attribution, CanaryFindings, Cause, CellFindings, Costs, EventFindings, Figure, Findings, FoundWarning,
-    Known, LedgerLine, NodeFindings, PartCosts, PartShare, PerQuantile, Requests, ShiftFindings, SlowWindows, Stretch,
-    SubsetFindings, SubsetShare, Tax, TaxAt, TaxKind, WorstWindow, findings,
+    Headline, Known, LedgerLine, LimitPoint, LimitSweep, NodeFindings, PartCosts, PartShare, PerQuantile, ProofLine, Repeat,
+    Requests, ShiftFindings, SlowWindows, SlowestHop, SlowestRequest, Stretch, SubsetFindings, SubsetShare, Tax, TaxAt,
+    TaxKind, Timeline, WorstWindow, findings,
 };
 pub use stats::Estimate;

@@ -23,7 +23,8 @@ fn capital(text: &str) -> String {
 
 pub(super) fn sentences(findings: &Findings) -> Vec<String> {
     let name = |id: &str| findings.cell(id).map_or_else(|| id.to_owned(), |c| person_name(&c.label));
-    let mut sentences = Vec::new();
+    let mut sentences: Vec<String> = findings.headline.iter().map(|h| h.sentence.clone()).collect();
+    sentences.extend(findings.limits.iter().map(|sweep| sweep.sentence.clone()));
     for kind in [TaxKind::Mesh, TaxKind::Limit, TaxKind::Aa] {
         for tax in findings.taxes.iter().filter(|t| t.kind == kind) {
             let doubts = [&tax.cell, &tax.baseline].into_iter().filter_map(|id| findings.cell(id)).filter_map(doubt);
