@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gather::Gathered;
 use crate::stats::Estimate;
-use crate::{Result, agreement, attribution, validity};
+use crate::{Result, attribution, explain, validity};
 
 pub(crate) use answer::person_name;
 pub use canary::{CanaryFindings, ShiftFindings, Stretch, SubsetFindings, SubsetShare};
@@ -429,7 +429,5 @@ impl Findings {
 /// When the directory cannot be read or does not hold together, or holds no sealed trial; and
 /// [`crate::Error::Platforms`] and [`crate::Error::Disagree`] where it holds what must not be compared.
 pub fn findings(dir: &RunDirectory) -> Result<Findings> {
-    let gathered = Gathered::read(dir)?;
-    agreement::check(&gathered)?;
-    Ok(Findings::of(&gathered, dir))
+    Ok(explain(dir)?.findings)
 }

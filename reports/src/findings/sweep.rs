@@ -13,7 +13,7 @@ use crate::stats::{Estimate, Scale};
 ///
 /// A quarter is more than a limit that does not bind ever does, and less than the first quota period that is missed, which
 /// makes a p99 of a few milliseconds several times as long.
-pub const KNEE_RATIO: f64 = 1.25;
+const KNEE_RATIO: f64 = 1.25;
 
 /// Cells that differ in nothing but the CPU limit of their proxies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
