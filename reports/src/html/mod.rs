@@ -29,7 +29,8 @@ struct PageTable {
     id: String,
     caption: String,
     of: &'static str,
-    columns: Vec<(&'static str, &'static str)>,
+    /// Head, unit, and whether words stand in it.
+    columns: Vec<(&'static str, &'static str, bool)>,
     rows: Vec<(String, Vec<PageEntry>)>,
     notes: Vec<String>,
 }
@@ -98,9 +99,10 @@ pub fn page(explained: &Explanation) -> Result<String> {
         confidence => tables::confidence(f),
         doubts => tables::doubts(f).iter().map(|d| (d.evidence(), d.first.remedy.clone())).collect::<Vec<_>>(),
         reading => tables::how_to_read(f),
-        repeat => tables::repeat(f),
+        method => tables::repeat(f).into_iter().next(),
         istio => f.istio.as_ref().map(|r| (istio::heading(r), istio::groups(r))),
         latency => page_tables(&latency),
+        glance => page_tables(&tables::taxes_by_cell(f).into_iter().collect::<Vec<_>>()),
         taxes => page_tables(&tax_tables),
         canaries => page_tables(&tables::canaries(f)),
         costs => page_tables(&costs),
@@ -177,7 +179,15 @@ fn page_table(table: &Table) -> PageTable {
         id: table.id.clone(),
         caption: table.caption.clone(),
         of: table.of,
-        columns: table.columns.iter().map(|c| (c.head, c.unit)).collect(),
+        columns: table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, c)| {
+                let first = table.rows.first().and_then(|row| row.entries.get(at));
+                (c.head, c.unit, matches!(first, Some(Entry::Words(_))))
+            })
+            .collect(),
         rows: table
             .rows
             .iter()

@@ -93,6 +93,7 @@
     heads.forEach((head, column) => {
       const button = make('button', 'sort', { type: 'button' });
       button.append(...head.childNodes);
+      button.insertBefore(make('span', 'arrow', { 'aria-hidden': 'true' }), button.querySelector('.unit'));
       head.append(button);
       button.addEventListener('click', () => {
         const was = head.getAttribute('aria-sort');

@@ -14,7 +14,7 @@ use crate::usage::Span;
 
 const LEFT: u32 = 64;
 const LATENCY: i32 = 230;
-const PANEL: i32 = 62;
+const PANEL: i32 = 68;
 /// The line that says why a panel has nothing to show.
 const SAID: i32 = 24;
 /// The numbers under the last panel.
@@ -82,7 +82,7 @@ pub(crate) fn timeline(of: &Timeline, color: usize, lanes: &[Lane]) -> Result<St
             let (panel, below) = rest.split_vertically(lost.height());
             match lost.drawn() {
                 Ok(windows) => disturbance(&panel, of, lost, windows)?,
-                Err(said) => panel.draw_text(&shortened(&said), &text_style(), (PLOT.from + 4, 4))?,
+                Err(said) => panel.draw_text(&shortened(&said), &text_style(), (PLOT.from + 4, 5))?,
             }
             rest = below;
         }
@@ -196,7 +196,7 @@ fn disturbance(area: &Area<'_>, of: &Timeline, lost: &Lost<'_>, windows: &[u64])
     let mut chart = ChartBuilder::on(area)
         .margin_left(MARGIN)
         .margin_right(RIGHT)
-        .margin_top(14)
+        .margin_top(20)
         .margin_bottom(6)
         .y_label_area_size(LEFT)
         .build_cartesian_2d(0.0..end_s(of), Marked::new(0.0..most * 1.05, vec![0.0, most]))?;
@@ -207,7 +207,7 @@ fn disturbance(area: &Area<'_>, of: &Timeline, lost: &Lost<'_>, windows: &[u64])
         .draw()?;
     let points = outline(of, windows);
     chart.draw_series(AreaSeries::new(points, 0.0, lost.color.mix(0.5)).border_style(lost.color))?;
-    area.draw_text(&format!("{}, ms", lost.name), &text_style(), (PLOT.from + 4, 0))?;
+    area.draw_text(&format!("{}, ms", lost.name), &text_style(), (PLOT.from + 4, 3))?;
     Ok(())
 }
 

@@ -164,11 +164,38 @@ pub(crate) fn proven(findings: &Findings, cell: &str) -> Option<String> {
     let broken = lines.iter().filter(|line| !line.holds).count();
     let all = lines.len();
     let name = name(findings, cell);
+    let points = if all == 1 { "point" } else { "points" };
     match (all, broken) {
         (0, _) => None,
-        (_, 0) => Some(format!("{name}: {all} points were read back from what ran, all as asked for")),
-        _ => Some(format!("{name}: {all} points were read back from what ran, and {broken} are not as asked for")),
+        (_, 0) => Some(format!("{name}: {all} {points} read back from what ran, as asked for")),
+        _ => Some(format!("{name}: {all} {points} read back from what ran, of which {broken} not as asked for")),
     }
+}
+
+/// Every comparison in a row: what is added at p50 and at p99. None where there is nothing to compare.
+pub(crate) fn taxes_by_cell(findings: &Findings) -> Option<Table> {
+    let rows: Vec<Row> = super::taxes(findings)
+        .into_iter()
+        .map(|tax| {
+            let (cell, baseline) = (name(findings, &tax.cell), name(findings, &tax.baseline));
+            let [p50, p99] = [&tax.response_ns.p50, &tax.response_ns.p99];
+            let figures = [p50.difference, p99.difference, p99.ratio, p99.per_hop];
+            let entries = figures.map(|e| Entry::Figure(Reading::Seen(e))).to_vec();
+            Row { head: format!("{cell} over {baseline}"), entries }
+        })
+        .collect();
+    (!rows.is_empty()).then(|| Table {
+        id: "taxes".into(),
+        caption: "What each cell adds, at a glance".into(),
+        of: "cell",
+        columns: vec![
+            column("at p50", "ms added", MS),
+            column("at p99", "ms added", MS),
+            column("p99", "times", 1.0),
+            column("per hop at p99", "ms added", MS),
+        ],
+        rows,
+    })
 }
 
 /// How to measure the same again, in sentences.
