@@ -67,7 +67,8 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         && let Some(answer) = gate::answer(path)
     {
         if args.png.is_some() {
-            let said = "pictures are of a run's charts, and that is a gate's answer\n  try: the directory of one of its sides";
+            let said =
+                "pictures are of a run's charts, and that is a gate's answer\n  try: the directory of one of its sides";
             return Err(Usage(said.to_owned()).into());
         }
         let report = gate::read(&answer)?;

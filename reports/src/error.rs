@@ -15,7 +15,9 @@ pub enum Error {
     #[error(transparent)]
     Load(#[from] crate::load::Error),
     /// A chart could not become a picture.
-    #[error("the chart {chart} cannot be drawn as a PNG picture: {message}\n  try: the page, which draws it itself: meshtax report RUN --format html")]
+    #[error(
+        "the chart {chart} cannot be drawn as a PNG picture: {message}\n  try: the page, which draws it itself: meshtax report RUN --format html"
+    )]
     Picture {
         /// The chart's name.
         chart: String,

@@ -37,8 +37,8 @@ pub use error::{Error, Result};
 pub use explanation::{Explanation, explain};
 pub use findings::{
     AllProxies, Attribution, CanaryFindings, Cause, CellFindings, Costs, EventFindings, Figure, Findings, FoundWarning,
-    Headline, Known, LedgerLine, LimitPoint, LimitSweep, NodeFindings, PartCosts, PartShare, PerQuantile, ProofLine, Repeat,
-    Requests, ShiftFindings, SlowWindows, SlowestHop, SlowestRequest, Stretch, SubsetFindings, SubsetShare, Tax, TaxAt,
-    TaxKind, Timeline, WorstWindow, findings,
+    Headline, Known, LedgerLine, LimitPoint, LimitSweep, NodeFindings, PartCosts, PartShare, PerQuantile, ProofLine,
+    Repeat, Requests, ShiftFindings, SlowWindows, SlowestHop, SlowestRequest, Stretch, SubsetFindings, SubsetShare,
+    Tax, TaxAt, TaxKind, Timeline, WorstWindow, findings,
 };
 pub use stats::Estimate;

@@ -14,7 +14,7 @@ const MARGIN: usize = 16;
 const TITLE: usize = 34;
 const LINE: usize = 22;
 /// Units that a character of a legend or of a note takes at most, in a font of 13.
-const CHARACTER: f64 = 7.6;
+const CHARACTER: f64 = 6.9;
 
 /// A picture.
 #[derive(Clone, Debug)]
@@ -39,7 +39,10 @@ pub fn pictures(explained: &Explanation) -> Result<Vec<Picture>> {
 /// The font is in the program, so that a picture is the same on every machine, those without a font among them.
 fn options() -> Options<'static> {
     let mut options = Options { font_family: FONT.to_owned(), ..Options::default() };
-    options.fontdb_mut().load_font_data(dejavu::sans::regular().to_vec());
+    let fonts = options.fontdb_mut();
+    fonts.load_font_data(dejavu::sans::regular().to_vec());
+    // What charts ask for.
+    fonts.set_sans_serif_family(FONT);
     options
 }
 
@@ -50,7 +53,8 @@ fn picture(chart: &Chart, subtitle: &str, options: &Options<'_>) -> Result<Pictu
     let (svg, height) = framed(chart, subtitle);
     let tree = Tree::from_str(&svg, options).map_err(|e| failed(e.to_string()))?;
     let size = |units: usize| (units as f32 * SCALE) as u32;
-    let mut pixels = Pixmap::new(size(WIDTH + 2 * MARGIN), size(height)).ok_or_else(|| failed("it is too large".into()))?;
+    let mut pixels =
+        Pixmap::new(size(WIDTH + 2 * MARGIN), size(height)).ok_or_else(|| failed("it is too large".into()))?;
     resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
     let png = pixels.encode_png().map_err(|e| failed(e.to_string()))?;
     Ok(Picture { name: chart.id.clone(), png })
@@ -60,7 +64,7 @@ fn picture(chart: &Chart, subtitle: &str, options: &Options<'_>) -> Result<Pictu
 fn framed(chart: &Chart, subtitle: &str) -> (String, usize) {
     let drawn = height_of(&chart.svg);
     let (legend, rows) = legend(&chart.marks);
-    let top = MARGIN + 2 * TITLE - 8 + rows * LINE;
+    let top = MARGIN + 2 * TITLE - 4 + rows * LINE;
     let notes = wrapped(&chart.note);
     let height = top + drawn + 12 + notes.len() * LINE + MARGIN;
     let width = WIDTH + 2 * MARGIN;
@@ -78,7 +82,10 @@ fn framed(chart: &Chart, subtitle: &str) -> (String, usize) {
     svg.push_str(&inner);
     for (row, line) in notes.iter().enumerate() {
         let y = top + drawn + 12 + (row + 1) * LINE - 6;
-        svg.push_str(&format!("<text x=\"{MARGIN}\" y=\"{y}\" font-size=\"13\" style=\"fill:var(--soft)\">{}</text>", escaped(line)));
+        svg.push_str(&format!(
+            "<text x=\"{MARGIN}\" y=\"{y}\" font-size=\"13\" style=\"fill:var(--soft)\">{}</text>",
+            escaped(line)
+        ));
     }
     svg.push_str("</svg>");
     (in_light(&svg), height)
@@ -94,12 +101,12 @@ fn height_of(svg: &str) -> usize {
 fn legend(marks: &[Mark]) -> (String, usize) {
     let (mut text, mut row, mut x) = (String::new(), 0, MARGIN as f64);
     for mark in marks {
-        let length = 46.0 + mark.name.chars().count() as f64 * CHARACTER;
+        let length = 42.0 + mark.name.chars().count() as f64 * CHARACTER;
         if x + length > (WIDTH + MARGIN) as f64 && x > MARGIN as f64 {
             row += 1;
             x = MARGIN as f64;
         }
-        let middle = (MARGIN + 2 * TITLE - 12 + row * LINE) as f64;
+        let middle = (MARGIN + 2 * TITLE - 6 + row * LINE) as f64;
         let height = if mark.area { 11.0 } else { 4.0 };
         text.push_str(&format!(
             "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"18\" height=\"{height}\" rx=\"2\" style=\"fill:{};opacity:{}\"/>\
@@ -166,7 +173,8 @@ mod tests {
 
     fn chart(note: &str) -> Chart {
         let svg = "<svg width=\"960\" height=\"40\" viewBox=\"0 0 960 40\" xmlns=\"http://www.w3.org/2000/svg\">\
-                   <rect x=\"0\" y=\"0\" width=\"960\" height=\"40\" style=\"fill:var(--s2)\"/></svg>";
+                   <rect x=\"0\" y=\"0\" width=\"960\" height=\"30\" style=\"fill:var(--s2)\"/>\
+                   <text x=\"9\" y=\"39\" font-family=\"sans-serif\" font-size=\"10\" style=\"fill:var(--stolen)\">axis</text></svg>";
         let mark = |name: &str| Mark {
             paint: "var(--s1)".into(),
             opacity: 1.0,
@@ -191,8 +199,10 @@ mod tests {
         assert_eq!(pixels.width(), 1984);
         let colors: Vec<[u8; 3]> = pixels.pixels().iter().map(|p| [p.red(), p.green(), p.blue()]).collect();
         let of = |color: [u8; 3]| colors.iter().filter(|c| **c == color).count();
-        // --s2 is #c2410c: 960 by 40 units of two points each way.
-        assert_eq!(of([0xc2, 0x41, 0x0c]), 960 * 40 * 4);
+        // --s2 is #c2410c: 960 by 30 units of two points each way.
+        assert_eq!(of([0xc2, 0x41, 0x0c]), 960 * 30 * 4);
+        // --stolen is #dc2626: what stands beside an axis asks for any font without serifs.
+        assert!(of([0xdc, 0x26, 0x26]) > 20, "the numbers of an axis are written");
         assert!(of([255, 255, 255]) > colors.len() / 2, "paper");
         assert!(of([0x1a, 0x20, 0x27]) > 200, "the title is written");
     }

@@ -131,9 +131,8 @@ fn series_are_hidden_and_shown_and_tables_sorted() {
     assert_eq!(page.value(shown), Value::from(all));
 
     let column = "JSON.stringify([...document.querySelectorAll('#response tbody tr')].map(r => Number(r.cells[1].querySelector('data').value)))";
-    let values = |page: &mut Page<'_>| -> Vec<f64> {
-        serde_json::from_str(page.value(column).as_str().unwrap()).unwrap()
-    };
+    let values =
+        |page: &mut Page<'_>| -> Vec<f64> { serde_json::from_str(page.value(column).as_str().unwrap()).unwrap() };
     let was = values(&mut page);
     let mut rising = was.clone();
     rising.sort_by(f64::total_cmp);

@@ -66,18 +66,8 @@ pub(super) fn slowest(findings: &Findings) -> Result<(String, String)> {
 }
 
 pub(super) fn timelines(findings: &Findings) -> Result<(String, String)> {
-    let head = [
-        "cell",
-        "trial",
-        "at_ns",
-        "p50_ns",
-        "p99_ns",
-        "max_ns",
-        "throttled_ns",
-        "steal_ns",
-        "run_delay_ns",
-        "disk_ns",
-    ];
+    let head =
+        ["cell", "trial", "at_ns", "p50_ns", "p99_ns", "max_ns", "throttled_ns", "steal_ns", "run_delay_ns", "disk_ns"];
     let mut table = Table::new("timelines", &head)?;
     for t in &findings.timelines {
         for (at, begins) in t.at_ns.iter().enumerate() {
@@ -105,6 +95,7 @@ pub(super) fn proofs(findings: &Findings) -> Result<(String, String)> {
 pub(super) fn headline(findings: &Findings) -> Result<(String, String)> {
     let mut head = vec!["cell".to_owned(), "baseline".to_owned(), "quantile".to_owned(), "rate_per_second".to_owned()];
     head.extend(with("per_hop_ns"));
+    head.extend(with("limit_per_hop_ns"));
     head.push("cause".to_owned());
     head.extend(with("share_of_tail"));
     head.push("sentence".to_owned());
@@ -112,9 +103,10 @@ pub(super) fn headline(findings: &Findings) -> Result<(String, String)> {
     let mut table = Table::new("headline", &head)?;
     if let Some(h) = &findings.headline {
         let share = h.share_of_tail.map_or_else(|| Reading::absent("no cause is named"), Reading::Seen);
+        let of_limit = h.limit_per_hop_ns.map_or_else(|| Reading::absent("no limit adds to it"), Reading::Seen);
         let cause = h.cause.map_or("", |cause| cause.word());
         let what = (&h.cell, &h.baseline, &h.quantile, h.rate_per_second);
-        table.row((what, estimate(&h.per_hop_ns), cause, figure(&share), &h.sentence))?;
+        table.row((what, estimate(&h.per_hop_ns), figure(&of_limit), cause, figure(&share), &h.sentence))?;
     }
     table.finish()
 }

@@ -3,6 +3,7 @@
 use record::{Host, Reading};
 use serde::{Deserialize, Serialize};
 
+use super::answer::doubts;
 use super::{Attribution, Cause, CellFindings, Findings, Tax, TaxKind, person_name};
 use crate::figure;
 use crate::stats::Estimate;
@@ -27,6 +28,10 @@ pub struct Headline {
     /// Its share of the tail, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_of_tail: Option<Estimate>,
+    /// Of what it adds for each hop, what the same cell without its CPU limit does not add, in nanoseconds; absent where the run
+    /// has no such cell, or where that cannot be told from none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_per_hop_ns: Option<Estimate>,
     /// The sentence.
     pub sentence: String,
 }
@@ -35,7 +40,8 @@ pub struct Headline {
 pub(crate) fn host_name(host: &Host) -> String {
     let said = |r: &Reading<String>| r.seen().cloned();
     let cpu = said(&host.cpu_model).unwrap_or_else(|| host.arch.clone());
-    let vm = said(&host.virtual_machine).filter(|vm| vm != "none").map_or_else(String::new, |vm| format!(" ({vm} guest)"));
+    let vm =
+        said(&host.virtual_machine).filter(|vm| vm != "none").map_or_else(String::new, |vm| format!(" ({vm} guest)"));
     format!("{} × {cpu}{vm}", host.cpus_online.len())
 }
 
@@ -50,12 +56,11 @@ fn with_limit(cell: &CellFindings) -> String {
 }
 
 /// Of the mesh's taxes the one that adds most to each hop: of those that can be told from none at p99, else at p50, else of
-/// all. A cell whose load generator calls trials invalid, or whose requests failed, is taken only where there is no other.
+/// all. What is doubted, in it or in its baseline, is taken only where there is no other.
 fn dearest(findings: &Findings) -> Option<(&Tax, &CellFindings, bool)> {
-    let sound = |cell: &CellFindings| cell.invalid_trials == 0 && cell.requests.error_rate == 0.0;
     let mesh = findings.taxes.iter().filter(|t| t.kind == TaxKind::Mesh);
     let all: Vec<(&Tax, &CellFindings)> = mesh.filter_map(|t| Some((t, findings.cell(&t.cell)?))).collect();
-    let mut kept: Vec<_> = all.iter().copied().filter(|(_, cell)| sound(cell)).collect();
+    let mut kept: Vec<_> = all.iter().copied().filter(|(tax, _)| doubts(findings, tax).next().is_none()).collect();
     if kept.is_empty() {
         kept = all;
     }
@@ -87,22 +92,25 @@ fn of_what(cause: Cause) -> &'static str {
 /// The headline of a run; none where it has no mesh to compare.
 pub(super) fn of(findings: &Findings) -> Option<Headline> {
     let (tax, cell, at_p99) = dearest(findings)?;
-    let (quantile, at) =
-        if at_p99 { ("p99", &tax.response_ns.p99) } else { ("p50", &tax.response_ns.p50) };
+    let (quantile, at) = if at_p99 { ("p99", &tax.response_ns.p99) } else { ("p50", &tax.response_ns.p50) };
     let named = findings.attribution.iter().filter(|a| a.cell == cell.id && a.cause != Cause::Unexplained);
-    let first: Option<&Attribution> =
-        named.max_by(|a, b| a.share_of_tail.value.total_cmp(&b.share_of_tail.value));
+    let first: Option<&Attribution> = named.max_by(|a, b| a.share_of_tail.value.total_cmp(&b.share_of_tail.value));
     let unsure = if at.difference.excludes(0.0) { "" } else { " (not distinguishable from 0)" };
     let coincides = first.map_or_else(String::new, |a| {
         format!("; {} of their tail coincides with {}", figure::share(&a.share_of_tail), of_what(a.cause))
     });
+    let of_limit = findings.taxes.iter().find(|t| t.kind == TaxKind::Limit && t.cell == cell.id);
+    let of_limit = of_limit.map(|t| if at_p99 { &t.response_ns.p99 } else { &t.response_ns.p50 });
+    let of_limit = of_limit.filter(|at| at.difference.excludes(0.0) && at.difference.value > 0.0).map(|at| at.per_hop);
+    let with_it = of_limit.map_or_else(String::new, |e| format!("; {} of it come with the limit", figure::ms(&e)));
     let rate = cell.factors.rate_per_second;
-    let sentence = format!(
-        "On {}, {} add {} at {quantile} per hop at {rate}/s{unsure}{coincides}.",
+    let said = format!(
+        "On {}, {} add {} at {quantile} per hop at {rate}/s{unsure}{with_it}{coincides}.",
         host_name(&findings.host),
         with_limit(cell),
         figure::ms(&at.per_hop)
     );
+    let sentence = std::iter::once(said).chain(doubts(findings, tax)).collect::<Vec<_>>().join(" ");
     Some(Headline {
         cell: cell.id.clone(),
         baseline: tax.baseline.clone(),
@@ -111,6 +119,7 @@ pub(super) fn of(findings: &Findings) -> Option<Headline> {
         rate_per_second: rate,
         cause: first.map(|a| a.cause),
         share_of_tail: first.map(|a| a.share_of_tail),
+        limit_per_hop_ns: of_limit,
         sentence,
     })
 }

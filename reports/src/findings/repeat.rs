@@ -22,18 +22,17 @@ impl Repeat {
         let mut command = format!("meshtax run {}", quoted(&dir.path().display().to_string()));
         if let Some(until) = &run.until {
             if let Some(within) = until.ratio_within {
-                command.push_str(&format!(" --until p{}={}%", trimmed(until.quantile * 100.0), trimmed(within * 100.0)));
+                command.push_str(&format!(
+                    " --until p{}={}%",
+                    trimmed(until.quantile * 100.0),
+                    trimmed(within * 100.0)
+                ));
             }
             if let Some(budget_ns) = until.budget_ns {
                 command.push_str(&format!(" --budget {}s", budget_ns as f64 / 1e9));
             }
         }
-        Self {
-            command,
-            seed: run.seed,
-            timing: run.timing,
-            scenario_toml: run.scenario_toml.clone(),
-        }
+        Self { command, seed: run.seed, timing: run.timing, scenario_toml: run.scenario_toml.clone() }
     }
 }
 
@@ -46,7 +45,11 @@ fn trimmed(value: f64) -> String {
 /// A path as a shell takes it for one word.
 fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !path.is_empty() && path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+    if !path.is_empty() && path.chars().all(plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +60,9 @@ mod tests {
     fn a_path_is_one_word_for_a_shell() {
         assert_eq!(quoted("runs/2026-11-23T0510-a1b2"), "runs/2026-11-23T0510-a1b2");
         assert_eq!(quoted("my runs/it's"), "'my runs/it'\\''s'");
-        assert_eq!((trimmed(99.9), trimmed(5.000000000000001), trimmed(100.0)), ("99.9".into(), "5".into(), "100".into()));
+        assert_eq!(
+            (trimmed(99.9), trimmed(5.000000000000001), trimmed(100.0)),
+            ("99.9".into(), "5".into(), "100".into())
+        );
     }
 }

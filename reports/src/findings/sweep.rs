@@ -188,13 +188,19 @@ fn found(points: &[LimitPoint], name: &str) -> (Reading<Estimate>, String) {
             (Reading::Seen(knee), sentence)
         }
         (Crossing::Above, _, Some((limit, ratio)), _) => {
-            let reason =
-                format!("none within the sweep: with {}, the largest limit, p99 is {} as long already", said(*limit), over(ratio));
+            let reason = format!(
+                "none within the sweep: with {}, the largest limit, p99 is {} as long already",
+                said(*limit),
+                over(ratio)
+            );
             (Reading::absent(reason.as_str()), format!("{name}: the knee lies above the limits, {reason}."))
         }
         (Crossing::Below, _, _, Some((limit, ratio))) => {
-            let reason =
-                format!("none within the sweep: with {}, the smallest limit, p99 is {} as long", said(*limit), over(ratio));
+            let reason = format!(
+                "none within the sweep: with {}, the smallest limit, p99 is {} as long",
+                said(*limit),
+                over(ratio)
+            );
             (Reading::absent(reason.as_str()), format!("{name}: p99 has no knee, {reason}."))
         }
         _ => {

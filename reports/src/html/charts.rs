@@ -141,10 +141,8 @@ fn quantiles(explained: &Explanation) -> Result<Chart> {
 fn lanes(explained: &Explanation, cell: &str) -> Vec<Lane> {
     let Some(trial) = typical(&explained.gathered, cell) else { return Vec::new() };
     let began = trial.measured.start_ns;
-    let since = |span: Span| Span {
-        start_ns: span.start_ns.saturating_sub(began),
-        end_ns: span.end_ns.saturating_sub(began),
-    };
+    let since =
+        |span: Span| Span { start_ns: span.start_ns.saturating_sub(began), end_ns: span.end_ns.saturating_sub(began) };
     let named = explained.findings.attribution.iter().filter(|a| a.cell == cell);
     let spans = named.filter_map(|a| Some((a.cause.word(), attribution::spans(trial, a.cause, a.quiet_ns?)?)));
     spans.map(|(word, spans)| (word, spans.into_iter().map(since).collect())).collect()
@@ -248,9 +246,7 @@ fn costs(findings: &Findings) -> Result<Option<Chart>> {
             "CPU and memory of each proxy over the rate",
             "A line is the mean of a cell's proxies, a bar goes from the least to the most.",
         ),
-        plot::Load::Cells => {
-            ("CPU and memory of each proxy", "A dot is one proxy, a line the mean of its cell.")
-        }
+        plot::Load::Cells => ("CPU and memory of each proxy", "A dot is one proxy, a line the mean of its cell."),
     };
     let marks = match plot::Load::of(&cells) {
         plot::Load::Rates => {

@@ -10,13 +10,13 @@ use serde::Serialize;
 
 pub(crate) use charts::{Chart, Charts, Mark};
 
+use crate::Result;
 use crate::explanation::Explanation;
 use crate::figure;
 use crate::findings::{Findings, TIMELINES, host_name};
 use crate::gather::Gathered;
 use crate::istio;
 use crate::tables::{self, Entry, Table};
-use crate::Result;
 
 /// The page, whose block `main` another page may fill with its own.
 const PAGE: &str = include_str!("page.html");
@@ -200,4 +200,3 @@ fn page_table(table: &Table) -> PageTable {
         notes: table.notes().into_iter().filter(|n| !n.starts_with("n/a")).collect(),
     }
 }
-

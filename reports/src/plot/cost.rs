@@ -122,7 +122,10 @@ impl Panel<'_> {
                 let values = (self.pick)(cell);
                 let (least, most) = values.iter().fold((f64::INFINITY, 0.0f64), |(l, m), v| (l.min(*v), m.max(*v)));
                 if least < most {
-                    chart.draw_series([PathElement::new([(cell.rate, least), (cell.rate, most)], color.stroke_width(2))])?;
+                    chart.draw_series([PathElement::new(
+                        [(cell.rate, least), (cell.rate, most)],
+                        color.stroke_width(2),
+                    )])?;
                 }
             }
         }

@@ -5,8 +5,8 @@ use record::Reading;
 
 use super::axis::Marked;
 use super::{
-    Area, DISK, Drawn, MEDIAN, STOLEN, Sheet, THROTTLED, WAITED, beside, log_marks, log_range, series, short_ms, styled,
-    text_style,
+    Area, DISK, Drawn, MEDIAN, STOLEN, Sheet, THROTTLED, WAITED, beside, log_marks, log_range, series, short_ms,
+    styled, text_style,
 };
 use crate::Result;
 use crate::findings::Timeline;
@@ -51,7 +51,9 @@ impl Lost<'_> {
     /// What to draw; else why there is nothing.
     fn drawn(&self) -> std::result::Result<&[u64], String> {
         match self.windows {
-            Reading::Absent { .. } => Err(format!("{}: n/a ({})", self.name, self.windows.reason().unwrap_or_default())),
+            Reading::Absent { .. } => {
+                Err(format!("{}: n/a ({})", self.name, self.windows.reason().unwrap_or_default()))
+            }
             Reading::Seen(windows) if windows.iter().all(|ns| *ns == 0) => Err(format!("{}: none", self.name)),
             Reading::Seen(windows) => Ok(windows),
         }

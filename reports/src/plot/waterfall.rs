@@ -66,7 +66,8 @@ fn label(hops: &[SlowestHop], at: usize) -> String {
 pub(crate) fn waterfall(of: &SlowestRequest) -> Result<String> {
     let rows = of.hops.len().min(ROWS) as i32 + 1;
     let sheet = Sheet { chart: "waterfall", width: WIDTH as u32, height: (rows * ROW + 12 + AXIS) as u32 };
-    let alt = "A slow request, a row for each service that it passed: when it was on the way, in the service, or further on";
+    let alt =
+        "A slow request, a row for each service that it passed: when it was on the way, in the service, or further on";
     sheet.draw(alt, |area| {
         let (bars, axis) = area.split_vertically(rows * ROW + 12);
         draw_bars(&bars, of)?;

@@ -297,11 +297,16 @@ fn the_answer_begins_with_the_dearest_cell_and_what_its_tail_coincides_with() {
     assert_eq!(headline.quantile, "p99");
     let tax = f.taxes.iter().find(|t| t.cell == headline.cell && t.baseline == headline.baseline).unwrap();
     assert_eq!(headline.per_hop_ns, tax.response_ns.p99.per_hop);
+    let of_limit = f.taxes.iter().find(|t| t.cell == headline.cell && t.kind == reports::TaxKind::Limit).unwrap();
+    assert_eq!(headline.limit_per_hop_ns, Some(of_limit.response_ns.p99.per_hop));
     assert_eq!(headline.cause, Some(reports::Cause::Throttling));
     assert_eq!(f.answer[0], headline.sentence);
-    for said in
-        ["On 4 × AMD EPYC 7B13 (KVM guest), Envoy sidecars with a CPU limit of 200m add ", " at p99 per hop at 500/s; ", " coincides with CPU throttling."]
-    {
+    for said in [
+        "On 4 × AMD EPYC 7B13 (KVM guest), Envoy sidecars with a CPU limit of 200m add ",
+        " at p99 per hop at 500/s; ",
+        " of it come with the limit; ",
+        " coincides with CPU throttling.",
+    ] {
         assert!(headline.sentence.contains(said), "{}", headline.sentence);
     }
 }
