@@ -8,7 +8,7 @@ mod stall;
 use record::Reading;
 
 pub(crate) use canary::canaries;
-pub(crate) use evidence::{hops, limits, proofs, proven, repeat, slowest, taxes_by_cell};
+pub(crate) use evidence::{hops, limits, proofs, proven, repeat, slowest, slowest_said, taxes_by_cell};
 pub(crate) use said::{LACKS, LEFT_OUT, events, lacks, left_out, platform};
 pub(crate) use stall::{facts, ledger, worst_windows};
 

@@ -7,6 +7,8 @@ use crate::findings::Findings;
 use crate::istio;
 use crate::tables::{self, Column, Entry, LACKS, LEFT_OUT, Row, Table};
 
+/// What heads the slowest requests.
+const SLOWEST: &str = "The slowest request of each cell";
 /// What heads the points that were read back.
 const PROVEN: &str = "What was proven of the configuration";
 /// The least room for the names of rows; longer ones stand on a line of their own.
@@ -61,9 +63,7 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
     page.table(&tables::node(f).only(&["busy", "steal", "idle, I/O pending", "run queue", "probe"]));
     page.table(&tables::waits(f).only(&["PSI cpu", "PSI io", "lost, unexplained", "work"]));
     page.tail(f);
-    if let Some(table) = tables::slowest(f) {
-        page.table(&table);
-    }
+    page.list(SLOWEST, &tables::slowest_said(f));
     page.doubts(f);
     page.list(LACKS, &tables::lacks(f));
     page.list(LEFT_OUT, &tables::left_out(f));

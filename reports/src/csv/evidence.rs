@@ -83,11 +83,11 @@ pub(super) fn timelines(findings: &Findings) -> Result<(String, String)> {
 }
 
 pub(super) fn proofs(findings: &Findings) -> Result<(String, String)> {
-    let head = ["cell", "claim", "expected", "found", "holds", "parts", "trials", "source"];
+    let head = ["cell", "claim", "expected", "found", "parts", "trials", "source"];
     let mut table = Table::new("proofs", &head)?;
     for p in &findings.proofs {
         let parts = p.parts.join(" ");
-        table.row((&p.cell, &p.claim, &p.expected, &p.found, p.holds, parts, p.trials, &p.source))?;
+        table.row((&p.cell, &p.claim, &p.expected, &p.found, parts, p.trials, &p.source))?;
     }
     table.finish()
 }

@@ -1,11 +1,14 @@
 //! What was proven of each cell's configuration: what was asked for, what was read back, and from where.
+//!
+//! Each was held against what was asked for when it was read, and a mismatch ends a trial unsealed: what stands in a sealed
+//! one holds.
 
-use record::Role;
+use record::{Proof, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::gather::Gathered;
+use crate::gather::{Gathered, TrialData};
 
-/// One thing that was read back from what ran, the same in all parts and trials that are counted.
+/// One thing that was read back from what ran, in all parts and trials that are counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProofLine {
@@ -13,12 +16,10 @@ pub struct ProofLine {
     pub cell: String,
     /// What is proven: "worker threads", "CPU limit", "inbound mTLS handshakes".
     pub claim: String,
-    /// What was asked for.
+    /// What was asked for. What differs from part to part or from trial to trial stands as "…".
     pub expected: String,
-    /// What was found: the first, and the last too where it is a count that differs.
+    /// What was found; of counts that differ, the least and the most.
     pub found: String,
-    /// Whether it is what was asked for.
-    pub holds: bool,
     /// Where the first of them was read.
     pub source: String,
     /// The parts that it was read from.
@@ -27,23 +28,15 @@ pub struct ProofLine {
     pub trials: usize,
 }
 
-/// A claim without the ports, which are drawn anew for each trial, and without the services that it is about, so that a chain
-/// of fifty has no fifty lines that differ in nothing else.
-fn general(claim: &str, services: &[&str]) -> String {
-    let words = claim.split(' ').map(|word| match word.len() {
-        4.. if word.bytes().all(|b| b.is_ascii_digit()) => "…",
-        _ if services.contains(&word) => "…",
-        _ => word,
+/// A text without what is drawn anew for each trial and what is another for each part: ports, counts of requests, names of
+/// services and proxies. A chain of fifty has no fifty lines that differ in nothing else.
+fn general(text: &str, parts: &[&str]) -> String {
+    let words = text.split(' ').map(|word| {
+        let bare = word.trim_end_matches(',');
+        let drawn = bare.len() > 2 && bare.bytes().all(|b| b.is_ascii_digit());
+        if drawn || parts.contains(&bare) { word.replacen(bare, "…", 1) } else { word.to_owned() }
     });
     words.collect::<Vec<_>>().join(" ")
-}
-
-/// Whether what was found is what was asked for. "more than 0" is the one form that is not literal.
-fn holds(expected: &str, found: &str) -> bool {
-    match expected.strip_prefix("more than ").and_then(|least| least.parse::<f64>().ok()) {
-        Some(least) => found.parse::<f64>().is_ok_and(|found| found > least),
-        None => expected == found,
-    }
 }
 
 /// What each part has of its own, such as a serial number, a group's name or whom it calls, is said by a word.
@@ -52,30 +45,65 @@ fn shown(claim: &str, value: &str) -> String {
     if own { "each its own".to_owned() } else { value.to_owned() }
 }
 
+/// Proofs that are one line.
 struct Group {
-    line: ProofLine,
-    /// Whether it is a count, which differs from trial to trial.
-    counted: bool,
-    seen: Vec<String>,
+    claim: String,
+    /// In general, by which further ones are known.
+    general: String,
+    expected: Vec<String>,
+    found: Vec<String>,
+    source: String,
+    parts: Vec<String>,
     in_trials: Vec<usize>,
 }
 
+fn once<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
 impl Group {
-    fn takes(&self, line: &ProofLine) -> bool {
-        let ProofLine { claim, expected, found, holds, .. } = line;
-        let own = &self.line;
-        own.claim == *claim && own.expected == *expected && own.holds == *holds && (self.counted || own.found == *found)
+    fn take(&mut self, proof: &Proof, trial: usize) {
+        once(&mut self.expected, shown(&self.claim, &proof.expected));
+        once(&mut self.found, shown(&self.claim, &proof.found));
+        once(&mut self.parts, proof.part.clone());
+        once(&mut self.in_trials, trial);
     }
 
-    fn count(&mut self, found: String, part: &str, trial: usize) {
-        if !self.line.parts.iter().any(|known| known == part) {
-            self.line.parts.push(part.to_owned());
+    fn line(self, cell: &str) -> ProofLine {
+        let Self { claim, general, expected, found, source, parts, in_trials } = self;
+        let counts: Option<Vec<u64>> = found.iter().map(|found| found.parse().ok()).collect();
+        let found = match (counts.as_deref(), found.as_slice()) {
+            (Some([first, rest @ ..]), _) if !rest.is_empty() => {
+                let (least, most) = rest.iter().fold((*first, *first), |(l, m), c| (l.min(*c), m.max(*c)));
+                format!("{least} to {most}")
+            }
+            (_, [only]) => only.clone(),
+            (_, all) => format!("each its own, {} of them", all.len()),
+        };
+        let expected = if let [only] = expected.as_slice() { only.clone() } else { general };
+        ProofLine { cell: cell.to_owned(), claim, expected, found, source, parts, trials: in_trials.len() }
+    }
+}
+
+/// Adds what was read back in one trial, the `at`-th of its cell.
+fn take(groups: &mut Vec<Group>, trial: &TrialData, at: usize) {
+    let of_chain = |role: Role| role == Role::Service || role.is_proxy();
+    let parts = trial.trial.parts.iter().filter(|p| of_chain(p.role));
+    let parts: Vec<&str> = parts.map(|p| p.name.as_str()).collect();
+    for proof in &trial.trial.proofs {
+        let claim = general(&proof.claim, &parts);
+        let general = general(&shown(&claim, &proof.expected), &parts);
+        let known = groups.iter().position(|g| g.claim == claim && g.general == general);
+        let place = known.unwrap_or(groups.len());
+        if known.is_none() {
+            let source = proof.source.clone();
+            let [expected, found, parts] = [const { Vec::new() }; 3];
+            groups.push(Group { claim, general, expected, found, source, parts, in_trials: Vec::new() });
         }
-        if !self.in_trials.contains(&trial) {
-            self.in_trials.push(trial);
-        }
-        if !self.seen.contains(&found) {
-            self.seen.push(found);
+        if let Some(group) = groups.get_mut(place) {
+            group.take(proof, at);
         }
     }
 }
@@ -84,51 +112,13 @@ impl Group {
 pub(super) fn of(gathered: &Gathered) -> Vec<ProofLine> {
     let mut lines = Vec::new();
     for cell in &gathered.run.cells {
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups = Vec::new();
         for (at, trial) in gathered.of_cell(&cell.id).enumerate() {
-            let services = trial.trial.parts.iter().filter(|p| p.role == Role::Service);
-            let services: Vec<&str> = services.map(|p| p.name.as_str()).collect();
-            for proof in &trial.trial.proofs {
-                let claim = general(&proof.claim, &services);
-                let line = ProofLine {
-                    cell: cell.id.clone(),
-                    expected: shown(&claim, &proof.expected),
-                    found: shown(&claim, &proof.found),
-                    holds: holds(&proof.expected, &proof.found),
-                    claim,
-                    source: proof.source.clone(),
-                    parts: Vec::new(),
-                    trials: 0,
-                };
-                let found = line.found.clone();
-                match groups.iter_mut().find(|g| g.takes(&line)) {
-                    Some(group) => group.count(found, &proof.part, at),
-                    None => {
-                        let counted = proof.expected.starts_with("more than ");
-                        let mut group = Group { line, counted, seen: Vec::new(), in_trials: Vec::new() };
-                        group.count(found, &proof.part, at);
-                        groups.push(group);
-                    }
-                }
-            }
+            take(&mut groups, trial, at);
         }
-        lines.extend(groups.into_iter().map(finished));
+        lines.extend(groups.into_iter().map(|group| group.line(&cell.id)));
     }
     lines
-}
-
-/// The line, with the range of what was counted.
-fn finished(group: Group) -> ProofLine {
-    let Group { line, counted: _, seen, in_trials } = group;
-    let counts: Option<Vec<u64>> = seen.iter().map(|found| found.parse().ok()).collect();
-    let found = match counts.as_deref() {
-        Some(counts) if counts.len() > 1 => {
-            let (least, most) = counts.iter().fold((u64::MAX, 0), |(l, m), c| (l.min(*c), m.max(*c)));
-            format!("{least} to {most}")
-        }
-        _ => line.found.clone(),
-    };
-    ProofLine { found, trials: in_trials.len(), ..line }
 }
 
 #[cfg(test)]
@@ -136,15 +126,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_found_is_held_against_what_was_asked_for() {
-        assert!(holds("2", "2") && !holds("2", "3") && holds("none", "none"));
-        assert!(holds("more than 0", "1251") && !holds("more than 0", "0") && !holds("more than 0", "none"));
+    fn what_differs_from_part_to_part_makes_no_other_line() {
+        let parts = ["s1", "s2", "entry-sidecar"];
+        assert_eq!(general("protocol of port 35097", &parts), "protocol of port …");
+        assert_eq!(general("outbound to s2 requests", &parts), "outbound to … requests");
+        assert_eq!(general("1 to 1251, which entry-sidecar sent", &parts), "1 to …, which … sent");
+        assert_eq!(general("2 on connect-failure", &parts), "2 on connect-failure");
+        assert_eq!((shown("cgroup", "/a/b").as_str(), shown("CPU limit", "100m").as_str()), ("each its own", "100m"));
     }
 
     #[test]
-    fn what_a_trial_has_of_its_own_is_no_other_claim() {
-        assert_eq!(general("protocol of port 35097", &["s1"]), "protocol of port …");
-        assert_eq!(general("outbound to s2 requests", &["s1", "s2"]), "outbound to … requests");
-        assert_eq!((shown("cgroup", "/a/b").as_str(), shown("CPU limit", "100m").as_str()), ("each its own", "100m"));
+    fn counts_are_told_from_the_least_to_the_most() {
+        let proof = |part: &str, expected: &str, found: &str| Proof {
+            part: part.into(),
+            claim: "requests passed on".into(),
+            expected: expected.into(),
+            found: found.into(),
+            source: "a counter".into(),
+        };
+        let mut group = Group {
+            claim: "requests passed on".into(),
+            general: "1 to …, which … sent".into(),
+            expected: vec![],
+            found: vec![],
+            source: "a counter".into(),
+            parts: vec![],
+            in_trials: vec![],
+        };
+        group.take(&proof("s1-sidecar", "1 to 1251, which entry-sidecar sent", "1251"), 0);
+        group.take(&proof("s2-sidecar", "1 to 1251, which s1-sidecar sent", "1249"), 0);
+        group.take(&proof("s2-sidecar", "1 to 1260, which s1-sidecar sent", "1260"), 1);
+        let line = group.line("cell");
+        assert_eq!((line.expected.as_str(), line.found.as_str()), ("1 to …, which … sent", "1249 to 1260"));
+        assert_eq!((line.parts, line.trials), (vec!["s1-sidecar".to_owned(), "s2-sidecar".to_owned()], 2));
     }
 }

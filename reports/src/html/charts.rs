@@ -236,6 +236,12 @@ fn spent(findings: &Findings) -> Vec<Spent> {
     spent.collect()
 }
 
+/// A label without the rate, which a line over rates has none of.
+fn without_rate(label: &str, rate: f64) -> String {
+    let said = format!("{rate} requests/s");
+    label.split(", ").filter(|word| *word != said).collect::<Vec<_>>().join(", ")
+}
+
 fn costs(findings: &Findings) -> Result<Option<Chart>> {
     let cells = spent(findings);
     if cells.iter().all(|c| c.cpu_millicores.is_empty() && c.rss_mib.is_empty()) {
@@ -251,7 +257,11 @@ fn costs(findings: &Findings) -> Result<Option<Chart>> {
     let marks = match plot::Load::of(&cells) {
         plot::Load::Rates => {
             let first = |c: &&Spent| cells.iter().find(|o| o.group == c.group).is_some_and(|o| o.series == c.series);
-            cells.iter().filter(first).map(|c| Mark::series(c.series, c.name.clone())).collect()
+            let name = |c: &Spent| {
+                let label = findings.cells.get(c.series).map_or("", |cell| cell.label.as_str());
+                person_name(&without_rate(label, c.rate))
+            };
+            cells.iter().filter(first).map(|c| Mark::series(c.series, name(c))).collect()
         }
         plot::Load::Cells => vec![],
     };
@@ -307,6 +317,7 @@ mod tests {
     #[test]
     fn a_cells_name_makes_no_path() {
         assert_eq!(id("timeline", "chain3-envoy-500m"), "timeline-chain3-envoy-500m");
+        assert_eq!(without_rate("embedded, 500m, 100 requests/s", 100.0), "embedded, 500m");
         assert_eq!(id("split", "../<b>x y"), "split-____b_x_y");
     }
 }

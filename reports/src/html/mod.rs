@@ -140,15 +140,13 @@ fn hops(findings: &Findings) -> Vec<Value> {
 #[derive(Serialize)]
 struct Proven {
     said: String,
-    broken: bool,
     table: PageTable,
 }
 
 fn proofs(findings: &Findings) -> Vec<Value> {
     let proven = findings.cells.iter().filter_map(|c| {
-        let broken = findings.proofs.iter().any(|p| p.cell == c.id && !p.holds);
         let table = page_table(&tables::proofs(findings, &c.id)?);
-        Some(Proven { said: tables::proven(findings, &c.id)?, broken, table })
+        Some(Proven { said: tables::proven(findings, &c.id)?, table })
     });
     proven.map(|p| Value::from_serialize(&p)).collect()
 }

@@ -114,7 +114,8 @@ impl Panel<'_> {
         for group in groups {
             let mut cells: Vec<&Spent> = self.cells.iter().filter(|c| c.group == group).collect();
             cells.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-            let color = series(cells.first().map_or(0, |c| c.series));
+            // That of the group's first cell in the run, whatever its rate: the legend has it too.
+            let color = series(cells.iter().map(|c| c.series).min().unwrap_or(0));
             let means = cells.iter().filter_map(|c| Some((c.rate, mean((self.pick)(c))?)));
             chart.draw_series(LineSeries::new(means.clone(), color.stroke_width(2)))?;
             chart.draw_series(means.map(|at| Circle::new(at, 4, color.filled())))?;
