@@ -50,7 +50,7 @@ pub(crate) fn execute(
             // A report of what there is; it says itself that it is of a part.
             if sealed > 0
                 && let Err(error) =
-                    reports::findings(directory).map_err(Into::into).and_then(|f| report::write_all(&f, directory))
+                    reports::explain(directory).map_err(Into::into).and_then(|e| report::write_all(&e, directory))
             {
                 say(&format!("the report could not be written: {}\n", exit::say(&error)));
             }
@@ -129,8 +129,9 @@ fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt)
 }
 
 fn finish(directory: &RunDirectory, strict: bool) -> anyhow::Result<ExitCode> {
-    let findings = reports::findings(directory)?;
-    report::write_all(&findings, directory)?;
+    let explained = reports::explain(directory)?;
+    report::write_all(&explained, directory)?;
+    let findings = explained.findings;
     report::print(&(report::text(&findings) + &beside::section(directory)?))?;
     say(&format!("report: {}\n", directory.path().join("report.html").display()));
     Ok(report::judge(&findings, strict).into())

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use record::RunDirectory;
-use reports::Findings;
+use reports::picture::Picture;
 use reports::trackers::Tracked;
+use reports::{Explanation, Findings};
 
 use crate::disk::beside;
 use crate::exit::{Exit, Usage};
@@ -50,6 +51,9 @@ pub(crate) struct Args {
     /// Write to this file (for csv: into this directory, a file a table) instead of stdout.
     #[arg(long)]
     output: Option<PathBuf>,
+    /// Write every chart of the run as a PNG picture into this directory, in the light style, for slides and tickets.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "output"])]
+    png: Option<PathBuf>,
     /// What an undecided metric of a gate is in JUnit.
     #[arg(long, value_enum, default_value = "skip")]
     on_inconclusive: gate::Undecided,
@@ -62,32 +66,39 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     if let [path] = args.runs.as_slice()
         && let Some(answer) = gate::answer(path)
     {
+        if args.png.is_some() {
+            let said =
+                "pictures are of a run's charts, and that is a gate's answer\n  try: the directory of one of its sides";
+            return Err(Usage(said.to_owned()).into());
+        }
         let report = gate::read(&answer)?;
         put(&gate::render(&report, args.format, args.on_inconclusive)?, args.output.as_deref())?;
         return Ok(Exit::Done.into());
     }
-    if args.runs.len() > 1 && !matches!(args.format, Format::Text | Format::Markdown) {
+    if args.runs.len() > 1 && (args.png.is_some() || !matches!(args.format, Format::Text | Format::Markdown)) {
         let problem = "several runs make one text, and a report in this format is of one run";
         return Err(Usage(format!("{problem}\n  try: --format text or markdown, or one run after the other")).into());
     }
-    let mut read: Vec<(RunDirectory, Findings)> = Vec::new();
+    let mut read: Vec<(RunDirectory, Explanation)> = Vec::new();
     for path in &args.runs {
         let directory = RunDirectory::open(path)?;
-        let findings = reports::findings(&directory)?;
+        let explained = reports::explain(&directory)?;
         if let Some((_, first)) = read.first() {
-            reports::comparable(first, &findings)?;
+            reports::comparable(&first.findings, &explained.findings)?;
         }
-        read.push((directory, findings));
+        read.push((directory, explained));
     }
-    if let ([(_, findings)], Format::Csv, Some(folder)) = (read.as_slice(), args.format, &args.output) {
+    if let ([(_, explained)], Some(folder)) = (read.as_slice(), &args.png) {
+        write_pictures(explained, folder)?;
+    } else if let ([(_, explained)], Format::Csv, Some(folder)) = (read.as_slice(), args.format, &args.output) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        write_tables(findings, folder)?;
+        write_tables(&explained.findings, folder)?;
     } else {
-        let texts = read.iter().map(|(directory, findings)| render(findings, directory, args.format));
+        let texts = read.iter().map(|(directory, explained)| render(explained, directory, args.format));
         let text = texts.collect::<anyhow::Result<Vec<_>>>()?.join("\n");
         put(&text, args.output.as_deref())?;
     }
-    let failed = read.iter().any(|(_, findings)| judge(findings, args.strict) == Exit::Failed);
+    let failed = read.iter().any(|(_, e)| judge(&e.findings, args.strict) == Exit::Failed);
     Ok(if failed { Exit::Failed } else { Exit::Done }.into())
 }
 
@@ -104,7 +115,19 @@ pub(crate) fn judge(findings: &Findings, strict: bool) -> Exit {
     if strict && !findings.warnings.is_empty() { Exit::Failed } else { Exit::Done }
 }
 
-fn render(findings: &Findings, directory: &RunDirectory, format: Format) -> anyhow::Result<String> {
+/// Each picture in a file of its own, whose names go to stdout.
+fn write_pictures(explained: &Explanation, folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for Picture { name, png } in reports::picture::pictures(explained)? {
+        let path = folder.join(format!("{name}.png"));
+        std::fs::write(&path, png).with_context(|| format!("cannot write {}", path.display()))?;
+        print(&path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn render(explained: &Explanation, directory: &RunDirectory, format: Format) -> anyhow::Result<String> {
+    let findings = &explained.findings;
     Ok(match format {
         Format::Text => text(findings) + &beside::section(directory)?,
         Format::Json => reports::json::render(findings)?,
@@ -112,7 +135,7 @@ fn render(findings: &Findings, directory: &RunDirectory, format: Format) -> anyh
             let tables = reports::csv::render(findings)?;
             tables.iter().map(|(name, table)| format!("# {name}\n{table}")).collect::<Vec<_>>().join("\n")
         }
-        Format::Html => reports::html::render(findings, directory)?,
+        Format::Html => reports::html::page(explained)?,
         Format::Markdown => reports::markdown::render(findings),
         Format::GithubActionBenchmark => reports::trackers::github_action_benchmark(&Tracked::of_run(findings))?,
         Format::Junit | Format::Annotations | Format::Summary => {
@@ -152,10 +175,11 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 }
 
 /// Writes report.html, findings.json and the tables into the run directory.
-pub(crate) fn write_all(findings: &Findings, directory: &RunDirectory) -> anyhow::Result<()> {
+pub(crate) fn write_all(explained: &Explanation, directory: &RunDirectory) -> anyhow::Result<()> {
+    let findings = &explained.findings;
     let at = directory.path();
     write_file(&at.join("findings.json"), &reports::json::render(findings)?)?;
-    write_file(&at.join("report.html"), &reports::html::render(findings, directory)?)?;
+    write_file(&at.join("report.html"), &reports::html::page(explained)?)?;
     write_tables(findings, at)
 }
 

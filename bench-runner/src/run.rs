@@ -35,7 +35,7 @@ const QUICK_MEASURE_NS: u64 = 2_000_000_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A scenario file, or the name of one of the library (`meshtax scenarios`).
+    /// A scenario file, the name of one of the library (`meshtax scenarios`), or a run directory, to measure the same again.
     #[arg(value_name = "SCENARIO", default_value = "first-look")]
     scenario: String,
     #[command(flatten)]
@@ -162,11 +162,15 @@ fn announce(run: &Run) {
     }
 }
 
-/// A scenario by its file or by its name in the library.
+/// A scenario by its file, by its name in the library, or by a run that it was measured in.
 pub(crate) fn named(name: &str) -> anyhow::Result<Scenario> {
     let library = scenarios::library();
     if let Some((_, text)) = library.iter().find(|(known, _)| *known == name) {
         return Ok(Scenario::parse(text, name)?);
+    }
+    if Path::new(name).is_dir() {
+        let run = RunDirectory::open(Path::new(name))?.run()?;
+        return Ok(Scenario::parse(&run.scenario_toml, &format!("{name}/run.json"))?);
     }
     let looks_like_a_file = name.contains('/') || name.ends_with(".toml");
     match std::fs::read_to_string(name) {

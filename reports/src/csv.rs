@@ -1,5 +1,7 @@
 //! The findings as CSV tables for spreadsheets and scripts: one unit per column, named in its head.
 
+mod evidence;
+
 use record::{Dataplane, Reading, Role};
 use serde::Serialize;
 
@@ -28,6 +30,11 @@ pub fn render(findings: &Findings) -> Result<Vec<(String, String)>> {
         shifts(findings)?,
         events(findings)?,
         lacks(findings)?,
+        evidence::headline(findings)?,
+        evidence::limits(findings)?,
+        evidence::slowest(findings)?,
+        evidence::timelines(findings)?,
+        evidence::proofs(findings)?,
     ])
 }
 

@@ -14,6 +14,16 @@ pub enum Error {
     /// A load could not be written for another tool, or that tool's result not be read.
     #[error(transparent)]
     Load(#[from] crate::load::Error),
+    /// A chart could not become a picture.
+    #[error(
+        "the chart {chart} cannot be drawn as a PNG picture: {message}\n  try: the page, which draws it itself: meshtax report RUN --format html"
+    )]
+    Picture {
+        /// The chart's name.
+        chart: String,
+        /// What its drawing lacks.
+        message: String,
+    },
     /// No trial of the run is sealed.
     #[error("{} holds no finished trial of the {planned} planned\n  try: meshtax resume {}", path.display(), path.display())]
     NothingMeasured {

@@ -50,6 +50,11 @@ pub(crate) fn ms_bare(ns: f64) -> String {
     format!("{} ms", digits(ns * 1e-6))
 }
 
+/// Nanoseconds as seconds: `2.30 s`.
+pub(crate) fn s(ns: f64) -> String {
+    format!("{} s", digits(ns * 1e-9))
+}
+
 /// A share as percent: `84.0 % [80.1, 90.2]`.
 pub(crate) fn share(estimate: &Estimate) -> String {
     let value = percent(estimate.value);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use record::{End, Histogram, Interval, IstioReading, Phase, Quantiles, Run, RunDirectory, Trial};
+use record::{End, Histogram, Interval, IstioReading, Phase, Quantiles, Run, RunDirectory, SlowRequest, Trial};
 
+use crate::findings::candidates;
 use crate::kept::{self, Kept};
 use crate::stats::steal;
 use crate::subsets::{self, Subsets};
@@ -48,6 +49,8 @@ pub(crate) struct TrialData {
     pub(crate) windows: Vec<Window>,
     /// The slowest kept request of each window, by the window's start.
     pub(crate) kept: BTreeMap<u64, Kept>,
+    /// The slowest of these, whole.
+    pub(crate) slowest: Vec<SlowRequest>,
     pub(crate) usage: Usage,
     /// What its subsets answered; empty where the cell has no canary.
     pub(crate) subsets: Subsets,
@@ -102,7 +105,8 @@ impl TrialData {
         // A run whose kept requests were thrown away to save space can still be read: its delays are placed by windows alone.
         let kept = dir.slow(id).map_or_else(|_| Ok(BTreeMap::new()), |slow| kept::slowest(slow, &spans))?;
         Ok(Self {
-            kept,
+            kept: kept.iter().map(|(window, request)| (*window, Kept::of(request))).collect(),
+            slowest: candidates(kept.into_values().collect()),
             measured,
             response: Quantiles::from(&response),
             service: Quantiles::from(&service),

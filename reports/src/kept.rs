@@ -22,7 +22,7 @@ impl Kept {
         Span { start_ns: self.intended_ns, end_ns: self.intended_ns + self.response_ns }
     }
 
-    fn of(request: &SlowRequest) -> Self {
+    pub(crate) fn of(request: &SlowRequest) -> Self {
         let (at, at_ns) = places(request).into_iter().max_by_key(|(_, ns)| *ns).unwrap_or_default();
         Self { intended_ns: request.intended_ns, response_ns: request.response_ns(), at, at_ns }
     }
@@ -32,8 +32,8 @@ impl Kept {
 pub(crate) fn slowest(
     requests: impl Iterator<Item = record::Result<SlowRequest>>,
     windows: &[Span],
-) -> record::Result<BTreeMap<u64, Kept>> {
-    let mut kept: BTreeMap<u64, Kept> = BTreeMap::new();
+) -> record::Result<BTreeMap<u64, SlowRequest>> {
+    let mut kept: BTreeMap<u64, SlowRequest> = BTreeMap::new();
     for request in requests {
         let request = request?;
         if request.phase != Phase::Measure {
@@ -41,8 +41,8 @@ pub(crate) fn slowest(
         }
         let after = windows.partition_point(|w| w.start_ns <= request.done_ns);
         let Some(window) = after.checked_sub(1).and_then(|at| windows.get(at)) else { continue };
-        if kept.get(&window.start_ns).is_none_or(|known| known.response_ns < request.response_ns()) {
-            kept.insert(window.start_ns, Kept::of(&request));
+        if kept.get(&window.start_ns).is_none_or(|known| known.response_ns() < request.response_ns()) {
+            kept.insert(window.start_ns, request);
         }
     }
     Ok(kept)
@@ -118,7 +118,7 @@ mod tests {
         let ended = |intended, done| Ok(request(intended, Some(intended), done, vec![]));
         let found =
             slowest([ended(0, 99), ended(90, 98), ended(60, 100), ended(50, 150)].into_iter(), &windows).unwrap();
-        let spans: Vec<_> = found.values().map(|k| (k.intended_ns, k.response_ns)).collect();
+        let spans: Vec<_> = found.values().map(|r| (r.intended_ns, r.response_ns())).collect();
         assert_eq!(spans, [(0, 99), (50, 100)]);
     }
 }

@@ -5,6 +5,7 @@ mod agreement;
 mod attribution;
 pub mod csv;
 mod error;
+mod explanation;
 mod figure;
 mod findings;
 pub mod gate;
@@ -17,6 +18,7 @@ mod kept;
 pub mod load;
 pub mod markdown;
 pub mod open_metrics;
+pub mod picture;
 mod plot;
 pub mod probe_metrics;
 pub mod rates;
@@ -32,9 +34,11 @@ mod validity;
 
 pub use agreement::comparable;
 pub use error::{Error, Result};
+pub use explanation::{Explanation, explain};
 pub use findings::{
     AllProxies, Attribution, CanaryFindings, Cause, CellFindings, Costs, EventFindings, Figure, Findings, FoundWarning,
-    Known, LedgerLine, NodeFindings, PartCosts, PartShare, PerQuantile, Requests, ShiftFindings, SlowWindows, Stretch,
-    SubsetFindings, SubsetShare, Tax, TaxAt, TaxKind, WorstWindow, findings,
+    Headline, Known, LedgerLine, LimitPoint, LimitSweep, NodeFindings, PartCosts, PartShare, PerQuantile, ProofLine,
+    Repeat, Requests, ShiftFindings, SlowWindows, SlowestHop, SlowestRequest, Stretch, SubsetFindings, SubsetShare,
+    Tax, TaxAt, TaxKind, Timeline, WorstWindow, findings,
 };
 pub use stats::Estimate;

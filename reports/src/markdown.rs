@@ -59,7 +59,9 @@ pub fn render(findings: &Findings) -> String {
     for t in costs
         .into_iter()
         .chain([tables::events(f), tables::attribution(f), tables::worst_windows(f), tables::ledger(f)])
+        .chain([tables::slowest(f)])
         .flatten()
+        .chain(f.limits.iter().enumerate().map(|(at, sweep)| tables::limits(at, sweep)))
     {
         table(&mut page, &t);
     }
@@ -75,6 +77,10 @@ pub fn render(findings: &Findings) -> String {
             }
         }
     }
+    for t in f.cells.iter().filter_map(|c| tables::proofs(f, &c.id)) {
+        table(&mut page, &t);
+    }
+    list(&mut page, "Method, and how to repeat it", &tables::repeat(f));
     page.push_str("\n## How to read it\n\n");
     for line in tables::how_to_read(f) {
         let _ = writeln!(page, "{}\n", escaped(&line));

@@ -1,12 +1,14 @@
 //! The findings as tables for people: which rows and columns, in which unit; how they look is not known here.
 
 mod canary;
+mod evidence;
 mod said;
 mod stall;
 
 use record::Reading;
 
 pub(crate) use canary::canaries;
+pub(crate) use evidence::{hops, limits, proofs, proven, repeat, slowest, slowest_said, taxes_by_cell};
 pub(crate) use said::{LACKS, LEFT_OUT, events, lacks, left_out, platform};
 pub(crate) use stall::{facts, ledger, worst_windows};
 

@@ -7,6 +7,10 @@ use crate::findings::Findings;
 use crate::istio;
 use crate::tables::{self, Column, Entry, LACKS, LEFT_OUT, Row, Table};
 
+/// What heads the slowest requests.
+const SLOWEST: &str = "The slowest request of each cell";
+/// What heads the points that were read back.
+const PROVEN: &str = "What was proven of the configuration";
 /// The least room for the names of rows; longer ones stand on a line of their own.
 const LABEL: usize = 12;
 /// Of a cell's worst windows, those that a terminal shows.
@@ -53,19 +57,33 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
     if let Some(table) = tables::neighbours(f) {
         page.table(&table);
     }
+    for (at, sweep) in f.limits.iter().enumerate() {
+        page.table(&tables::limits(at, sweep));
+    }
     page.table(&tables::node(f).only(&["busy", "steal", "idle, I/O pending", "run queue", "probe"]));
     page.table(&tables::waits(f).only(&["PSI cpu", "PSI io", "lost, unexplained", "work"]));
     page.tail(f);
+    page.list(SLOWEST, &tables::slowest_said(f));
     page.doubts(f);
     page.list(LACKS, &tables::lacks(f));
     page.list(LEFT_OUT, &tables::left_out(f));
     page.istio(f);
+    page.list(PROVEN, &f.cells.iter().filter_map(|c| tables::proven(f, &c.id)).collect::<Vec<_>>());
+    let repeat = tables::repeat(f);
+    if !repeat.is_empty() {
+        page.line("");
+        page.heading("Method, and how to repeat it");
+        repeat.iter().for_each(|line| page.paragraph("  ", line));
+    }
     page.line("");
     page.heading("How to read it");
     for line in tables::how_to_read(f) {
         page.paragraph("  ", &line);
     }
-    page.paragraph("  ", "Service times, each part's use and charts over time: meshtax report RUN --format html");
+    page.paragraph(
+        "  ",
+        "Service times, each part's use, charts, and each point that was read back: meshtax report RUN --format html",
+    );
     page.text
 }
 

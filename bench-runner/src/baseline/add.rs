@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use record::{METHOD, RunDirectory};
-use reports::Findings;
+use reports::Explanation;
 use reports::history::Folder;
 
 use super::copy;
@@ -28,7 +28,8 @@ pub(super) fn execute(args: &Args, folder: &Path) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let name = args.name.as_deref().map(super::name).transpose()?;
     let directory = RunDirectory::open(&args.run)?;
-    let findings = whole(&directory)?;
+    let explained = whole(&directory)?;
+    let findings = &explained.findings;
     fs::create_dir_all(folder)
         .with_context(|| format!("cannot create {}; choose another place with --dir DIR", folder.display()))?;
     let _held = super::hold(folder)?;
@@ -43,7 +44,7 @@ pub(super) fn execute(args: &Args, folder: &Path) -> anyhow::Result<ExitCode> {
     }
     let unfinished = super::unfinished(folder);
     let made = copy::whole(directory.path(), &unfinished, &interrupt)
-        .and_then(|()| write_all(&findings, &RunDirectory::open(&unfinished)?))
+        .and_then(|()| write_all(&explained, &RunDirectory::open(&unfinished)?))
         .and_then(|()| copy::settle(&unfinished, &kept));
     if let Err(error) = made {
         let _ = fs::remove_dir_all(&unfinished);
@@ -57,7 +58,7 @@ pub(super) fn execute(args: &Args, folder: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// The findings of a run to be kept: all of its trials are sealed, and it was measured as this program measures.
-fn whole(directory: &RunDirectory) -> anyhow::Result<Findings> {
+fn whole(directory: &RunDirectory) -> anyhow::Result<Explanation> {
     let run = directory.run()?;
     let at = directory.path().display();
     if run.method != METHOD {
@@ -67,14 +68,15 @@ fn whole(directory: &RunDirectory) -> anyhow::Result<Findings> {
             run.program
         );
     }
-    let findings = reports::findings(directory)?;
+    let explained = reports::explain(directory)?;
+    let findings = &explained.findings;
     if findings.resume.is_some() {
         let (sealed, planned) = (findings.trials_sealed, findings.trials_planned);
         anyhow::bail!(
             "{at} was cut off: {sealed} of its {planned} trials are sealed, and a baseline is a whole run\n  try: meshtax resume {at}"
         );
     }
-    Ok(findings)
+    Ok(explained)
 }
 
 fn with_remedy(error: anyhow::Error, folder: &Path) -> anyhow::Error {

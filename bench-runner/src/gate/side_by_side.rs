@@ -279,9 +279,9 @@ fn close(made: &Made, runs: &[&(RunDirectory, Run)], pairs_max: usize) -> anyhow
             let evidence = format!("{evidence} after {} of at most {pairs_max} pairs", made.pairs);
             directory.write_end(&End { schema: SCHEMA, reason, trials, evidence })?;
         }
-        let findings = reports::findings(directory)?;
-        report::write_all(&findings, directory)?;
-        doubts.extend(reports::gate::doubts(side, &findings));
+        let explained = reports::explain(directory)?;
+        report::write_all(&explained, directory)?;
+        doubts.extend(reports::gate::doubts(side, &explained.findings));
     }
     Ok(doubts)
 }

@@ -23,10 +23,13 @@ fn capital(text: &str) -> String {
 
 pub(super) fn sentences(findings: &Findings) -> Vec<String> {
     let name = |id: &str| findings.cell(id).map_or_else(|| id.to_owned(), |c| person_name(&c.label));
-    let mut sentences = Vec::new();
+    let mut sentences: Vec<String> = findings.headline.iter().map(|h| h.sentence.clone()).collect();
+    sentences.extend(findings.limits.iter().map(|sweep| sweep.sentence.clone()));
     for kind in [TaxKind::Mesh, TaxKind::Limit, TaxKind::Aa] {
         for tax in findings.taxes.iter().filter(|t| t.kind == kind) {
-            let doubts = [&tax.cell, &tax.baseline].into_iter().filter_map(|id| findings.cell(id)).filter_map(doubt);
+            // Once is enough where the headline says it already.
+            let told = |h: &super::Headline| h.cell == tax.cell && h.baseline == tax.baseline;
+            let doubts = doubts(findings, tax).filter(|_| !findings.headline.as_ref().is_some_and(told));
             let said = sentence(tax, &name(&tax.cell), &name(&tax.baseline));
             sentences.push(std::iter::once(said).chain(doubts).collect::<Vec<_>>().join(" "));
         }
@@ -60,6 +63,11 @@ fn coincidence(found: &Attribution) -> String {
         Cause::Generator | Cause::Unexplained => return "the load generator's own lag".to_owned(),
     };
     format!("{what}{of}")
+}
+
+/// What takes the ground from under the figures of a comparison: of the cell, and of what it is compared with.
+pub(super) fn doubts<'a>(findings: &'a Findings, tax: &'a Tax) -> impl Iterator<Item = String> + 'a {
+    [&tax.cell, &tax.baseline].into_iter().filter_map(|id| findings.cell(id)).filter_map(doubt)
 }
 
 /// What takes the ground from under a cell's figures, next to the sentence that rests on them.

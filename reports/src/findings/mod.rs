@@ -4,9 +4,15 @@ mod answer;
 mod canary;
 mod cell;
 mod events;
+mod headline;
 mod pairs;
+mod proofs;
+mod repeat;
+mod slowest;
 mod stall;
+mod sweep;
 mod tax;
+mod timeline;
 
 use std::collections::BTreeMap;
 
@@ -15,14 +21,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::gather::Gathered;
 use crate::stats::Estimate;
-use crate::{Result, agreement, attribution, validity};
+use crate::{Result, attribution, explain, validity};
 
 pub(crate) use answer::person_name;
 pub use canary::{CanaryFindings, ShiftFindings, Stretch, SubsetFindings, SubsetShare};
 pub use events::EventFindings;
+pub use headline::Headline;
+pub(crate) use headline::host_name;
 pub(crate) use pairs::Pairs;
+pub use proofs::ProofLine;
+pub use repeat::Repeat;
+pub(crate) use slowest::candidates;
+pub use slowest::{SlowestHop, SlowestRequest};
 pub use stall::{Attribution, Cause, Known, LedgerLine, PartShare, SlowWindows, WorstWindow};
+pub use sweep::{LimitPoint, LimitSweep};
 pub(crate) use tax::unlimited;
+pub use timeline::Timeline;
+pub(crate) use timeline::{TIMELINES, typical};
 
 /// A figure with its interval, or why there is none.
 pub type Figure = Reading<Estimate>;
@@ -73,6 +88,9 @@ pub struct Findings {
     /// How a user's Istio configuration was read, where the run is of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub istio: Option<IstioReading>,
+    /// The answer in one figure; absent where the run has no mesh to compare, and in older findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headline: Option<Headline>,
     /// The answer in sentences, the most important first.
     pub answer: Vec<String>,
     /// The cells, in the order of the plan.
@@ -90,6 +108,21 @@ pub struct Findings {
     /// The worst windows of each cell, the worst first.
     #[serde(default)]
     pub worst_windows: Vec<WorstWindow>,
+    /// CPU limits that were swept, and the knee of each sweep.
+    #[serde(default)]
+    pub limits: Vec<LimitSweep>,
+    /// The slowest requests of each cell, hop by hop, the slowest first.
+    #[serde(default)]
+    pub slowest: Vec<SlowestRequest>,
+    /// A typical trial of each of the first twelve cells over its time.
+    #[serde(default)]
+    pub timelines: Vec<Timeline>,
+    /// What was read back of each cell's configuration.
+    #[serde(default)]
+    pub proofs: Vec<ProofLine>,
+    /// How to measure the same again; absent in older findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
     /// What is doubted.
     pub warnings: Vec<FoundWarning>,
 }
@@ -367,7 +400,13 @@ impl Findings {
             source: run.source.clone(),
             versions: run.versions.clone(),
             host: run.host.clone(),
+            headline: None,
             answer: Vec::new(),
+            limits: sweep::limits(gathered, &cells, &tax::Intervals::of(gathered)),
+            slowest: slowest::of(gathered),
+            timelines: timeline::of(gathered),
+            proofs: proofs::of(gathered),
+            repeat: Some(Repeat::of(run, dir)),
             cells,
             left_out: run.left_out.clone(),
             taxes,
@@ -376,6 +415,7 @@ impl Findings {
             worst_windows: worst,
             warnings,
         };
+        findings.headline = headline::of(&findings);
         findings.answer = answer::sentences(&findings);
         findings
     }
@@ -389,7 +429,5 @@ impl Findings {
 /// When the directory cannot be read or does not hold together, or holds no sealed trial; and
 /// [`crate::Error::Platforms`] and [`crate::Error::Disagree`] where it holds what must not be compared.
 pub fn findings(dir: &RunDirectory) -> Result<Findings> {
-    let gathered = Gathered::read(dir)?;
-    agreement::check(&gathered)?;
-    Ok(Findings::of(&gathered, dir))
+    Ok(explain(dir)?.findings)
 }

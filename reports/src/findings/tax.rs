@@ -17,7 +17,7 @@ pub(crate) fn unlimited<'a>(run: &'a Run, cell: &Cell) -> Option<&'a Cell> {
 pub(super) fn all(gathered: &Gathered) -> (Vec<Tax>, Vec<FoundWarning>) {
     let run = &gathered.run;
     let (mut taxes, mut warnings) = (Vec::new(), Vec::new());
-    let intervals = Intervals { level: run.level, looked_at: gathered.is_sequential().then_some(run.repeats as usize) };
+    let intervals = Intervals::of(gathered);
     for cell in &run.cells {
         let baseline =
             run.baseline_of(cell).map(|b| (b, if cell.factors.meshed() { TaxKind::Mesh } else { TaxKind::Aa }));
@@ -45,14 +45,19 @@ fn broken_pair(cell: &Cell, other: &Cell, block: u32, missing: &str) -> FoundWar
 }
 
 /// How the intervals of comparisons are made.
-struct Intervals {
+pub(super) struct Intervals {
     level: f64,
     /// The most pairs there may be, where a run is looked at after each.
     looked_at: Option<usize>,
 }
 
 impl Intervals {
-    fn over(&self, values: &[f64], scale: Scale) -> Option<Estimate> {
+    pub(super) fn of(gathered: &Gathered) -> Self {
+        let looked_at = gathered.is_sequential().then_some(gathered.run.repeats as usize);
+        Self { level: gathered.run.level, looked_at }
+    }
+
+    pub(super) fn over(&self, values: &[f64], scale: Scale) -> Option<Estimate> {
         match self.looked_at {
             Some(most) => Estimate::repeated(values, scale, self.level, most),
             None => Estimate::over(values, scale, self.level),

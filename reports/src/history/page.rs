@@ -1,13 +1,13 @@
 //! A history as a page: a chart of each series, its changes, and the table of its runs.
 
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::context;
 use record::Reading;
 use serde::Serialize;
 
 use super::{Change, History, Point, Series};
 use crate::Result;
 use crate::figure;
-use crate::html::PAGE;
+use crate::html::environment;
 use crate::plot;
 
 /// Charts beyond these would make the page heavy; the series left out are counted on it.
@@ -64,9 +64,7 @@ pub fn page(history: &History) -> Result<String> {
         charts_left_out => history.series.len().saturating_sub(CHARTS),
         left_out => history.left_out,
     };
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.add_template("page.html", PAGE)?;
+    let mut environment = environment()?;
     environment.add_template("history.html", include_str!("page.html"))?;
     Ok(environment.get_template("history.html")?.render(context)?)
 }

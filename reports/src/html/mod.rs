@@ -1,29 +1,36 @@
-//! The findings as one page that needs nothing else: no network, no script, no font of its own.
+//! The findings as one page that needs nothing else: no network, no font of its own, and no script to be whole.
 
-use minijinja::{Environment, Value, context};
+mod charts;
+mod cursor;
+mod hash;
+
+use minijinja::{Environment, UndefinedBehavior, Value, context};
 use record::{Reading, RunDirectory};
 use serde::Serialize;
 
+pub(crate) use charts::{Chart, Charts, Mark};
+
+use crate::Result;
+use crate::explanation::Explanation;
 use crate::figure;
-use crate::findings::{Findings, TaxKind, person_name};
-use crate::gather::{Gathered, TrialData};
+use crate::findings::{Findings, TIMELINES, host_name};
+use crate::gather::Gathered;
 use crate::istio;
-use crate::plot::{self, SERIES};
 use crate::tables::{self, Entry, Table};
-use crate::{Result, attribution, plot::Bar, plot::Curve, plot::Lane};
 
 /// The page, whose block `main` another page may fill with its own.
-pub(crate) const PAGE: &str = include_str!("page.html");
+const PAGE: &str = include_str!("page.html");
 
-/// Charts over time beyond these would make the page heavy; the cells left out are named on it.
-const TIMELINES: usize = 12;
+/// What the page does not need, and is nicer with.
+const SCRIPT: &str = include_str!("script.js");
 
 #[derive(Serialize)]
 struct PageTable {
     id: String,
     caption: String,
     of: &'static str,
-    columns: Vec<(&'static str, &'static str)>,
+    /// Head, unit, and whether words stand in it.
+    columns: Vec<(&'static str, &'static str, bool)>,
     rows: Vec<(String, Vec<PageEntry>)>,
     notes: Vec<String>,
 }
@@ -40,15 +47,25 @@ struct PageEntry {
     words: bool,
 }
 
-#[derive(Serialize)]
-struct Chart {
-    name: String,
-    series: usize,
-    trial: String,
-    throttled: bool,
-    stolen: bool,
-    lanes: bool,
-    svg: String,
+/// What every page is made with: strict about what a page lacks, and escaping by the name's ending. `page.html` is in it.
+///
+/// # Errors
+/// When the page is no template.
+pub(crate) fn environment() -> Result<Environment<'static>> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_template("page.html", PAGE)?;
+    environment.add_global("script", SCRIPT);
+    environment.add_global("script_hash", hash::OF_SCRIPT);
+    Ok(environment)
+}
+
+/// The style's variables in light, as they stand in the page: `--ink` and its colour.
+pub(crate) fn light() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let style = PAGE.split("</style>").next().unwrap_or_default();
+    let light = style.split("@media").next().unwrap_or_default();
+    let declared = light.split(['{', ';', '}']).filter_map(|part| part.trim().split_once(':'));
+    declared.map(|(name, value)| (name.trim(), value.trim())).filter(|(name, _)| name.starts_with("--"))
 }
 
 /// The findings as a page, with charts of the run they were made from.
@@ -56,16 +73,25 @@ struct Chart {
 /// # Errors
 /// When the run cannot be read again, or a chart or the page cannot be made.
 pub fn render(findings: &Findings, dir: &RunDirectory) -> Result<String> {
-    let gathered = Gathered::read(dir)?;
-    let f = findings;
+    page(&Explanation { findings: findings.clone(), gathered: Gathered::read(dir)? })
+}
+
+/// The page of a run that was read.
+///
+/// # Errors
+/// When a chart or the page cannot be made.
+pub fn page(explained: &Explanation) -> Result<String> {
+    let f = &explained.findings;
+    let charts = Charts::of(explained)?;
     let tax_tables: Vec<Table> = tables::taxes(f).into_iter().map(|t| tables::tax(f, t)).collect();
     let latency: Vec<Table> = vec![tables::response(f), tables::service(f)];
     let costs = [tables::proxies(f), tables::all_proxies(f), tables::neighbours(f), tables::events(f)];
     let costs: Vec<Table> = costs.into_iter().flatten().chain([tables::parts(f)]).collect();
+    let limits: Vec<Table> = f.limits.iter().enumerate().map(|(at, sweep)| tables::limits(at, sweep)).collect();
     let context = context! {
         title => format!("meshtax: {}", f.scenario),
         findings => f,
-        host => host_line(f),
+        host => format!("{}, Linux {}", host_name(&f.host), f.host.kernel),
         platform => tables::platform(f),
         ended => tables::ended(f),
         lists => [(tables::LACKS, tables::lacks(f)), (tables::LEFT_OUT, tables::left_out(f))],
@@ -73,35 +99,56 @@ pub fn render(findings: &Findings, dir: &RunDirectory) -> Result<String> {
         confidence => tables::confidence(f),
         doubts => tables::doubts(f).iter().map(|d| (d.evidence(), d.first.remedy.clone())).collect::<Vec<_>>(),
         reading => tables::how_to_read(f),
+        method => tables::repeat(f).into_iter().next(),
         istio => f.istio.as_ref().map(|r| (istio::heading(r), istio::groups(r))),
         latency => page_tables(&latency),
+        glance => page_tables(&tables::taxes_by_cell(f).into_iter().collect::<Vec<_>>()),
         taxes => page_tables(&tax_tables),
         canaries => page_tables(&tables::canaries(f)),
-        splits => splits(f, &gathered)?,
         costs => page_tables(&costs),
+        limits => page_tables(&limits),
         tail => page_tables(&tables::attribution(f).into_iter().collect::<Vec<_>>()),
         stalls => page_tables(&[tables::worst_windows(f), tables::ledger(f)].into_iter().flatten().collect::<Vec<_>>()),
+        slowest => page_tables(&tables::slowest(f).into_iter().collect::<Vec<_>>()),
+        hops => hops(f),
         machine => page_tables(&[tables::node(f), tables::waits(f), tables::requests(f)]),
-        legend => f.cells.iter().enumerate().map(|(k, c)| (k % SERIES, person_name(&c.label))).collect::<Vec<_>>(),
-        quantiles => quantile_chart(f, &gathered)?,
-        tax_chart => tax_chart(f)?,
-        timelines => timelines(f, &gathered)?,
+        proofs => proofs(f),
+        tax_chart => charts.tax,
+        quantiles_chart => charts.quantiles,
+        timelines => charts.timelines,
+        waterfalls => charts.waterfalls,
+        costs_chart => charts.costs,
+        limit_charts => charts.limits,
+        splits => charts.splits,
         timelines_left_out => f.cells.len().saturating_sub(TIMELINES),
     };
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    // The name's ending turns escaping on; only the charts, whose texts are escaped where they are drawn, are
-    // marked safe.
-    environment.add_template("page.html", PAGE)?;
+    let environment = environment()?;
+    // The name's ending turns escaping on; only the charts, whose texts are escaped where they are drawn, and the
+    // script are marked safe.
     Ok(environment.get_template("page.html")?.render(context)?)
 }
 
-fn host_line(findings: &Findings) -> String {
-    let h = &findings.host;
-    let said = |r: &Reading<String>| r.seen().cloned();
-    let cpu = said(&h.cpu_model).unwrap_or_else(|| h.arch.clone());
-    let vm = said(&h.virtual_machine).filter(|v| v != "none").map_or_else(String::new, |v| format!(", {v} guest"));
-    format!("{} × {cpu}{vm}, Linux {}", h.cpus_online.len(), h.kernel)
+/// The slowest request of each cell, hop by hop.
+fn hops(findings: &Findings) -> Vec<Value> {
+    let first = findings.cells.iter().filter_map(|c| {
+        let of = findings.slowest.iter().find(|s| s.cell == c.id && !s.hops.is_empty())?;
+        Some(tables::hops(findings, of))
+    });
+    page_tables(&first.collect::<Vec<_>>())
+}
+
+#[derive(Serialize)]
+struct Proven {
+    said: String,
+    table: PageTable,
+}
+
+fn proofs(findings: &Findings) -> Vec<Value> {
+    let proven = findings.cells.iter().filter_map(|c| {
+        let table = page_table(&tables::proofs(findings, &c.id)?);
+        Some(Proven { said: tables::proven(findings, &c.id)?, table })
+    });
+    proven.map(|p| Value::from_serialize(&p)).collect()
 }
 
 fn page_tables(tables: &[Table]) -> Vec<Value> {
@@ -130,7 +177,15 @@ fn page_table(table: &Table) -> PageTable {
         id: table.id.clone(),
         caption: table.caption.clone(),
         of: table.of,
-        columns: table.columns.iter().map(|c| (c.head, c.unit)).collect(),
+        columns: table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, c)| {
+                let first = table.rows.first().and_then(|row| row.entries.get(at));
+                (c.head, c.unit, matches!(first, Some(Entry::Words(_))))
+            })
+            .collect(),
         rows: table
             .rows
             .iter()
@@ -142,89 +197,4 @@ fn page_table(table: &Table) -> PageTable {
         // Why a figure is absent stands in its own cell of the page.
         notes: table.notes().into_iter().filter(|n| !n.starts_with("n/a")).collect(),
     }
-}
-
-fn quantile_chart(findings: &Findings, gathered: &Gathered) -> Result<String> {
-    let curves: Vec<Curve<'_>> = findings
-        .cells
-        .iter()
-        .enumerate()
-        .map(|(series, c)| Curve {
-            series,
-            trials: gathered.of_cell(&c.id).map(|t| t.response_buckets.as_slice()).collect(),
-        })
-        .collect();
-    plot::quantiles(&curves)
-}
-
-fn tax_chart(findings: &Findings) -> Result<Option<String>> {
-    let bars: Vec<Bar> = tables::taxes(findings)
-        .into_iter()
-        .filter_map(|t| {
-            let series = findings.cells.iter().position(|c| c.id == t.cell)?;
-            let name = person_name(&findings.cells[series].label);
-            let name = match t.kind {
-                TaxKind::Mesh => name,
-                TaxKind::Limit => format!("{name}: the limit"),
-                TaxKind::Aa => format!("{name}: A/A"),
-            };
-            Some(Bar { name, series, p50: t.response_ns.p50.difference, p99: t.response_ns.p99.difference })
-        })
-        .collect();
-    if bars.is_empty() { Ok(None) } else { plot::taxes(&bars).map(Some) }
-}
-
-/// A cell's most typical trial: that with the median p99.
-fn typical<'a>(gathered: &'a Gathered, cell: &'a str) -> Option<&'a TrialData> {
-    let mut trials: Vec<&TrialData> = gathered.of_cell(cell).filter(|t| t.ended > 0).collect();
-    trials.sort_by_key(|t| t.response.p99);
-    trials.get(trials.len().saturating_sub(1) / 2).copied()
-}
-
-#[derive(Serialize)]
-struct SplitChart {
-    name: String,
-    trial: String,
-    lines: Vec<(usize, String)>,
-    svg: String,
-}
-
-fn splits(findings: &Findings, gathered: &Gathered) -> Result<Vec<SplitChart>> {
-    let mut charts = Vec::new();
-    for cell in findings.cells.iter().take(TIMELINES) {
-        let Some(canary) = &cell.factors.canary else { continue };
-        let Some(trial) = typical(gathered, &cell.id) else { continue };
-        charts.push(SplitChart {
-            name: person_name(&cell.label),
-            trial: trial.trial.id.clone(),
-            lines: plot::split_lines(canary),
-            svg: plot::split(trial, canary)?,
-        });
-    }
-    Ok(charts)
-}
-
-/// When each cause that is named in a cell was at work in one of its trials.
-fn lanes(findings: &Findings, cell: &str, trial: &TrialData) -> Vec<Lane> {
-    let named = findings.attribution.iter().filter(|a| a.cell == cell);
-    named.filter_map(|a| Some((a.cause.word(), attribution::spans(trial, a.cause, a.quiet_ns?)?))).collect()
-}
-
-fn timelines(findings: &Findings, gathered: &Gathered) -> Result<Vec<Chart>> {
-    let any = |steps: &Reading<Vec<crate::usage::Step>>| steps.seen().is_some_and(|s| !s.is_empty());
-    let mut charts = Vec::new();
-    for (series, cell) in findings.cells.iter().enumerate().take(TIMELINES) {
-        let Some(trial) = typical(gathered, &cell.id) else { continue };
-        let lanes = lanes(findings, &cell.id, trial);
-        charts.push(Chart {
-            name: person_name(&cell.label),
-            series: series % SERIES,
-            trial: trial.trial.id.clone(),
-            throttled: any(&trial.usage.throttling),
-            stolen: any(&trial.usage.steal),
-            lanes: !lanes.is_empty(),
-            svg: plot::timeline(trial, series, &lanes)?,
-        });
-    }
-    Ok(charts)
 }

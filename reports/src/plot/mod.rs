@@ -4,11 +4,14 @@
 //! finished text is rewritten to the style's variables.
 
 mod axis;
+mod cost;
 mod history;
+mod limits;
 mod quantiles;
 mod split;
 mod tax;
 mod timeline;
+mod waterfall;
 
 use plotters::chart::MeshStyle;
 use plotters::coord::ranged1d::Ranged;
@@ -16,22 +19,56 @@ use plotters::prelude::*;
 
 use crate::{Error, Result};
 
+pub(crate) use cost::{Load, Spent, costs};
 pub(crate) use history::history;
+pub(crate) use limits::limits;
 pub(crate) use quantiles::{Curve, quantiles};
 pub(crate) use split::{lines as split_lines, split};
 pub(crate) use tax::{Bar, taxes};
-pub(crate) use timeline::{Lane, timeline};
+pub(crate) use timeline::{Lane, PLOT, Plot, timeline};
+pub(crate) use waterfall::{depth, waterfall};
 
 /// How many series have a colour of their own; further ones begin anew.
 pub(crate) const SERIES: usize = 8;
 
 const INK: RGBColor = RGBColor(1, 1, 1);
 const FAINT: RGBColor = RGBColor(2, 2, 2);
+
+/// What is not a series of its own: each role has a colour, and a class by which a page hides it.
+const ROLES: [(RGBColor, &str, &str); 9] = [
+    (THROTTLED, "var(--throttled)", "throttled"),
+    (STOLEN, "var(--stolen)", "stolen"),
+    (WAITED, "var(--waited)", "waited"),
+    (DISK, "var(--disk)", "disk"),
+    (MEDIAN, "currentColor", "median"),
+    (KNEE, "var(--stolen)", "knee"),
+    (OWN, "var(--s1)", "own"),
+    (WAY, "var(--s2)", "way"),
+    (LATE, "var(--s5)", "late"),
+];
 const THROTTLED: RGBColor = RGBColor(4, 0, 1);
 const STOLEN: RGBColor = RGBColor(4, 0, 2);
+const WAITED: RGBColor = RGBColor(4, 0, 3);
+const DISK: RGBColor = RGBColor(4, 0, 4);
+const MEDIAN: RGBColor = RGBColor(4, 0, 5);
+const KNEE: RGBColor = RGBColor(4, 0, 6);
+const OWN: RGBColor = RGBColor(4, 0, 7);
+const WAY: RGBColor = RGBColor(4, 0, 8);
+const LATE: RGBColor = RGBColor(4, 0, 9);
 
+/// The colour of a series, which are told apart by class even where they share a colour.
 fn series(k: usize) -> RGBColor {
-    RGBColor(3, 0, (k % SERIES) as u8)
+    RGBColor(3, 0, k.min(usize::from(u8::MAX)) as u8)
+}
+
+/// What belongs to a series and is hidden on its own: the longest times beside p99.
+fn beside(k: usize) -> RGBColor {
+    RGBColor(5, 0, (k % SERIES) as u8)
+}
+
+/// The variable of the style that a series has.
+pub(crate) fn paint_of(k: usize) -> String {
+    format!("var(--s{})", k % SERIES)
 }
 
 /// A drawing of one chart, by its name in errors.
@@ -69,24 +106,51 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for Faile
 
 type Drawn = std::result::Result<(), Failed>;
 
+/// The drawing with the style's variables in place of the roles' colours: one pass over the text, since a long chart has
+/// thousands of colours.
 fn themed(svg: &str, alt: &str) -> String {
-    let mut svg = svg.to_owned();
-    let mut paint = |color: RGBColor, style: &str| {
-        let RGBColor(r, g, b) = color;
-        let hex = format!("#{r:02X}{g:02X}{b:02X}");
-        for property in ["fill", "stroke"] {
-            svg = svg.replace(&format!("{property}=\"{hex}\""), &format!("style=\"{property}:{style}\""));
-        }
-    };
-    paint(INK, "currentColor");
-    paint(FAINT, "var(--faint)");
-    paint(THROTTLED, "var(--throttled)");
-    paint(STOLEN, "var(--stolen)");
-    for k in 0..SERIES {
-        paint(series(k), &format!("var(--s{k})"));
-    }
     let alt = alt.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
-    svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{alt}\" "), 1)
+    let mut themed = String::with_capacity(svg.len() + svg.len() / 4);
+    let mut rest = svg;
+    if let Some(after) = rest.strip_prefix("<svg ") {
+        themed.push_str(&format!("<svg role=\"img\" aria-label=\"{alt}\" "));
+        rest = after;
+    }
+    while let Some(at) = rest.find("=\"#") {
+        let property = if rest[..at].ends_with("fill") { "fill" } else { "stroke" };
+        let hex = rest.get(at + 3..at + 9).unwrap_or_default();
+        let style = rest[..at].ends_with(property).then(|| style_of(hex)).flatten();
+        let Some((paint, class)) = style else {
+            themed.push_str(&rest[..at + 3]);
+            rest = &rest[at + 3..];
+            continue;
+        };
+        themed.push_str(&rest[..at - property.len()]);
+        themed.push_str(&format!("style=\"{property}:{paint}\""));
+        if let Some(class) = class {
+            themed.push_str(&format!(" class=\"{class}\""));
+        }
+        // The six digits and the closing quote.
+        rest = &rest[at + 10..];
+    }
+    themed.push_str(rest);
+    themed
+}
+
+/// The paint and the class of a role's colour.
+fn style_of(hex: &str) -> Option<(String, Option<String>)> {
+    let part = |from: usize| u8::from_str_radix(hex.get(from..from + 2)?, 16).ok();
+    let color = RGBColor(part(0)?, part(2)?, part(4)?);
+    if let Some((_, paint, class)) = ROLES.iter().find(|(known, ..)| *known == color) {
+        return Some(((*paint).to_owned(), Some((*class).to_owned())));
+    }
+    match color {
+        INK => Some(("currentColor".to_owned(), None)),
+        FAINT => Some(("var(--faint)".to_owned(), None)),
+        RGBColor(3, 0, k) => Some((paint_of(usize::from(k)), Some(format!("s{k}")))),
+        RGBColor(5, 0, k) => Some((paint_of(usize::from(k)), Some("longest".to_owned()))),
+        _ => None,
+    }
 }
 
 /// What the axes and the mesh of all charts look like.
@@ -160,8 +224,12 @@ mod tests {
         assert_eq!(
             themed,
             "<svg role=\"img\" aria-label=\"a &quot;&lt;b&gt;&quot;\" width=\"1\"><text style=\"fill:currentColor\">a</text>\
-             <line style=\"stroke:var(--s2)\"/></svg>"
+             <line style=\"stroke:var(--s2)\" class=\"s2\"/></svg>"
         );
+        // A series more than there are colours shares one, and keeps a class of its own.
+        assert_eq!(style_of("03000B"), Some(("var(--s3)".into(), Some("s11".into()))));
+        assert_eq!(style_of("040001"), Some(("var(--throttled)".into(), Some("throttled".into()))));
+        assert_eq!(style_of("FFFFFF"), None);
     }
 
     #[test]

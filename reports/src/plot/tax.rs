@@ -58,7 +58,7 @@ impl Scale {
 }
 
 /// The round step next above: 1, 2 or 5 of its decade.
-fn nice(step: f64) -> f64 {
+pub(super) fn nice(step: f64) -> f64 {
     if step <= 0.0 {
         return 1.0;
     }
@@ -124,7 +124,7 @@ fn one(area: &Area<'_>, bars: &[Bar], title: &str, pick: impl Fn(&Bar) -> Estima
     Ok::<(), Failed>(())
 }
 
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     if name.chars().count() <= NAME {
         return name.to_owned();
     }

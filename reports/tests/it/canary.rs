@@ -126,8 +126,8 @@ fn what_was_done_what_lacks_and_what_was_left_out_stand_on_every_page() {
     assert_eq!((cell.lacks.len(), f.left_out.len()), (1, 1));
     assert!(f.cells[0].events.is_none() && f.cells[0].canary.is_none() && f.cells[0].lacks.is_empty());
     let page = reports::html::render(&f, &dir).unwrap().replace("&#x27;", "'");
-    // A tax for all quantiles, two timelines and the split.
-    assert_eq!((page.matches("<svg").count(), page.matches("Shares of the subsets").count()), (5, 1));
+    // The tax, the quantiles, two timelines, the costs and the split.
+    assert_eq!((page.matches("<svg").count(), page.matches("Shares of the subsets").count()), (6, 1));
     for page in [reports::text::render(&f, 200, false), reports::markdown::render(&f).replace('\\', ""), page] {
         for said in [
             "istio.stats: its filter is not built in",

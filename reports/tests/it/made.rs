@@ -76,6 +76,8 @@ pub(crate) struct MadeRun {
     pub(crate) psi: bool,
     pub(crate) seed: u64,
     pub(crate) left_out: Vec<record::LeftOut>,
+    /// Whether services leave stamps on kept requests.
+    pub(crate) stamped: bool,
 }
 
 pub(crate) fn factors(dataplane: Dataplane, limit: Option<&str>) -> Factors {
@@ -145,6 +147,7 @@ pub(crate) fn first_look() -> MadeRun {
         psi: true,
         seed: 7,
         left_out: vec![],
+        stamped: false,
     }
 }
 
@@ -269,7 +272,10 @@ impl MadeRun {
         }
         let mut slow = LineWriter::open(&trial_dir.slow_path()).unwrap();
         for t in 0..self.tenths {
-            let (i, longest) = self.interval(made, Phase::Measure, start + t as u64 * INTERVAL_NS, t, factor, rng);
+            let (i, mut longest) = self.interval(made, Phase::Measure, start + t as u64 * INTERVAL_NS, t, factor, rng);
+            if self.stamped {
+                longest.hops = hops(&longest, made.cell.factors.services);
+            }
             intervals.append(&i).unwrap();
             slow.append(&longest).unwrap();
             all.add(&i).unwrap();
@@ -552,6 +558,28 @@ impl Made {
         })?;
         Some((name.clone(), *name == subsets[0].0))
     }
+}
+
+/// A chain's stamps: each service has the request for nine tenths of the time that its caller waits, in the middle of it.
+fn hops(request: &SlowRequest, services: u32) -> Vec<record::HopStamps> {
+    let (mut from, mut to) = (request.sent_ns.unwrap(), request.done_ns);
+    let mut hops = Vec::new();
+    for k in 1..=services {
+        let way = (to - from) / 20;
+        (from, to) = (from + way, to - way);
+        let last = k == services;
+        let called = (!last).then_some([from + way, to - way]);
+        hops.push(record::HopStamps {
+            service: format!("s{k}"),
+            received_ns: from,
+            called_ns: called.map(|c| c[0]),
+            returned_ns: called.map(|c| c[1]),
+            answered_ns: to,
+            calls: vec![],
+        });
+        (from, to) = (from + way, to - way);
+    }
+    hops
 }
 
 /// The shifts that were made, and what else was done; the moments are counted from the measured phase's start.
