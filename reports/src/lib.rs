@@ -10,6 +10,7 @@ mod findings;
 pub mod gate;
 mod gather;
 pub mod history;
+mod host_card;
 pub mod html;
 pub mod istio;
 pub mod json;
@@ -37,4 +38,5 @@ pub use findings::{
     Known, LedgerLine, NodeFindings, PartCosts, PartShare, PerQuantile, Requests, ShiftFindings, SlowWindows, Stretch,
     SubsetFindings, SubsetShare, Tax, TaxAt, TaxKind, WorstWindow, findings,
 };
+pub use host_card::HostCard;
 pub use stats::Estimate;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use record::{METHOD, Reading, Run, RunDirectory, SCHEMA};
-use reports::Findings;
+use reports::{Findings, HostCard};
 use reports::gate::{
-    Asked, Budget, CellTrials, GateReport, HostCard, Judged, Matched, Metric, Purpose, Question, Side, StoredCell,
+    Asked, Budget, CellTrials, GateReport, Judged, Matched, Metric, Purpose, Question, Side, StoredCell,
     TrialFigures, Way, deciders, judge, judge_stored, judged, matches, overall,
 };
 
