@@ -3,6 +3,7 @@
 
 mod agreement;
 mod attribution;
+pub mod compare;
 pub mod csv;
 mod error;
 mod figure;

@@ -2,11 +2,11 @@
 
 mod answer;
 mod canary;
-mod cell;
+pub(crate) mod cell;
 mod events;
 mod pairs;
 mod stall;
-mod tax;
+pub(crate) mod tax;
 
 use std::collections::BTreeMap;
 

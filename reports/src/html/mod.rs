@@ -104,7 +104,7 @@ fn host_line(findings: &Findings) -> String {
     format!("{} × {cpu}{vm}, Linux {}", h.cpus_online.len(), h.kernel)
 }
 
-fn page_tables(tables: &[Table]) -> Vec<Value> {
+pub(crate) fn page_tables(tables: &[Table]) -> Vec<Value> {
     tables.iter().map(|t| Value::from_serialize(page_table(t))).collect()
 }
 

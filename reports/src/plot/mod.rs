@@ -4,8 +4,11 @@
 //! finished text is rewritten to the style's variables.
 
 mod axis;
+mod beside;
+mod drift;
 mod history;
 mod quantiles;
+mod shares;
 mod split;
 mod tax;
 mod timeline;
@@ -16,8 +19,11 @@ use plotters::prelude::*;
 
 use crate::{Error, Result};
 
+pub(crate) use beside::{Group, beside};
+pub(crate) use drift::{Drift, drifts};
 pub(crate) use history::history;
 pub(crate) use quantiles::{Curve, quantiles};
+pub(crate) use shares::{Slice, shares};
 pub(crate) use split::{lines as split_lines, split};
 pub(crate) use tax::{Bar, taxes};
 pub(crate) use timeline::{Lane, timeline};

@@ -124,7 +124,7 @@ fn one(area: &Area<'_>, bars: &[Bar], title: &str, pick: impl Fn(&Bar) -> Estima
     Ok::<(), Failed>(())
 }
 
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     if name.chars().count() <= NAME {
         return name.to_owned();
     }
