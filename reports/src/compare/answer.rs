@@ -134,7 +134,7 @@ fn worth(of: &Comparison, taxed: &[&ComparedCell]) -> Option<String> {
     };
     match (apart, only) {
         (0, 0) => None,
-        (_, 0) => Some(format!("What is told apart here is more than chance and other hours explain: {known}.")),
+        (_, 0) => Some(format!("Where runs are told apart, other hours do not explain it: {known}.")),
         (_, only) => {
             let which = if only == 1 { "A difference".to_owned() } else { format!("{only} differences") };
             let advice = if scatter.degrees.is_none() { "; three runs on each, at other hours, would tell" } else { "" };
@@ -155,7 +155,7 @@ fn variance(of: &Comparison) -> Option<String> {
         .filter(|p| p.share.value >= 0.005)
         .map(|p| format!("{} {}", figure::share(&p.share), super::variance::name(p.source, super::mesh_only(of), single)))
         .collect();
-    Some(format!("Of the variance of {} over all trials: {}.", of.at, listed(&said)))
+    Some(format!("Of the variance of {} over all these trials: {}.", of.at, listed(&said)))
 }
 
 fn flags(of: &Comparison) -> Option<String> {

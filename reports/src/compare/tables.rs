@@ -40,8 +40,8 @@ fn contrast(of: Option<&Contrast>, first: bool) -> Entry {
 fn told(of: Option<Told>) -> Entry {
     let word = match of {
         Some(Told::Apart) => "told apart",
-        Some(Told::OnlyTheseRuns) => "these runs",
-        Some(Told::Not) => "no",
+        Some(Told::OnlyTheseRuns) => "these runs only",
+        Some(Told::Not) => "not told apart",
         None => "",
     };
     Entry::Short(word.to_owned())
@@ -226,15 +226,15 @@ pub(super) fn state(of: &Comparison) -> Table {
     };
     Table {
         id: "state".into(),
-        caption: "The machines while they were measured; and the last third of each run against the first".into(),
+        caption: "The machines meanwhile; the end is the last third of a run, the start its first".into(),
         of: "run",
         columns: vec![
             column("steal", "% of CPU", PERCENT),
-            column("lost, unexplained", "% of wanted", PERCENT),
-            column("work", "times its best", 1.0),
+            column("lost CPU", "% wanted", PERCENT),
+            column("work", "× its best", 1.0),
             column("fixed work", "us", 1e-3),
-            column("p50, last third", "times the first", 1.0),
-            column("work, last third", "times the first", 1.0),
+            column("p50 at end", "× the start", 1.0),
+            column("work at end", "× the start", 1.0),
         ],
         rows: of.runs.iter().map(row).collect(),
     }
@@ -286,8 +286,8 @@ pub(super) fn how_to_read(of: &Comparison) -> Vec<String> {
             figure::level(of.level)
         ),
         format!(
-            "\"told apart\" is what differs by more than runs of one machine do from time to time; \"these runs\" is what only tells these two runs apart. {known}"
+            "\"told apart\" is what differs by more than runs of one machine do from time to time; \"these runs only\" is what another hour on the same machine may explain. {known}"
         ),
-        "Shares of the variance are by analysis of variance on logarithms; with few hosts, their intervals are wide, and should be.".to_owned(),
+        "Shares of the variance are by analysis of variance on logarithms: of these hosts and cells, which were chosen; runs, time and repeats are draws, and would be others another time.".to_owned(),
     ]
 }

@@ -2,7 +2,7 @@
 
 use record::Reading;
 
-use super::Comparison;
+use super::{Comparison, Point};
 use super::tables::{self, DIFFERENCES, FLAGS, NOTES};
 use crate::text::Page;
 
@@ -30,10 +30,11 @@ pub fn text(of: &Comparison, width: usize, color: bool) -> String {
         }
     }
     for cell in &of.cells {
-        page.table(&tables::response(of, cell));
+        let at = if of.at == Point::P50 { "p99".to_owned() } else { of.at.to_string() };
+        page.table(&tables::response(of, cell).only(&["p50", &at, &format!("{} ratio", of.at), "differ"]));
     }
     for table in of.cells.iter().filter_map(|cell| tables::tax(of, cell)) {
-        page.table(&table);
+        page.table(&table.only(&[&format!("tax at {}", of.at), "over the first's", "differ", "CPU"]));
     }
     if let Some(table) = tables::effects(of) {
         page.table(&table);
@@ -46,7 +47,7 @@ pub fn text(of: &Comparison, width: usize, color: bool) -> String {
         }
         _ => {}
     }
-    page.table(&tables::state(of));
+    page.table(&tables::state(of).only(&["steal", "lost CPU", "work", "p50 at end", "work at end"]));
     let differences = tables::differences(of);
     page.list(DIFFERENCES, &differences[..differences.len().min(LINES)]);
     if differences.len() > LINES {

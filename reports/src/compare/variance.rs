@@ -1,4 +1,4 @@
-//! How much of the variance over all trials is of machines, of the mesh, of both together, and of repeats.
+//! How much of the variance over all trials is of these machines, of the mesh, of both together, and of repeats.
 
 use std::collections::BTreeMap;
 

@@ -40,7 +40,7 @@ pub(crate) fn drifts(drifts: &[Drift<'_>]) -> Result<String> {
                 x if x > 0.9 => "last".to_owned(),
                 _ => String::new(),
             })
-            .y_label_formatter(&|y| format!("{:+.0} %", y.exp_m1() * 100.0))
+            .y_label_formatter(&|y| if y.abs() < 1e-9 { "0".to_owned() } else { format!("{:+.0} %", y.exp_m1() * 100.0) })
             .y_desc("p50")
             .draw()?;
         chart.draw_series([PathElement::new([(-0.02, 0.0), (1.02, 0.0)], INK.mix(0.5))])?;
