@@ -5,6 +5,7 @@
 
 mod ambient;
 mod baseline;
+mod browser;
 mod canary;
 mod cut_off;
 mod disk;
