@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::read::RunData;
 use super::result::Difference;
+use super::same::{Across, Shared};
 use crate::figure;
 use crate::host_card::HostCard;
 
@@ -46,7 +47,7 @@ const WORDS: [(&str, &str); 16] = [
 const FIRST: [&str; 6] = ["cpu_model", "cpus_allowed", "virtual_machine", "arch", "kernel", "distribution"];
 
 /// Everything that differs; the machine first, as it is bought, then what is set on it, programs, and the plan.
-pub(super) fn all(runs: &[RunData]) -> Vec<Difference> {
+pub(super) fn all(runs: &[RunData], shared: &[Shared]) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut put = |what: &str, of: &dyn Fn(&RunData) -> String| {
         found.extend(difference(what, runs.iter().map(of).collect()));
@@ -74,7 +75,18 @@ pub(super) fn all(runs: &[RunData]) -> Vec<Difference> {
     put("measured in each trial", &|run| figure::seconds(run.run.timing.measure_ns));
     put("warm-up of each trial", &|run| figure::seconds(run.run.timing.warm_up_ns));
     put("blocks", &|run| run.run.repeats.to_string());
+    found.extend(shared.iter().filter_map(|cell| workers(runs, cell)));
     found
+}
+
+/// What a rule made of the worker threads of a cell's proxies, which depends on the machine.
+fn workers(runs: &[RunData], shared: &Shared) -> Option<Difference> {
+    let of = |(run, id): (&RunData, &String)| {
+        let found = run.cell(id).map(|cell| cell.all_proxies.worker_threads.clone()).unwrap_or_default();
+        if found.is_empty() { "n/a".to_owned() } else { found.iter().map(u32::to_string).collect::<Vec<_>>().join(", ") }
+    };
+    let what = format!("worker threads found in {}", shared.ids.first()?);
+    difference(&what, runs.iter().zip(&shared.ids).map(of).collect())
 }
 
 fn difference(what: &str, values: Vec<String>) -> Option<Difference> {
@@ -167,17 +179,15 @@ fn worded(path: &str) -> String {
     }
 }
 
-/// What an effect of one run over another is of: what differs between the two.
-pub(super) fn what(one: &RunData, other: &RunData) -> String {
+/// What an effect of one run over another is of: what differs between the two, the factors that were said to differ first.
+pub(super) fn what(one: &RunData, other: &RunData, across: &[Across]) -> String {
     let host = !HostCard::of(&one.run.host).differences(&HostCard::of(&other.run.host)).is_empty();
+    let commit = |run: &RunData| run.run.source.as_ref().and_then(|s| s.commit.clone());
     let versions = one.run.versions != other.run.versions || one.run.program != other.run.program;
-    match (host, versions) {
-        (true, false) => "host",
-        (false, true) => "versions",
-        (true, true) => "host, versions",
-        (false, false) => "time",
-    }
-    .to_owned()
+    let mut all: Vec<String> = across.iter().map(Across::to_string).collect();
+    all.extend(host.then(|| "host".to_owned()));
+    all.extend((versions || commit(one) != commit(other)).then(|| "versions".to_owned()));
+    if all.is_empty() { "time".to_owned() } else { all.join(", ") }
 }
 
 /// Numbers for the kinds of machines, from 1: the same for runs whose cards agree.

@@ -70,7 +70,7 @@ pub(crate) struct Course {
 /// have ([`crate::Error::CellsDiffer`]).
 pub fn compare(runs: &[Named], at: Point, allowed: &Allowed) -> Result<Compared> {
     let mut read: Vec<RunData> = runs.iter().map(|run| RunData::read(&run.directory)).collect::<Result<_>>()?;
-    names::give(&mut read, &runs.iter().map(|run| run.name.clone()).collect::<Vec<_>>());
+    names::give(&mut read, &runs.iter().map(|run| run.name.clone()).collect::<Vec<_>>(), &allowed.across);
     let mut notes = same::check(&read, allowed)?;
     let (shared, left_out) = same::shared(&read, allowed)?;
     notes.extend(left_out);
@@ -82,7 +82,9 @@ pub fn compare(runs: &[Named], at: Point, allowed: &Allowed) -> Result<Compared>
     let compared: Vec<ComparedRun> = read.iter().zip(&machines).map(|(run, machine)| of_run(run, *machine, level)).collect();
     let flags =
         read.iter().zip(&compared).flat_map(|(run, of)| contamination::flags(run, level, &of.thirds)).collect();
-    let mut effects = effects::of_runs(&read, &shared, (at, level), between_runs.at(at), differences::what);
+    let mut effects = effects::of_runs(&read, &shared, (at, level), between_runs.at(at), |one, other| {
+        differences::what(one, other, &allowed.across)
+    });
     effects.extend(effects::of_factors(&read, &shared, at, level));
     notes.extend(said_of(&read, allowed));
     let mut comparison = Comparison {
@@ -98,7 +100,7 @@ pub fn compare(runs: &[Named], at: Point, allowed: &Allowed) -> Result<Compared>
         smallest,
         effects,
         variance: variance::of(&read, &machines, &shared, at, level),
-        differences: differences::all(&read),
+        differences: differences::all(&read, &shared),
         flags,
         notes,
     };

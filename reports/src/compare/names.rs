@@ -3,6 +3,7 @@
 use record::{Host, Run};
 
 use super::read::RunData;
+use super::same::Across;
 
 /// The longest name that has room at the head of a row.
 const LONGEST: usize = 44;
@@ -23,12 +24,29 @@ const TRAITS: [Trait; 9] = [
     |run| Some(run.started.clone()),
 ];
 
-/// Gives each run its name; those that the user gave stay.
-pub(super) fn give(runs: &mut [RunData], asked: &[Option<String>]) {
-    let found = names(&runs.iter().map(|run| &run.run).collect::<Vec<_>>());
+/// Gives each run its name; those that the user gave stay. Where factors differ between runs on purpose, they name them.
+pub(super) fn give(runs: &mut [RunData], asked: &[Option<String>], across: &[Across]) {
+    let by_factor: Option<Vec<String>> = runs.iter().map(|run| values(&run.run, across)).collect();
+    let by_factor = by_factor.filter(|names| distinct(names) == runs.len());
+    let found = by_factor.unwrap_or_else(|| names(&runs.iter().map(|run| &run.run).collect::<Vec<_>>()));
     for ((run, found), asked) in runs.iter_mut().zip(found).zip(asked) {
         run.name = asked.clone().unwrap_or(found);
     }
+}
+
+/// "cpu_limit 500m": the values of factors in a run's cells with a mesh, if each has one only.
+fn values(run: &Run, across: &[Across]) -> Option<String> {
+    let meshed = run.cells.iter().filter(|cell| cell.factors.meshed());
+    let all: Vec<serde_json::Value> = meshed.map(|c| serde_json::to_value(&c.factors).ok()).collect::<Option<_>>()?;
+    let first = all.first()?;
+    let of = |factor: &Across| {
+        let name = factor.to_string();
+        let value = first.get(&name)?;
+        let alike = all.iter().all(|other| other.get(&name) == Some(value));
+        alike.then(|| format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+    };
+    let said = across.iter().map(of).collect::<Option<Vec<String>>>()?;
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 /// A name for each run, no two alike.

@@ -8,7 +8,7 @@ use record::{Reading, Run, RunDirectory};
 use super::point::Point;
 use crate::findings::{CellFindings, FoundWarning, Tax, cell, tax};
 use crate::gather::{Gathered, TrialData};
-use crate::{Error, Result, agreement, validity};
+use crate::{Result, agreement, validity};
 
 /// One trial.
 #[derive(Clone, Debug)]
@@ -68,11 +68,7 @@ impl RunData {
     /// Reads all that a comparison needs; the trials' windows and histograms are not kept.
     pub(super) fn read(directory: &RunDirectory) -> Result<Self> {
         let gathered = Gathered::read(directory)?;
-        match agreement::check(&gathered) {
-            // Cells of several platforms in one run: as a run on its own, so here.
-            Err(error @ (Error::Platforms { .. } | Error::Disagree { .. })) => return Err(error),
-            other => other?,
-        }
+        agreement::check(&gathered)?;
         let run = gathered.run.clone();
         let cells = run.cells.iter().map(|c| cell::of(&gathered, c)).collect();
         let (taxes, mut warnings) = tax::all(&gathered);

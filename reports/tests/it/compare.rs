@@ -281,6 +281,8 @@ fn cells_that_only_some_have_are_refused_left_out_or_compared_across_a_factor() 
     let of = compare(&pair, Point::P50, &across).unwrap().comparison;
     assert_eq!(of.cells.len(), 2);
     assert_eq!(of.cells[1].runs[1].cell, "chain3-envoy-200m");
+    assert_eq!(of.runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>(), ["cpu_limit 500m", "cpu_limit 200m"]);
+    assert_eq!(of.effects[0].factor, "cpu_limit", "nothing else differs between the two");
     assert!(of.notes.iter().any(|n| n.contains("--across")), "{:?}", of.notes);
 
     let mut only = limited("500m", 3);
