@@ -99,7 +99,9 @@ pub enum Error {
         run: String,
     },
     /// Some cells stand in some of the runs only.
-    #[error("the runs do not have the same cells: {only}\n  try: --shared-cells, to compare the {shared} that all have")]
+    #[error(
+        "the runs do not have the same cells: {only}\n  try: --shared-cells, to compare the {shared} that all have"
+    )]
     CellsDiffer {
         /// Which runs have which cells alone.
         only: String,
@@ -107,7 +109,9 @@ pub enum Error {
         shared: usize,
     },
     /// No cell stands in all of the runs.
-    #[error("no cell stands in all runs: those of {first} differ from the others at least in {differ}\n  try: runs of one scenario, or --across {names} where that is what is to be compared")]
+    #[error(
+        "no cell stands in all runs: those of {first} differ from the others at least in {differ}\n  try: runs of one scenario, or --across {names} where that is what is to be compared"
+    )]
     NoSharedCell {
         /// The first run.
         first: String,
@@ -117,7 +121,9 @@ pub enum Error {
         names: String,
     },
     /// Without the factors that may differ, cells of one run cannot be told apart.
-    #[error("without {across} the cells {one} and {other} of the run {run} are the same, so that no cell of another run belongs to one of them\n  try: --across with fewer factors; within a run they are compared anyway")]
+    #[error(
+        "without {across} the cells {one} and {other} of the run {run} are the same, so that no cell of another run belongs to one of them\n  try: --across with fewer factors; within a run they are compared anyway"
+    )]
     SeveralCells {
         /// The run.
         run: String,

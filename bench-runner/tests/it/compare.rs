@@ -41,7 +41,9 @@ fn two_runs_are_set_side_by_side_in_every_form_and_the_page_opens_whole() {
     assert!(said(&["--format", "csv"]).starts_with("# cells.csv\nof,cell,run,"));
     let folder = tmp.path().join("tables");
     said(&["--format", "csv", "--output", folder.to_str().unwrap()]);
-    assert!(std::fs::read_to_string(folder.join("contrasts.csv")).unwrap().contains("tax,chain3-embedded,large,small,p99,"));
+    assert!(
+        std::fs::read_to_string(folder.join("contrasts.csv")).unwrap().contains("tax,chain3-embedded,large,small,p99,")
+    );
 
     let page = tmp.path().join("comparison.html");
     assert_eq!(said(&["--format", "html", "--output", page.to_str().unwrap()]), "");

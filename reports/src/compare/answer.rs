@@ -2,7 +2,7 @@
 
 use record::Reading;
 
-use super::result::{CellInRun, ComparedCell, Comparison, Contrast, Told};
+use super::result::{CellInRun, ComparedCell, Comparison, Contrast, EffectOf, Told};
 use crate::figure;
 use crate::findings::person_name;
 use crate::stats::Estimate;
@@ -77,8 +77,9 @@ fn response(of: &Comparison, cell: &ComparedCell) -> Option<String> {
     let others: Vec<String> = others.collect();
     let own = of.at.of(&first.response_ns).seen()?;
     let name = capital(&person_name(&cell.label));
-    (!others.is_empty())
-        .then(|| format!("{name}: {} is {} as on {}, where it is {}.", of.at, listed(&others), first.run, figure::ms(own)))
+    (!others.is_empty()).then(|| {
+        format!("{name}: {} is {} as on {}, where it is {}.", of.at, listed(&others), first.run, figure::ms(own))
+    })
 }
 
 fn listed(all: &[String]) -> String {
@@ -124,8 +125,12 @@ fn worth(of: &Comparison, taxed: &[&ComparedCell]) -> Option<String> {
     let apart = contrasts.iter().filter(|c| c.told == Told::Apart).count();
     let scatter = of.between_runs.at(of.at);
     let by = figure::percent(scatter.sd.exp_m1());
-    let machines = of.runs.iter().map(|run| run.machine).max().unwrap_or(0);
-    let of_what = if machines > 1 { "hosts" } else { "versions" };
+    let of_what =
+        of.effects.iter().find(|e| e.of == EffectOf::Run && e.factor != "time").map(|e| match e.factor.as_str() {
+            "host" => "the hosts".to_owned(),
+            "versions" => "the versions".to_owned(),
+            other => format!("what differs ({})", other.replace('_', " ")),
+        });
     let known = match scatter.degrees {
         Some(_) => format!("runs of one machine differ by about {by} from time to time, as these show"),
         None => format!(
@@ -137,8 +142,12 @@ fn worth(of: &Comparison, taxed: &[&ComparedCell]) -> Option<String> {
         (_, 0) => Some(format!("Where runs are told apart, other hours do not explain it: {known}.")),
         (_, only) => {
             let which = if only == 1 { "A difference".to_owned() } else { format!("{only} differences") };
-            let advice = if scatter.degrees.is_none() { "; three runs on each, at other hours, would tell" } else { "" };
-            Some(format!("{which} between these runs may not be one between the {of_what}: {known}{advice}."))
+            let Some(of_what) = of_what else {
+                return Some(format!("Nothing that was recorded differs between these runs but their time: {known}."));
+            };
+            let advice =
+                if scatter.degrees.is_none() { "; three runs on each, at other hours, would tell" } else { "" };
+            Some(format!("{which} between these runs may not be one between {of_what}: {known}{advice}."))
         }
     }
 }
@@ -153,15 +162,20 @@ fn variance(of: &Comparison) -> Option<String> {
     let said: Vec<String> = parts
         .iter()
         .filter(|p| p.share.value >= 0.005)
-        .map(|p| format!("{} {}", figure::share(&p.share), super::variance::name(p.source, super::mesh_only(of), single)))
+        .map(|p| {
+            format!("{} {}", figure::share(&p.share), super::variance::name(p.source, super::mesh_only(of), single))
+        })
         .collect();
     Some(format!("Of the variance of {} over all these trials: {}.", of.at, listed(&said)))
 }
 
 fn flags(of: &Comparison) -> Option<String> {
-    let mut runs: Vec<&str> = of.flags.iter().map(|flag| flag.run.as_str()).collect();
-    runs.dedup();
-    let names: Vec<String> = runs.iter().map(|run| (*run).to_owned()).collect();
-    let verb = if names.len() == 1 { "has" } else { "have" };
-    (!names.is_empty()).then(|| format!("{} {verb} flags: see below before relying on a difference.", listed(&names)))
+    let mut names: Vec<String> = of.flags.iter().map(|flag| flag.run.clone()).collect();
+    names.dedup();
+    match names.len() {
+        0 => None,
+        1 => Some(format!("{} has flags: see below before relying on a difference.", listed(&names))),
+        n if n == of.runs.len() => Some("All runs have flags: see below before relying on a difference.".to_owned()),
+        _ => Some(format!("{} have flags: see below before relying on a difference.", listed(&names))),
+    }
 }

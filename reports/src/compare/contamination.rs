@@ -108,7 +108,8 @@ pub(super) fn flags(run: &RunData, level: f64, thirds: &Reading<Thirds>) -> Vec<
     };
     let mut flags = Vec::new();
     if let Some(e) = surely_over(&over(run, |t| &t.steal_share, Scale::Plain, level), SHARE) {
-        let evidence = format!("the hypervisor gave {} of the CPU time to others, over {} trials", figure::share(e), e.n);
+        let evidence =
+            format!("the hypervisor gave {} of the CPU time to others, over {} trials", figure::share(e), e.n);
         flags.push(flag(FlagKind::Steal, evidence, "measure at other hours too, or on a plan with CPUs of its own"));
     }
     if let Some(e) = surely_over(&over(run, |t| &t.loss_share, Scale::Plain, level), SHARE) {
@@ -149,8 +150,10 @@ pub(super) fn flags(run: &RunData, level: f64, thirds: &Reading<Thirds>) -> Vec<
 
 /// Whether the last third was slower, and whether the machine was too.
 fn last_third(found: &Thirds) -> Option<(FlagKind, String)> {
-    let slower = |figure: &Figure| figure.seen().filter(|e| e.value >= SLOWER && e.low.is_some_and(|low| low > 1.0)).copied();
-    let more = |figure: &Figure| figure.seen().filter(|e| e.value >= SHARE && e.low.is_some_and(|low| low > 0.0)).copied();
+    let slower =
+        |figure: &Figure| figure.seen().filter(|e| e.value >= SLOWER && e.low.is_some_and(|low| low > 1.0)).copied();
+    let more =
+        |figure: &Figure| figure.seen().filter(|e| e.value >= SHARE && e.low.is_some_and(|low| low > 0.0)).copied();
     let (p50, work) = (slower(&found.p50), slower(&found.work));
     let (steal, loss) = (more(&found.steal_rise), more(&found.loss_rise));
     let mut said = Vec::new();
@@ -165,7 +168,14 @@ fn last_third(found: &Thirds) -> Option<(FlagKind, String)> {
         (false, false) => return None,
     };
     let rest = if kind == FlagKind::Drift { "; the machine itself was not measurably slower" } else { "" };
-    Some((kind, format!("in the last third of the run, against the first ({} trials each), {}{rest}", found.trials, said.join(", and "))))
+    Some((
+        kind,
+        format!(
+            "in the last third of the run, against the first ({} trials each), {}{rest}",
+            found.trials,
+            said.join(", and ")
+        ),
+    ))
 }
 
 /// Doubts of the run's own report that weaken a comparison with another run, by kind.
@@ -178,7 +188,11 @@ fn doubts(run: &RunData) -> Vec<(String, String)> {
         let trials = of.filter(|w| w.trial.is_some()).count();
         let evidence = match (trials, &first.trial) {
             (0, _) | (_, None) => first.evidence.clone(),
-            (n, Some(id)) => format!("in {n} of {} trials; in {id}: {}", run.trials.len(), first.evidence),
+            // The details of each trial stand in the run's own report.
+            (n, Some(_)) => {
+                let brief = first.evidence.split("; ").next().unwrap_or_default();
+                format!("in {n} of {} trials, such as: {brief}", run.trials.len())
+            }
         };
         said.push((evidence, first.remedy.clone()));
     }

@@ -122,8 +122,7 @@ impl Contrasts<'_> {
             let (here, there) = (tax(run, own, point)?, tax(first, id, point)?);
             // Where a run moves by a factor, its tax moves by that too.
             let weight = here.value.powi(2) + there.value.powi(2);
-            let contrast =
-                Contrast::of(&here.minus(&there), Scale::Plain, self.level, self.scatter.at(point), weight);
+            let contrast = Contrast::of(&here.minus(&there), Scale::Plain, self.level, self.scatter.at(point), weight);
             other.then_some(contrast)
         });
         Some(CellInRun {
@@ -151,9 +150,14 @@ impl Contrasts<'_> {
             let taxes: Vec<Centre> =
                 runs.iter().zip(&shared.ids).map(|(run, id)| tax(run, id, at)).collect::<Option<_>>()?;
             let (best, _) = taxes.iter().enumerate().min_by(|(_, a), (_, b)| a.value.total_cmp(&b.value))?;
-            let beaten = |of: &Centre| taxes.iter().any(|other| of.minus(other).chance_above().is_some_and(|p| p < chance));
+            let beaten =
+                |of: &Centre| taxes.iter().any(|other| of.minus(other).chance_above().is_some_and(|p| p < chance));
             let may_be = runs.iter().zip(&taxes).filter(|(_, tax)| !beaten(tax)).map(|(run, _)| run.name.clone());
-            Some(Smallest { cell: shared.ids.first()?.clone(), run: runs.get(best)?.name.clone(), may_be: may_be.collect() })
+            Some(Smallest {
+                cell: shared.ids.first()?.clone(),
+                run: runs.get(best)?.name.clone(),
+                may_be: may_be.collect(),
+            })
         };
         self.shared.iter().filter_map(one).collect()
     }

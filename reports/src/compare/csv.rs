@@ -5,19 +5,7 @@ use crate::csv::{Fields, Table, estimate, figure};
 use crate::{Result, findings::Figure};
 use record::Reading;
 
-const COMPARED: [&str; 11] = [
-    "of",
-    "cell",
-    "run",
-    "quantile",
-    "value",
-    "low",
-    "high",
-    "level",
-    "n",
-    "absent",
-    "unit",
-];
+const COMPARED: [&str; 11] = ["of", "cell", "run", "quantile", "value", "low", "high", "level", "n", "absent", "unit"];
 
 /// The tables: each a file name and its text. A figure that is absent has empty fields and its reason beside.
 ///
@@ -85,7 +73,8 @@ fn contrasts(of: &Comparison) -> Result<(String, String)> {
 }
 
 fn effects(of: &Comparison) -> Result<(String, String)> {
-    let head = ["of", "factor", "from", "to", "run", "value", "low", "high", "level", "n", "absent", "pairs", "quantile"];
+    let head =
+        ["of", "factor", "from", "to", "run", "value", "low", "high", "level", "n", "absent", "pairs", "quantile"];
     let mut table = Table::new("effects", &head)?;
     for effect in &of.effects {
         let kind = match effect.of {
@@ -123,9 +112,11 @@ fn variance(of: &Comparison) -> Result<(String, String)> {
     table.finish()
 }
 
+/// A figure of the thirds of a run.
+type OfThirds = fn(&super::Thirds) -> &Figure;
+
 fn state(of: &Comparison) -> Result<(String, String)> {
-    let mut table =
-        Table::new("state", &["run", "figure", "value", "low", "high", "level", "n", "absent"])?;
+    let mut table = Table::new("state", &["run", "figure", "value", "low", "high", "level", "n", "absent"])?;
     for run in &of.runs {
         let figures = [
             ("steal_share", &run.steal_share),
@@ -136,14 +127,14 @@ fn state(of: &Comparison) -> Result<(String, String)> {
         for (what, found) in figures {
             table.row((&run.name, what, figure(found)))?;
         }
-        let thirds: [(&str, fn(&super::Thirds) -> &Figure); 4] = [
+        let thirds: [(&str, OfThirds); 4] = [
             ("p50_last_over_first_third", |t| &t.p50),
             ("work_last_over_first_third", |t| &t.work),
             ("steal_share_rise", |t| &t.steal_rise),
             ("unexplained_loss_share_rise", |t| &t.loss_rise),
         ];
         for (what, pick) in thirds {
-            let absent = run.thirds.reason().map(|reason| Reading::absent(reason));
+            let absent = run.thirds.reason().map(Reading::absent);
             let found = run.thirds.seen().map(pick).cloned().or(absent).unwrap_or_default();
             table.row((&run.name, what, figure(&found)))?;
         }

@@ -12,7 +12,8 @@ use crate::figure;
 use crate::host_card::HostCard;
 
 /// Fields of a machine's card that differ from run to run of one machine, or that a figure of its own tells.
-const PASSED_OVER: [&str; 8] = [
+const PASSED_OVER: [&str; 9] = [
+    "steal_evidence",
     "memory_traits.available_bytes",
     "memory_traits.swap_used_bytes",
     "memory_bytes",
@@ -23,8 +24,11 @@ const PASSED_OVER: [&str; 8] = [
     "limits",
 ];
 
+/// The same machine does its best within so much.
+const SAME_SPEED: f64 = 1.03;
+
 /// Fields that people call by another name than the file does.
-const WORDS: [(&str, &str); 16] = [
+const WORDS: [(&str, &str); 15] = [
     ("cpu_model", "CPU"),
     ("cpus_allowed", "CPUs it may use"),
     ("virtual_machine", "hypervisor"),
@@ -33,7 +37,6 @@ const WORDS: [(&str, &str); 16] = [
     ("distribution", "distribution"),
     ("container", "container"),
     ("steal_known", "steal is known"),
-    ("steal_evidence", "how steal is known"),
     ("clock_source", "clock"),
     ("clock_ticks_per_second", "clock ticks a second"),
     ("governor", "frequency governor"),
@@ -62,10 +65,12 @@ pub(super) fn all(runs: &[RunData], shared: &[Shared]) -> Vec<Difference> {
     if cards.iter().skip(1).any(|card| other_memory((&cards[0], card))) {
         put("memory", &memory);
     }
-    put("fixed work, best", &|run| match run.run.host.speed.seen() {
-        Some(speed) => format!("{:.2} us", speed.best_ns as f64 / 1e3),
-        None => format!("n/a ({})", run.run.host.speed.reason().unwrap_or_default()),
-    });
+    if other_speed(runs) {
+        put("fixed work, best", &|run| match run.run.host.speed.seen() {
+            Some(speed) => format!("{:.2} us", speed.best_ns as f64 / 1e3),
+            None => format!("n/a ({})", run.run.host.speed.reason().unwrap_or_default()),
+        });
+    }
     found.extend(of_cards(runs));
     found.extend(of_programs(runs));
     let mut put = |what: &str, of: &dyn Fn(&RunData) -> String| {
@@ -83,10 +88,22 @@ pub(super) fn all(runs: &[RunData], shared: &[Shared]) -> Vec<Difference> {
 fn workers(runs: &[RunData], shared: &Shared) -> Option<Difference> {
     let of = |(run, id): (&RunData, &String)| {
         let found = run.cell(id).map(|cell| cell.all_proxies.worker_threads.clone()).unwrap_or_default();
-        if found.is_empty() { "n/a".to_owned() } else { found.iter().map(u32::to_string).collect::<Vec<_>>().join(", ") }
+        if found.is_empty() {
+            "n/a".to_owned()
+        } else {
+            found.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+        }
     };
     let what = format!("worker threads found in {}", shared.ids.first()?);
     difference(&what, runs.iter().zip(&shared.ids).map(of).collect())
+}
+
+/// Whether machines do fixed work at speeds that differ by more than one machine does from run to run.
+fn other_speed(runs: &[RunData]) -> bool {
+    let best = runs.iter().filter_map(|run| run.run.host.speed.seen()).map(|speed| speed.best_ns as f64);
+    let (low, high) = best.fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(v), high.max(v)));
+    let known = runs.iter().filter(|run| run.run.host.speed.seen().is_some()).count();
+    high > low * SAME_SPEED || (known > 0 && known < runs.len())
 }
 
 fn difference(what: &str, values: Vec<String>) -> Option<Difference> {
@@ -98,7 +115,8 @@ fn of_programs(runs: &[RunData]) -> Vec<Difference> {
     let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.run.versions.keys()).collect();
     let version = |run: &RunData, name: &str| run.run.versions.get(name).cloned().unwrap_or_else(|| "none".to_owned());
     let program = difference("meshtax", runs.iter().map(|run| run.run.program.clone()).collect());
-    let others = names.into_iter().filter_map(|name| difference(name, runs.iter().map(|run| version(run, name)).collect()));
+    let others =
+        names.into_iter().filter_map(|name| difference(name, runs.iter().map(|run| version(run, name)).collect()));
     let commit = |run: &RunData| {
         let source = run.run.source.as_ref();
         source.and_then(|s| s.short_commit()).unwrap_or("n/a").to_owned()

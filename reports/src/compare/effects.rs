@@ -146,14 +146,14 @@ mod tests {
         };
         let cells = [none.clone(), envoy(None, 1), envoy(Some("500m"), 1), envoy(None, 2), envoy(Some("500m"), 2)];
         let found = steps(&cells.iter().collect::<Vec<_>>());
-        let said: Vec<(&str, &str, &str, &[(usize, usize)])> =
-            found.iter().map(|s| (s.factor, s.from.as_str(), s.to.as_str(), s.pairs.as_slice())).collect();
+        let said: Vec<String> =
+            found.iter().map(|s| format!("{} {} {} {:?}", s.factor, s.from, s.to, s.pairs)).collect();
         assert_eq!(
             said,
             [
-                ("dataplane", "none", "envoy", &[(0, 1), (0, 2), (0, 3), (0, 4)][..]),
-                ("cpu_limit", "none", "500m", &[(1, 2), (3, 4)]),
-                ("workers", "1", "2", &[(1, 3), (2, 4)]),
+                "dataplane none envoy [(0, 1), (0, 2), (0, 3), (0, 4)]",
+                "cpu_limit none 500m [(1, 2), (3, 4)]",
+                "workers 1 2 [(1, 3), (2, 4)]",
             ]
         );
     }

@@ -79,9 +79,9 @@ pub fn compare(runs: &[Named], at: Point, allowed: &Allowed) -> Result<Compared>
     let between_runs = PerPoint::make(|point| contrasts::scatter(&read, &machines, &shared, point));
     let contrasts = Contrasts { runs: &read, shared: &shared, scatter: &between_runs, level };
     let (cells, smallest) = (contrasts.cells(), contrasts.smallest(at));
-    let compared: Vec<ComparedRun> = read.iter().zip(&machines).map(|(run, machine)| of_run(run, *machine, level)).collect();
-    let flags =
-        read.iter().zip(&compared).flat_map(|(run, of)| contamination::flags(run, level, &of.thirds)).collect();
+    let compared: Vec<ComparedRun> =
+        read.iter().zip(&machines).map(|(run, machine)| of_run(run, *machine, level)).collect();
+    let flags = read.iter().zip(&compared).flat_map(|(run, of)| contamination::flags(run, level, &of.thirds)).collect();
     let mut effects = effects::of_runs(&read, &shared, (at, level), between_runs.at(at), |one, other| {
         differences::what(one, other, &allowed.across)
     });

@@ -22,8 +22,7 @@ pub enum Point {
     P999,
 }
 
-const ALL: [(Point, &str); 4] =
-    [(Point::P50, "p50"), (Point::P90, "p90"), (Point::P99, "p99"), (Point::P999, "p99.9")];
+const ALL: [(Point, &str); 4] = [(Point::P50, "p50"), (Point::P90, "p90"), (Point::P99, "p99"), (Point::P999, "p99.9")];
 
 /// A name that no point has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -202,7 +202,10 @@ pub(super) fn variance(of: &Comparison) -> Option<Table> {
 pub(super) fn meanings(of: &Comparison) -> Vec<String> {
     let Some(parts) = of.variance.seen() else { return Vec::new() };
     let (mesh_only, single) = (super::mesh_only(of), single(of));
-    parts.iter().map(|p| format!("{}: {}.", capital(name(p.source, mesh_only, single)), meaning(p.source, single))).collect()
+    parts
+        .iter()
+        .map(|p| format!("{}: {}.", capital(name(p.source, mesh_only, single)), meaning(p.source, single)))
+        .collect()
 }
 
 /// The state of each run's machine, and its last third against its first.
@@ -267,9 +270,17 @@ pub(super) fn differences(of: &Comparison) -> Vec<String> {
     of.differences.iter().map(line).collect()
 }
 
-/// Each flag in a line, with what to do.
+/// Each flag in a line, with what to do; flags of several runs that ask for the same are one.
 pub(super) fn flags(of: &Comparison) -> Vec<(String, String)> {
-    of.flags.iter().map(|f| (format!("{}: {}", f.run, f.evidence), f.remedy.clone())).collect()
+    let mut lines: Vec<(super::FlagKind, String, String)> = Vec::new();
+    for flag in &of.flags {
+        let said = format!("{}: {}", flag.run, flag.evidence);
+        match lines.iter_mut().find(|(kind, _, remedy)| *kind == flag.kind && *remedy == flag.remedy) {
+            Some((_, known, _)) => known.push_str(&format!("; {said}")),
+            None => lines.push((flag.kind, said, flag.remedy.clone())),
+        }
+    }
+    lines.into_iter().map(|(_, said, remedy)| (said, remedy)).collect()
 }
 
 /// How to read it.
@@ -277,8 +288,12 @@ pub(super) fn how_to_read(of: &Comparison) -> Vec<String> {
     let scatter = of.between_runs.at(of.at);
     let by = figure::percent(scatter.sd.exp_m1());
     let known = match scatter.degrees {
-        Some(degrees) => format!("It was measured here, on runs of one kind of machine ({degrees} degrees of freedom)."),
-        None => format!("Too few runs of one kind of machine are here to measure it, so that {by} are assumed, which is what p99 does on a machine with noisy neighbours."),
+        Some(degrees) => {
+            format!("It was measured here, on runs of one kind of machine ({degrees} degrees of freedom).")
+        }
+        None => format!(
+            "Too few runs of one kind of machine are here to measure it, so that {by} are assumed, which is what p99 does on a machine with noisy neighbours."
+        ),
     };
     vec![
         format!(

@@ -2,8 +2,8 @@
 
 use record::Reading;
 
-use super::{Comparison, Point};
 use super::tables::{self, DIFFERENCES, FLAGS, NOTES};
+use super::{Comparison, Point};
 use crate::text::Page;
 
 /// Lines of differences that a terminal shows; the rest stand in the other forms.

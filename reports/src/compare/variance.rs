@@ -65,7 +65,9 @@ pub(super) fn name(source: Source, mesh_only: bool, single: bool) -> &'static st
 /// What a part means, in a sentence for those who do not read it off its name.
 pub(super) fn meaning(source: Source, single: bool) -> &'static str {
     match (source, single) {
-        (Source::Host, true) => "which run: the machine and the time at which it ran, which one run for each cannot part",
+        (Source::Host, true) => {
+            "which run: the machine and the time at which it ran, which one run for each cannot part"
+        }
         (Source::Host, false) => "which kind of machine",
         (Source::Run, _) => "which run on one kind of machine: instances and times of day",
         (Source::Mesh, _) => "which cell",

@@ -24,8 +24,7 @@ pub(crate) fn beside(groups: &[Group], at: &str) -> Result<String> {
     let sheet = Sheet { chart: "beside", width: 960, height: 70 + (ROW * rows) as u32 };
     sheet.draw(&format!("Response time at {at} of each cell in each run, with intervals"), |area| {
         let ends = groups.iter().flat_map(|g| g.figures.iter().flatten());
-        let (low, high) =
-            log_range(ends.flat_map(|e| [e.value, e.low.unwrap_or(e.value), e.high.unwrap_or(e.value)]));
+        let (low, high) = log_range(ends.flat_map(|e| [e.value, e.low.unwrap_or(e.value), e.high.unwrap_or(e.value)]));
         let mut chart = ChartBuilder::on(area)
             .margin(6)
             .margin_right(24)
@@ -84,7 +83,8 @@ mod tests {
 
     #[test]
     fn every_figure_has_a_mark_and_every_cell_its_name() {
-        let e = |value: f64| Some(Estimate { value, low: Some(value * 0.9), high: Some(value * 1.2), level: 0.95, n: 8 });
+        let e =
+            |value: f64| Some(Estimate { value, low: Some(value * 0.9), high: Some(value * 1.2), level: 0.95, n: 8 });
         let group = |name: &str, figures: Vec<Option<Estimate>>| Group { name: name.into(), figures };
         let groups = [group("no mesh", vec![e(4e5), e(6e5), None]), group("a <b>", vec![e(1e6), e(2e6), e(3e6)])];
         let svg = beside(&groups, "p99").unwrap();

@@ -31,16 +31,18 @@ pub(crate) fn drifts(drifts: &[Drift<'_>]) -> Result<String> {
             .x_label_area_size(44)
             .y_label_area_size(64)
             .build_cartesian_2d(
-                Marked::new(-0.02..1.02, vec![0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0]),
-                Marked::new(-reach..reach, marks),
-            )?;
+            Marked::new(-0.02..1.02, vec![0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0]),
+            Marked::new(-reach..reach, marks),
+        )?;
         styled(&mut chart.configure_mesh())
             .x_label_formatter(&|x| match *x {
                 x if x < 0.1 => "first trial".to_owned(),
                 x if x > 0.9 => "last".to_owned(),
                 _ => String::new(),
             })
-            .y_label_formatter(&|y| if y.abs() < 1e-9 { "0".to_owned() } else { format!("{:+.0} %", y.exp_m1() * 100.0) })
+            .y_label_formatter(&|y| {
+                if y.abs() < 1e-9 { "0".to_owned() } else { format!("{:+.0} %", y.exp_m1() * 100.0) }
+            })
             .y_desc("p50")
             .draw()?;
         chart.draw_series([PathElement::new([(-0.02, 0.0), (1.02, 0.0)], INK.mix(0.5))])?;

@@ -229,11 +229,7 @@ fn between(layout: &[Layout], means: &[Vec<f64>], cells: usize, s: &mut Strata<S
     s.cell.degrees = cells - 1;
     s.host_cell.degrees = (hosts - 1) * (cells - 1);
     s.run_cell.degrees = (runs - hosts) * (cells - 1);
-    Size {
-        runs: n,
-        cells: cells as f64,
-        per_block: mean(layout.iter().map(|run| 1.0 / run.blocks.len() as f64)),
-    }
+    Size { runs: n, cells: cells as f64, per_block: mean(layout.iter().map(|run| 1.0 / run.blocks.len() as f64)) }
 }
 
 /// The variances, where `expected` are the mean squares of what was drawn; with a source of chance, those of a draw.
@@ -287,11 +283,8 @@ fn shares(parts: &Strata<f64>) -> Option<Strata<f64>> {
 fn chi_square(degrees: usize, rng: &mut ChaCha8Rng) -> f64 {
     let shape = degrees as f64 / 2.0;
     // Below 1 by way of a shape that is 1 larger.
-    let (raised, factor) = if shape < 1.0 {
-        (shape + 1.0, (1.0 - rng.random::<f64>()).powf(1.0 / shape))
-    } else {
-        (shape, 1.0)
-    };
+    let (raised, factor) =
+        if shape < 1.0 { (shape + 1.0, (1.0 - rng.random::<f64>()).powf(1.0 / shape)) } else { (shape, 1.0) };
     let d = raised - 1.0 / 3.0;
     let c = 1.0 / (9.0 * d).sqrt();
     loop {

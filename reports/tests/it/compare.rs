@@ -77,7 +77,10 @@ fn the_answer_is_what_was_made() {
     assert!(envoy.runs[0].ratio.at(Point::P50).is_none());
     assert_eq!(of.smallest[0].may_be, [of.runs[0].name.clone(), of.runs[2].name.clone()]);
     let first = &of.answer[0];
-    assert!(first.starts_with("At p50, Envoy sidecars cost 4.0") || first.starts_with("At p50, Envoy sidecars cost 3.9"), "{first}");
+    assert!(
+        first.starts_with("At p50, Envoy sidecars cost 4.0") || first.starts_with("At p50, Envoy sidecars cost 3.9"),
+        "{first}"
+    );
     assert!(first.contains("more on") && first.contains("(not told apart)"), "{first}");
     assert!(of.answer[1].contains("The smallest tax of Envoy sidecars at p50"), "{:?}", of.answer);
 }
@@ -137,7 +140,11 @@ fn with_several_runs_of_a_machine_its_scatter_is_measured() {
         .into_iter()
         .enumerate()
         .map(|(seed, (id, envoy))| {
-            let hosts = |run: &mut Run| if envoy > 1.5 { run.host.kernel = "6.12.0".into() };
+            let hosts = |run: &mut Run| {
+                if envoy > 1.5 {
+                    run.host.kernel = "6.12.0".into()
+                }
+            };
             written(parent.path(), id, &two_cells(envoy / 3.0, envoy, seed as u64), hosts)
         })
         .collect();
@@ -164,7 +171,11 @@ fn one_run_of_each_does_not_tell_hosts_apart_that_another_hour_explains() {
     let of = at_p50(&runs).comparison;
     let over = of.cells[1].runs[1].tax_over_first_ns.as_ref().unwrap().at(Point::P50).unwrap();
     assert_eq!(over.told, Told::OnlyTheseRuns);
-    assert!(of.answer.iter().any(|s| s.contains("may not be one between the hosts") && s.contains("assumed")), "{:?}", of.answer);
+    assert!(
+        of.answer.iter().any(|s| s.contains("may not be one between the hosts") && s.contains("assumed")),
+        "{:?}",
+        of.answer
+    );
 }
 
 #[test]
@@ -180,9 +191,19 @@ fn burst_credits_that_run_out_and_a_drift_are_told_apart() {
     ];
     let of = at_p50(&runs).comparison;
     let kinds = |at: usize| -> Vec<FlagKind> {
-        of.flags.iter().filter(|f| f.run == of.runs[at].name).map(|f| f.kind).filter(|k| *k != FlagKind::Doubts).collect()
+        of.flags
+            .iter()
+            .filter(|f| f.run == of.runs[at].name)
+            .map(|f| f.kind)
+            .filter(|k| *k != FlagKind::Doubts)
+            .collect()
     };
-    assert_eq!((kinds(0), kinds(1), kinds(2)), (vec![FlagKind::BurstCredits], vec![FlagKind::Drift], vec![]), "{:?}", of.flags);
+    assert_eq!(
+        (kinds(0), kinds(1), kinds(2)),
+        (vec![FlagKind::BurstCredits], vec![FlagKind::Drift], vec![]),
+        "{:?}",
+        of.flags
+    );
     let thirds = of.runs[0].thirds.seen().unwrap();
     assert_eq!((thirds.of.as_str(), thirds.trials), ("no mesh", 3));
     near(thirds.p50.seen().unwrap().value, 1.49, 0.1);
@@ -196,14 +217,15 @@ fn stolen_time_is_flagged_with_its_evidence() {
     let parent = tempfile::tempdir().unwrap();
     let mut noisy = two_cells(0.4, 1.2, 1);
     noisy.cells.iter_mut().for_each(|cell: &mut Made| cell.stolen = (0..15).collect());
-    let runs = [
-        written(parent.path(), "a", &noisy, |_| {}),
-        written(parent.path(), "b", &two_cells(0.4, 1.2, 2), other_host),
-    ];
+    let runs =
+        [written(parent.path(), "a", &noisy, |_| {}), written(parent.path(), "b", &two_cells(0.4, 1.2, 2), other_host)];
     let of = at_p50(&runs).comparison;
     let flag = of.flags.iter().find(|f| f.kind == FlagKind::Steal).unwrap();
     // 50 ms of every 400 ms in 15 of 20 tenths.
-    assert!(flag.run == of.runs[0].name && flag.evidence.contains("9.") && flag.evidence.contains("18 trials"), "{flag:?}");
+    assert!(
+        flag.run == of.runs[0].name && flag.evidence.contains("9.") && flag.evidence.contains("18 trials"),
+        "{flag:?}"
+    );
     assert!(of.answer.iter().any(|s| s.contains(&flag.run) && s.contains("has flags")), "{:?}", of.answer);
 }
 
@@ -226,7 +248,10 @@ fn what_is_not_comparable_is_refused_and_the_flag_lets_it_pass() {
     });
     let pair = [open(), pods];
     let said = refused(&pair, &Allowed::default());
-    assert!(said.contains("platform 'processes'") && said.contains("'pods'") && said.contains("or: --allow-platform"), "{said}");
+    assert!(
+        said.contains("platform 'processes'") && said.contains("'pods'") && said.contains("or: --allow-platform"),
+        "{said}"
+    );
     let of = compare(&pair, Point::P99, &Allowed { platform: true, ..Allowed::default() }).unwrap().comparison;
     assert_eq!(of.cells.len(), 2);
     assert!(of.notes[0].contains("--allow-platform"), "{:?}", of.notes);
@@ -333,20 +358,22 @@ fn every_form_holds_the_same_and_stays_within_its_bounds() {
     }
     // Every figure on the page stands in the JSON, digit by digit.
     let json = serde_json::to_string(of).unwrap();
-    let shown: Vec<&str> =
-        html.split("<data value=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let shown: Vec<&str> = html.split("<data value=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(shown.len() > 60, "{}", shown.len());
     let numbers: std::collections::BTreeSet<u64> = numbers(&serde_json::from_str(&json).unwrap());
     for value in shown {
         let value: f64 = value.parse().unwrap();
         // The typical size of a part is said as a percentage of what the JSON has as a logarithm.
-        let known = numbers.contains(&value.to_bits())
-            || of.variance.seen().unwrap().iter().any(|p| p.sd.exp_m1() == value);
+        let known =
+            numbers.contains(&value.to_bits()) || of.variance.seen().unwrap().iter().any(|p| p.sd.exp_m1() == value);
         assert!(known, "{value} is not in the JSON");
     }
     let tables = csv(of).unwrap();
     let names: Vec<&str> = tables.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["cells.csv", "contrasts.csv", "effects.csv", "variance.csv", "state.csv", "differences.csv", "flags.csv"]);
+    assert_eq!(
+        names,
+        ["cells.csv", "contrasts.csv", "effects.csv", "variance.csv", "state.csv", "differences.csv", "flags.csv"]
+    );
     for (name, table) in &tables {
         // The reader refuses rows of another length than the head's.
         let rows = csv_rows(table);
