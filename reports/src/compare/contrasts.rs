@@ -163,7 +163,7 @@ impl Contrasts<'_> {
     }
 }
 
-/// Whether a point of the distribution has figures in all runs.
+/// The figure at a point, where there is one.
 pub(super) fn seen(of: &PerQuantile<crate::findings::Figure>, at: Point) -> Option<&Estimate> {
     at.of(of).seen()
 }
