@@ -10,7 +10,7 @@ use crate::markdown::{escaped, list, table};
 
 /// The comparison as Markdown with pipe tables.
 pub fn markdown(of: &Comparison) -> String {
-    let mut page = format!("# meshtax: {} runs side by side, at {}\n\n", of.runs.len(), of.at);
+    let mut page = format!("# {}\n\n", escaped(&tables::title(of)));
     for sentence in &of.answer {
         let _ = writeln!(page, "- {}", escaped(sentence));
     }

@@ -21,7 +21,7 @@ pub fn page(compared: &Compared) -> Result<String> {
     let taxes: Vec<Table> = of.cells.iter().filter_map(|cell| tables::tax(of, cell)).collect();
     let optional = |table: Option<Table>| html::page_tables(&table.into_iter().collect::<Vec<_>>());
     let context = context! {
-        title => format!("meshtax: {} runs side by side", of.runs.len()),
+        title => tables::title(of),
         answer => of.answer,
         at => of.at.to_string(),
         runs => of.runs.iter().enumerate().map(|(k, run)| (k % SERIES, run.name.clone())).collect::<Vec<_>>(),

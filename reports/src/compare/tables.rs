@@ -133,7 +133,7 @@ pub(super) fn tax(of: &Comparison, cell: &ComparedCell) -> Option<Table> {
 
 /// The main effects; none where nothing differs.
 pub(super) fn effects(of: &Comparison) -> Option<Table> {
-    let rows: Vec<Row> = of.effects.iter().map(effect).collect();
+    let rows: Vec<Row> = of.effects.iter().flat_map(effect).collect();
     (!rows.is_empty()).then(|| Table {
         id: "effects".into(),
         caption: format!("The effect of each factor on {}, over the cells that all runs have", of.at),
@@ -148,20 +148,34 @@ pub(super) fn effects(of: &Comparison) -> Option<Table> {
     })
 }
 
-fn effect(of: &Effect) -> Row {
-    let within = "trials of one run stand side by side";
+/// The effect over all runs, and below it that in each.
+fn effect(of: &Effect) -> Vec<Row> {
+    let within = |e: &Estimate| told(Some(if e.excludes(1.0) { Told::Apart } else { Told::Not }));
+    let (again, differs) = match of.of {
+        EffectOf::Run => (figure_or(of.made_again.as_ref(), "one trial of a cell has no interval"), told(of.told)),
+        EffectOf::Factor => (Entry::Short("paired".to_owned()), within(&of.ratio)),
+    };
+    let seen = |e: &Estimate| Entry::Figure(Reading::Seen(*e));
     let head = format!("{}: {} → {}", spaced(&of.factor), of.from, of.to);
-    let differs = match (of.told, of.ratio.excludes(1.0)) {
-        (Some(word), _) => told(Some(word)),
-        (None, true) => told(Some(Told::Apart)),
-        (None, false) => told(Some(Told::Not)),
-    };
-    let again = match of.of {
-        EffectOf::Run => figure_or(of.made_again.as_ref(), within),
-        EffectOf::Factor => Entry::Short("paired".to_owned()),
-    };
-    let entries = vec![Entry::Figure(Reading::Seen(of.ratio)), again, differs, Entry::Count(of.pairs as u64)];
-    Row { head, entries }
+    let mut rows = vec![Row { head, entries: vec![seen(&of.ratio), again, differs, Entry::Count(of.pairs as u64)] }];
+    rows.extend(of.by_run.iter().map(|in_run| Row {
+        head: format!("– on {}", in_run.run),
+        entries: vec![
+            seen(&in_run.ratio),
+            Entry::Short("paired".to_owned()),
+            within(&in_run.ratio),
+            Entry::Count(of.pairs as u64),
+        ],
+    }));
+    rows
+}
+
+/// What is compared: the scenario, where all runs have one.
+pub(super) fn title(of: &Comparison) -> String {
+    let scenario = of.runs.first().map_or("", |run| run.scenario.as_str());
+    let one = of.runs.iter().all(|run| run.scenario == scenario);
+    let scenario = if one { format!("{scenario}, ") } else { String::new() };
+    format!("meshtax: {scenario}{} runs side by side at {}", of.runs.len(), of.at)
 }
 
 fn spaced(factor: &str) -> String {

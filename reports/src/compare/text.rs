@@ -12,7 +12,7 @@ const LINES: usize = 14;
 /// The comparison as text of at most `width` columns (at least 60), with ANSI colours or without.
 pub fn text(of: &Comparison, width: usize, color: bool) -> String {
     let mut page = Page::new(width, color);
-    page.heading(&format!("meshtax: {} runs side by side, at {}", of.runs.len(), of.at));
+    page.heading(&tables::title(of));
     for run in tables::runs(of) {
         page.item("  ", &run);
     }

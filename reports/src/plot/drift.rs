@@ -64,9 +64,10 @@ pub(crate) fn drifts(drifts: &[Drift<'_>]) -> Result<String> {
 /// Round percentages within the reach of an axis of logarithms.
 fn marks(reach: f64) -> Vec<f64> {
     let step = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0].into_iter().find(|step: &f64| reach / step.ln_1p() <= 3.0);
-    let step = step.unwrap_or(10.0).ln_1p();
-    let most = (reach / step) as i32;
-    (-most..=most).map(|i| f64::from(i) * step).collect()
+    let step = step.unwrap_or(10.0);
+    let up = (0..5).map(|i| (f64::from(i) * step).ln_1p()).take_while(|mark| *mark <= reach);
+    let down = (1..).map(|i| 1.0 - f64::from(i) * step).take_while(|rest| *rest > 0.0).map(f64::ln);
+    down.take_while(|mark| *mark >= -reach).chain(up).collect()
 }
 
 /// The median of the logarithms of points between two places.
@@ -95,7 +96,9 @@ mod tests {
     fn marks_are_few_and_hold_no_change() {
         for reach in [0.1, 0.4, 1.5, 4.0] {
             let marks = marks(reach);
-            assert!(marks.contains(&0.0) && (3..=7).contains(&marks.len()), "{reach}: {marks:?}");
+            assert!(marks.contains(&0.0) && (2..=8).contains(&marks.len()), "{reach}: {marks:?}");
+            let round = |mark: &f64| (mark.exp_m1() * 20.0 - (mark.exp_m1() * 20.0).round()).abs() < 1e-9;
+            assert!(marks.iter().all(round), "{marks:?}");
         }
     }
 }
