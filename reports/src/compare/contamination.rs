@@ -18,7 +18,7 @@ const SHARE: f64 = 0.01;
 const SLOWDOWN: f64 = 1.10;
 /// By how much the last third must be slower to matter to anybody.
 const SLOWER: f64 = 1.05;
-/// The level at which it must be: of a hundred runs in which nothing changes one is flagged.
+/// The level at which it must be: each of its figures rises by chance in one of a hundred runs in which nothing changes.
 const LEVEL: f64 = 0.98;
 /// Trials of a third below which nothing can be told.
 const FEWEST: usize = 3;

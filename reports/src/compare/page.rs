@@ -39,7 +39,7 @@ pub fn page(compared: &Compared) -> Result<String> {
         notes => (NOTES, of.notes.clone()),
         reading => tables::how_to_read(of),
         tax_chart => tax_chart(of)?,
-        response_chart => plot::beside(&groups(of), &of.at.to_string())?,
+        response_chart => plot::by_run(&groups(of), &of.at.to_string())?,
         variance_chart => variance_chart(of)?,
         drift_chart => drift_chart(compared)?,
     };

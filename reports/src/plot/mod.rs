@@ -4,7 +4,7 @@
 //! finished text is rewritten to the style's variables.
 
 mod axis;
-mod beside;
+mod by_run;
 mod drift;
 mod history;
 mod quantiles;
@@ -19,7 +19,7 @@ use plotters::prelude::*;
 
 use crate::{Error, Result};
 
-pub(crate) use beside::{Group, beside};
+pub(crate) use by_run::{Group, by_run};
 pub(crate) use drift::{Drift, drifts};
 pub(crate) use history::history;
 pub(crate) use quantiles::{Curve, quantiles};

@@ -151,7 +151,7 @@ fn coverage_between_runs() {
         the last three columns trials are far apart in time. The last three are of sessions, whose trials follow one another while\n\
         the environment wanders, against what the hosts are over a long time: what a mesh that multiplies times by three adds at\n\
         p99, paired in blocks; the ratio of p99 by the trials alone; and that with the scatter between runs that is assumed.\n\
-        The fifth to last column against the last but one says why a comparison has two intervals.";
+        That the last but one falls with more trials is why a comparison has two intervals.";
     let header = ["hosts", "trials", "p50", "p99", "+ %", "tax, session", "p99, session", "p99, session, made again"];
     keep("coverage_between_runs", about, &header, &rows);
 }

@@ -19,9 +19,9 @@ const ROW: f64 = 20.0;
 const BETWEEN: f64 = 0.8;
 
 /// A chart of the groups on an axis of logarithms; runs have the colours of their order.
-pub(crate) fn beside(groups: &[Group], at: &str) -> Result<String> {
+pub(crate) fn by_run(groups: &[Group], at: &str) -> Result<String> {
     let rows = rows(groups);
-    let sheet = Sheet { chart: "beside", width: 960, height: 70 + (ROW * rows) as u32 };
+    let sheet = Sheet { chart: "by_run", width: 960, height: 70 + (ROW * rows) as u32 };
     sheet.draw(&format!("Response time at {at} of each cell in each run, with intervals"), |area| {
         let ends = groups.iter().flat_map(|g| g.figures.iter().flatten());
         let (low, high) = log_range(ends.flat_map(|e| [e.value, e.low.unwrap_or(e.value), e.high.unwrap_or(e.value)]));
@@ -87,7 +87,7 @@ mod tests {
             |value: f64| Some(Estimate { value, low: Some(value * 0.9), high: Some(value * 1.2), level: 0.95, n: 8 });
         let group = |name: &str, figures: Vec<Option<Estimate>>| Group { name: name.into(), figures };
         let groups = [group("no mesh", vec![e(4e5), e(6e5), None]), group("a <b>", vec![e(1e6), e(2e6), e(3e6)])];
-        let svg = beside(&groups, "p99").unwrap();
+        let svg = by_run(&groups, "p99").unwrap();
         assert_eq!(svg.matches("<circle").count(), 5);
         assert!(svg.contains("no mesh") && svg.contains("a &lt;b&gt;"), "{svg}");
         assert!(svg.contains("var(--s2)"));
