@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, packaging, probe, report, resume, run,
-    service, sidecar, verify, warden,
+    baseline, compare, disk, doctor, gate, history, library, load, neighbour, node_proxy, packaging, probe, report,
+    resume, run, service, sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Gate(Box<gate::Args>),
     /// Make a report from a run directory.
     Report(report::Args),
+    /// Set runs side by side: hosts, limits, versions, dataplanes; what differs, and how much of it is host, mesh or chance.
+    Compare(compare::Args),
     /// Follow a figure over many runs, and find where its level changed.
     History(history::Args),
     /// Keep runs to compare with.

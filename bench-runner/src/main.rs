@@ -7,6 +7,7 @@ mod baseline;
 mod campaign;
 mod clean;
 mod cli;
+mod compare;
 mod disk;
 mod doctor;
 mod duration;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::execute(args),
         Command::Gate(args) => gate::execute(*args),
         Command::Report(args) => report::execute(args),
+        Command::Compare(args) => compare::execute(args),
         Command::History(args) => history::execute(args),
         Command::Baseline(args) => baseline::execute(args),
         Command::Scenarios(args) => library::execute(args),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use record::{Cell, Role};
+use record::{Cell, Platform, Role};
 
 use crate::findings::Findings;
 use crate::gather::{Gathered, TrialData};
@@ -72,20 +72,29 @@ pub(crate) fn check(gathered: &Gathered) -> Result<()> {
 /// # Errors
 /// [`Error::Methods`] where they were made in different ways, [`Error::Platforms`] where the chains were.
 pub fn comparable(one: &Findings, other: &Findings) -> Result<()> {
-    if one.method != other.method {
-        return Err(Error::Methods {
-            one: one.run.clone(),
-            method: one.method,
-            other: other.run.clone(),
-            other_method: other.method,
-        });
-    }
     let platform = |findings: &Findings| findings.cells.first().map(|c| c.factors.platform);
-    match (platform(one), platform(other)) {
+    same_method((&one.run, one.method), (&other.run, other.method))?;
+    same_platform((&one.run, platform(one)), (&other.run, platform(other)))
+}
+
+/// Shows that the figures of two runs were made in one way.
+pub(crate) fn same_method((one, method): (&str, u32), (other, other_method): (&str, u32)) -> Result<()> {
+    if method == other_method {
+        return Ok(());
+    }
+    Err(Error::Methods { one: one.to_owned(), method, other: other.to_owned(), other_method })
+}
+
+/// Shows that two runs were made on one platform; one that is not known is none that differs.
+pub(crate) fn same_platform(
+    (one, platform): (&str, Option<Platform>),
+    (other, other_platform): (&str, Option<Platform>),
+) -> Result<()> {
+    match (platform, other_platform) {
         (Some(platform), Some(other_platform)) if platform != other_platform => Err(Error::Platforms {
-            one: format!("the run {}", one.run),
+            one: format!("the run {one}"),
             platform,
-            other: format!("the run {}", other.run),
+            other: format!("the run {other}"),
             other_platform,
         }),
         _ => Ok(()),

@@ -38,24 +38,24 @@ pub fn render(findings: &Findings) -> Result<Vec<(String, String)>> {
     ])
 }
 
-struct Table {
+pub(crate) struct Table {
     name: &'static str,
     writer: csv::Writer<Vec<u8>>,
 }
 
 impl Table {
-    fn new(name: &'static str, head: &[&str]) -> Result<Self> {
+    pub(crate) fn new(name: &'static str, head: &[&str]) -> Result<Self> {
         let mut table = Self { name, writer: csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new()) };
         table.row(head)?;
         Ok(table)
     }
 
-    fn row(&mut self, fields: impl Serialize) -> Result<()> {
+    pub(crate) fn row(&mut self, fields: impl Serialize) -> Result<()> {
         let name = self.name;
         self.writer.serialize(fields).map_err(|e| Error::Csv { table: name, message: e.to_string() })
     }
 
-    fn finish(self) -> Result<(String, String)> {
+    pub(crate) fn finish(self) -> Result<(String, String)> {
         let name = self.name;
         let error = |message: String| Error::Csv { table: name, message };
         let bytes = self.writer.into_inner().map_err(|e| error(e.to_string()))?;
@@ -65,13 +65,13 @@ impl Table {
 }
 
 /// The fields of a figure: value, low, high, level, n, absent.
-type Fields = (Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<usize>, String);
+pub(crate) type Fields = (Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<usize>, String);
 
-fn estimate(e: &Estimate) -> Fields {
+pub(crate) fn estimate(e: &Estimate) -> Fields {
     (Some(e.value), e.low, e.high, Some(e.level), Some(e.n), String::new())
 }
 
-fn figure(figure: &Figure) -> Fields {
+pub(crate) fn figure(figure: &Figure) -> Fields {
     match figure {
         Reading::Seen(e) => estimate(e),
         Reading::Absent { absent } => (None, None, None, None, None, absent.clone()),

@@ -90,6 +90,60 @@ pub enum Error {
         /// Where that ran.
         other_platform: record::Platform,
     },
+    /// Runs are to be compared that should not be, and nobody said that they may.
+    #[error("{why}\n  or: {flag}, to set them side by side all the same")]
+    NotComparable {
+        /// Why not.
+        why: Box<Error>,
+        /// The flag that lets it pass.
+        flag: &'static str,
+    },
+    /// One run is to be compared with itself.
+    #[error("{} and {} are the same run, {run}: a run is not compared with itself\n  try: name each run once", one.display(), other.display())]
+    SameRun {
+        /// Where it is named first.
+        one: PathBuf,
+        /// Where it is named again.
+        other: PathBuf,
+        /// The run.
+        run: String,
+    },
+    /// Some cells stand in some of the runs only.
+    #[error(
+        "the runs do not have the same cells: {only}\n  try: --shared-cells, to compare the {shared} that all have"
+    )]
+    CellsDiffer {
+        /// Which runs have which cells alone.
+        only: String,
+        /// How many all have.
+        shared: usize,
+    },
+    /// No cell stands in all of the runs.
+    #[error(
+        "no cell stands in all runs: those of {first} differ from the others at least in {differ}\n  try: runs of one scenario, or --across {names} where that is what is to be compared"
+    )]
+    NoSharedCell {
+        /// The first run.
+        first: String,
+        /// The factors in which the nearest cells differ, with both values.
+        differ: String,
+        /// The same factors, by name.
+        names: String,
+    },
+    /// Without the factors that may differ, cells of one run cannot be told apart.
+    #[error(
+        "without {across} the cells {one} and {other} of the run {run} are the same, so that no cell of another run belongs to one of them\n  try: --across with fewer factors; within a run they are compared anyway"
+    )]
+    SeveralCells {
+        /// The run.
+        run: String,
+        /// A cell.
+        one: String,
+        /// One that is the same.
+        other: String,
+        /// The factors that may differ.
+        across: String,
+    },
     /// Two trials differ in what no factor of their cells says.
     #[error(
         "{claim}: {found} in trial {trial}, and {other_found} in trial {other}, though no factor of their cells says so: what lies between them is not what was declared\n  try: a new run with one version of each program and one configuration"

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod attribution;
+pub mod compare;
 pub mod csv;
 mod error;
 mod explanation;
@@ -11,6 +12,7 @@ mod findings;
 pub mod gate;
 mod gather;
 pub mod history;
+mod host_card;
 pub mod html;
 pub mod istio;
 pub mod json;
@@ -41,4 +43,5 @@ pub use findings::{
     Repeat, Requests, ShiftFindings, SlowWindows, SlowestHop, SlowestRequest, Stretch, SubsetFindings, SubsetShare,
     Tax, TaxAt, TaxKind, Timeline, WorstWindow, findings,
 };
+pub use host_card::HostCard;
 pub use stats::Estimate;

@@ -52,12 +52,12 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Row>,
 }
 
-const MS: f64 = 1e-6;
+pub(crate) const MS: f64 = 1e-6;
 const KIB: f64 = 1.0 / 1024.0;
-const MIB: f64 = KIB / 1024.0;
-const PERCENT: f64 = 100.0;
+pub(crate) const MIB: f64 = KIB / 1024.0;
+pub(crate) const PERCENT: f64 = 100.0;
 
-const fn column(head: &'static str, unit: &'static str, factor: f64) -> Column {
+pub(crate) const fn column(head: &'static str, unit: &'static str, factor: f64) -> Column {
     Column { head, unit, factor }
 }
 

@@ -20,7 +20,7 @@ const NARROWEST: usize = 60;
 
 /// The findings as text of at most `width` columns (at least 60), with ANSI colours or without.
 pub fn render(findings: &Findings, width: usize, color: bool) -> String {
-    let mut page = Page { text: String::new(), width: width.max(NARROWEST), color };
+    let mut page = Page::new(width, color);
     let f = findings;
     page.heading(&format!("meshtax: {}, run {}", f.scenario, f.run));
     page.paragraph(
@@ -104,8 +104,9 @@ fn shortened(text: &str, most: usize) -> String {
     format!("{kept}…")
 }
 
-struct Page {
-    text: String,
+/// A page for a terminal, line by line.
+pub(crate) struct Page {
+    pub(crate) text: String,
     width: usize,
     color: bool,
 }
@@ -117,7 +118,12 @@ struct Lines {
 }
 
 impl Page {
-    fn line(&mut self, line: &str) {
+    /// An empty one of at most `width` columns, at least 60.
+    pub(crate) fn new(width: usize, color: bool) -> Self {
+        Self { text: String::new(), width: width.max(NARROWEST), color }
+    }
+
+    pub(crate) fn line(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
@@ -130,25 +136,25 @@ impl Page {
         }
     }
 
-    fn heading(&mut self, text: &str) {
+    pub(crate) fn heading(&mut self, text: &str) {
         for line in self.wrapped("", "", text) {
             self.painted(&line, "1");
         }
     }
 
-    fn warning(&mut self, text: &str) {
+    pub(crate) fn warning(&mut self, text: &str) {
         for line in self.wrapped("! ", "  ", text) {
             self.painted(&line, "33");
         }
     }
 
-    fn paragraph(&mut self, indent: &str, text: &str) {
+    pub(crate) fn paragraph(&mut self, indent: &str, text: &str) {
         for line in self.wrapped(indent, indent, text) {
             self.line(&line);
         }
     }
 
-    fn item(&mut self, mark: &str, text: &str) {
+    pub(crate) fn item(&mut self, mark: &str, text: &str) {
         for line in self.wrapped(mark, &" ".repeat(length(mark)), text) {
             self.line(&line);
         }
@@ -180,7 +186,7 @@ impl Page {
         lines
     }
 
-    fn table(&mut self, table: &Table) {
+    pub(crate) fn table(&mut self, table: &Table) {
         self.line("");
         self.heading(&table.caption);
         // Figures with their intervals beside them, if that fits; else below them, in as many parts as needed.
@@ -263,7 +269,7 @@ impl Page {
         }
     }
 
-    fn list(&mut self, heading: &str, lines: &[String]) {
+    pub(crate) fn list(&mut self, heading: &str, lines: &[String]) {
         if lines.is_empty() {
             return;
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use record::RunDirectory;
 use reports::Findings;
-use reports::gate::HostCard;
+use reports::HostCard;
 
 use crate::exit::Usage;
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use record::{METHOD, Reading, Run, RunDirectory, SCHEMA};
-use reports::Findings;
 use reports::gate::{
-    Asked, Budget, CellTrials, GateReport, HostCard, Judged, Matched, Metric, Purpose, Question, Side, StoredCell,
-    TrialFigures, Way, deciders, judge, judge_stored, judged, matches, overall,
+    Asked, Budget, CellTrials, GateReport, Judged, Matched, Metric, Purpose, Question, Side, StoredCell, TrialFigures,
+    Way, deciders, judge, judge_stored, judged, matches, overall,
 };
+use reports::{Findings, HostCard};
 
 use super::baseline::{self, Baseline};
 use super::{Args, finish};

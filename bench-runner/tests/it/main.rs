@@ -7,6 +7,7 @@ mod ambient;
 mod baseline;
 mod browser;
 mod canary;
+mod compare;
 mod cut_off;
 mod disk;
 mod errors;

@@ -11,7 +11,7 @@ use crate::usage::{Idle, NodeUsage, PartUsage};
 
 /// An estimate over what each trial shows. Trials that lack it are left out, which `n` says; where all lack
 /// it, the reason of the first is the reason.
-pub(super) fn over(readings: impl Iterator<Item = Reading<f64>>, scale: Scale, level: f64) -> Figure {
+pub(crate) fn over(readings: impl Iterator<Item = Reading<f64>>, scale: Scale, level: f64) -> Figure {
     let (mut values, mut reason) = (Vec::new(), None);
     for reading in readings {
         match reading {
@@ -23,7 +23,7 @@ pub(super) fn over(readings: impl Iterator<Item = Reading<f64>>, scale: Scale, l
     Estimate::over(&values, scale, level).map_or_else(|| Reading::absent(reason), Reading::Seen)
 }
 
-pub(super) fn of(gathered: &Gathered, cell: &Cell) -> CellFindings {
+pub(crate) fn of(gathered: &Gathered, cell: &Cell) -> CellFindings {
     let level = gathered.run.level;
     let trials: Vec<&TrialData> = gathered.of_cell(&cell.id).collect();
     let quantile = |of: fn(&TrialData) -> &Quantiles, pick: fn(&Quantiles) -> u64| {

@@ -2,7 +2,7 @@
 
 mod answer;
 mod canary;
-mod cell;
+pub(crate) mod cell;
 mod events;
 mod headline;
 mod pairs;
@@ -11,7 +11,7 @@ mod repeat;
 mod slowest;
 mod stall;
 mod sweep;
-mod tax;
+pub(crate) mod tax;
 mod timeline;
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ pub(crate) fn unlimited<'a>(run: &'a Run, cell: &Cell) -> Option<&'a Cell> {
 }
 
 /// Every comparison that the run allows for, and what is doubted about them.
-pub(super) fn all(gathered: &Gathered) -> (Vec<Tax>, Vec<FoundWarning>) {
+pub(crate) fn all(gathered: &Gathered) -> (Vec<Tax>, Vec<FoundWarning>) {
     let run = &gathered.run;
     let (mut taxes, mut warnings) = (Vec::new(), Vec::new());
     let intervals = Intervals::of(gathered);

@@ -6,7 +6,6 @@ mod deciders;
 mod errors;
 mod figures;
 mod floor;
-mod hosts;
 mod item;
 mod judge;
 mod junit;
@@ -30,7 +29,7 @@ pub use markdown::{MARKER, markdown, summary};
 pub use matching::{Matched, judged, matches};
 pub use metric::Metric;
 pub use result::{
-    Budget, Counted, GateReport, GateVerdict, HostCard, MetricVerdict, Noise, NoiseSource, Purpose, Question, Side,
+    Budget, Counted, GateReport, GateVerdict, MetricVerdict, Noise, NoiseSource, Purpose, Question, Side,
     StealAdjusted, Way,
 };
 pub use stored::{StoredCell, judge_stored};

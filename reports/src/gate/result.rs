@@ -6,6 +6,7 @@ use record::Run;
 use serde::{Deserialize, Serialize};
 
 use super::Metric;
+use crate::host_card::HostCard;
 use crate::stats::Estimate;
 
 /// The answer.
@@ -63,25 +64,6 @@ pub struct Budget {
     pub pairs: usize,
     /// Time at most; none is no bound but the pairs.
     pub time_ns: Option<u64>,
-}
-
-/// What of a machine must agree for two runs to be compared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct HostCard {
-    /// Kernel release.
-    pub kernel: String,
-    /// Hardware name.
-    pub arch: String,
-    /// CPU model; empty where it is not known.
-    pub cpu_model: String,
-    /// CPUs online.
-    pub cpus: usize,
-    /// CPUs that the program might use.
-    pub cpus_allowed: u32,
-    /// Memory in all; 0 where it is not known.
-    pub memory_bytes: u64,
-    /// The hypervisor; empty where it is not known.
-    pub virtual_machine: String,
 }
 
 /// One of the two that are compared.

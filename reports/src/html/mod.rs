@@ -151,7 +151,7 @@ fn proofs(findings: &Findings) -> Vec<Value> {
     proven.map(|p| Value::from_serialize(&p)).collect()
 }
 
-fn page_tables(tables: &[Table]) -> Vec<Value> {
+pub(crate) fn page_tables(tables: &[Table]) -> Vec<Value> {
     tables.iter().map(|t| Value::from_serialize(page_table(t))).collect()
 }
 

@@ -4,10 +4,13 @@
 //! finished text is rewritten to the style's variables.
 
 mod axis;
+mod by_run;
 mod cost;
+mod drift;
 mod history;
 mod limits;
 mod quantiles;
+mod shares;
 mod split;
 mod tax;
 mod timeline;
@@ -19,10 +22,13 @@ use plotters::prelude::*;
 
 use crate::{Error, Result};
 
+pub(crate) use by_run::{Group, by_run};
 pub(crate) use cost::{Load, Spent, costs};
+pub(crate) use drift::{Drift, drifts};
 pub(crate) use history::history;
 pub(crate) use limits::limits;
 pub(crate) use quantiles::{Curve, quantiles};
+pub(crate) use shares::{Slice, shares};
 pub(crate) use split::{lines as split_lines, split};
 pub(crate) use tax::{Bar, taxes};
 pub(crate) use timeline::{Lane, PLOT, Plot, timeline};

@@ -1,10 +1,12 @@
 //! Pure numbers: estimates over independent trials, and what chance alone would do.
 
 pub(crate) mod binomial;
+pub mod centre;
 #[cfg(test)]
 pub(crate) mod chance;
 pub mod change_points;
 pub(crate) mod changeover;
+pub mod components;
 mod course;
 pub mod cuts;
 pub(crate) mod discovery;

@@ -73,6 +73,8 @@ pub(crate) struct NodeUsage {
     pub(crate) probe_cores: Reading<f64>,
     pub(crate) unexplained_loss_share: Reading<f64>,
     pub(crate) work_slowdown: Reading<f64>,
+    /// How long a fixed piece of work took, in nanoseconds: what slows a whole trial down shows against other trials only.
+    pub(crate) work_ns: Reading<f64>,
     /// The latest that a round of the probe began, and the rounds it missed.
     pub(crate) probe_late_ns: u64,
     pub(crate) probe_missed: u64,
@@ -139,9 +141,13 @@ impl SensorTracks {
         }
     }
 
+    fn work_ns(&self, measured: Span) -> Reading<f64> {
+        Self::ratio(&self.chunk_median_sum_ns, &self.bursts, measured)
+    }
+
     fn slowdown(&self, measured: Span) -> Reading<f64> {
         let best = self.chunk_best_ns.unwrap_or_default().max(1) as f64;
-        Self::ratio(&self.chunk_median_sum_ns, &self.bursts, measured).map(|chunk_ns| chunk_ns / best)
+        self.work_ns(measured).map(|work_ns| work_ns / best)
     }
 }
 
@@ -347,6 +353,7 @@ impl Gathering {
             probe_cores: self.probe_cpu_ns.per_ns(measured),
             unexplained_loss_share: SensorTracks::ratio(&self.sensor.unexplained_ns, &self.sensor.burst_ns, measured),
             work_slowdown: self.sensor.slowdown(measured),
+            work_ns: self.sensor.work_ns(measured),
             probe_late_ns: self.probe_late.inside(measured).map(|(_, late)| late).max().unwrap_or(0),
             probe_missed: self.probe_missed.rise(measured).seen().map_or(0, |(by, _)| *by),
         }

@@ -70,6 +70,8 @@ pub(crate) struct MadeRun {
     pub(crate) drift: f64,
     /// The logarithm of one more factor, by block.
     pub(crate) trend: fn(u32) -> f64,
+    /// How many times as long fixed work takes, by block.
+    pub(crate) work: fn(u32) -> f64,
     /// Trials to leave out, as if cut off.
     pub(crate) missing: Vec<(String, u32)>,
     pub(crate) steal_known: bool,
@@ -142,6 +144,7 @@ pub(crate) fn first_look() -> MadeRun {
         per_tenth: 50,
         drift: 0.3,
         trend: |_| 0.0,
+        work: |_| 1.0,
         missing: vec![],
         steal_known: true,
         psi: true,
@@ -283,7 +286,13 @@ impl MadeRun {
         let parts = parts(&made.cell.factors);
         let mut samples = LineWriter::open(&trial_dir.samples_path()).unwrap();
         for round in 0..self.tenths as u64 + 25 {
-            samples.append(&self.sample(made, &parts, start, round)).unwrap();
+            let mut sample = self.sample(made, &parts, start, round);
+            if let Some(sensor) = &mut sample.sensor {
+                let work = (self.work)(planned.block);
+                sensor.chunk_median_sum_ns = (sensor.chunk_median_sum_ns as f64 * work) as u64;
+                sensor.chunk_best_ns = (sensor.chunk_best_ns as f64 * work) as u64;
+            }
+            samples.append(&sample).unwrap();
         }
         let end = start + self.tenths as u64 * INTERVAL_NS;
         let span = |phase, start_ns, end_ns| PhaseSpan { phase, start_ns, end_ns };

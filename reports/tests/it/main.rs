@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod canary;
+mod compare;
 mod gates;
 mod history;
 mod made;

@@ -25,7 +25,7 @@ fn run_with_everything() -> MadeRun {
 static EVERYTHING: LazyLock<Explained> = LazyLock::new(|| explain(&run_with_everything()));
 
 /// Whether every tag is closed in its order; also finds a `<` that is no tag.
-fn balanced(page: &str) -> Result<usize, String> {
+pub(crate) fn balanced(page: &str) -> Result<usize, String> {
     const VOID: [&str; 3] = ["meta", "!DOCTYPE", "br"];
     let mut open: Vec<&str> = Vec::new();
     let mut rest = page;

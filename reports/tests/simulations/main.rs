@@ -5,6 +5,7 @@
 // In a test a panic is the report; the lint knows only of functions that are tests themselves.
 #![allow(clippy::unwrap_used)]
 
+mod between_runs;
 mod change_points;
 mod coverage;
 mod gate;

@@ -1,11 +1,29 @@
 //! Whether two runs were measured on the same kind of machine.
 
 use record::Host;
-
-use super::HostCard;
+use serde::{Deserialize, Serialize};
 
 /// Memory that differs by less is the same: firmware and kernel keep some for themselves.
 const MEMORY_SLACK: f64 = 0.03;
+
+/// What of a machine must agree for two runs to be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct HostCard {
+    /// Kernel release.
+    pub kernel: String,
+    /// Hardware name.
+    pub arch: String,
+    /// CPU model; empty where it is not known.
+    pub cpu_model: String,
+    /// CPUs online.
+    pub cpus: usize,
+    /// CPUs that the program might use.
+    pub cpus_allowed: u32,
+    /// Memory in all; 0 where it is not known.
+    pub memory_bytes: u64,
+    /// The hypervisor; empty where it is not known.
+    pub virtual_machine: String,
+}
 
 impl HostCard {
     /// What of a machine must agree.
