@@ -17,6 +17,7 @@ mod kept;
 pub mod load;
 pub mod markdown;
 pub mod open_metrics;
+pub mod planning;
 mod plot;
 pub mod probe_metrics;
 pub mod rates;

@@ -1,0 +1,275 @@
+//! A chain of proxies with CPU quotas, request by request: how long each request takes, and how many periods run out.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use record::Arrival;
+
+/// The quota period of Kubernetes (cpu.cfs_period_us), in seconds.
+pub(crate) const PERIOD_S: f64 = 0.1;
+
+/// One proxy on a request's way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Station {
+    /// CPU time of a request, in seconds.
+    pub(crate) cpu_s: f64,
+    /// Its squared coefficient of variation.
+    pub(crate) variation: f64,
+    /// Cores that it uses while its workers wait for requests: waking up, and what it does besides. Workers that find a queue
+    /// do not wake up for each request, so that a proxy which was held up works it off for less.
+    pub(crate) waiting_cores: f64,
+}
+
+/// What all proxies of a chain have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Quota {
+    /// Cores: quota over period.
+    pub(crate) cores: f64,
+    /// Threads that work at a time.
+    pub(crate) workers: u32,
+}
+
+/// Requests as they will be drawn: the same draws for every rate, so that what differs is the rate.
+pub(crate) struct Draws {
+    /// Sums of gaps of mean 1.
+    arrivals: Vec<f64>,
+    /// For each station: where in its period it begins, and for each request its demand of mean 1 and its worker, 0 to 1.
+    stations: Vec<(f64, Vec<(f64, f64)>)>,
+}
+
+/// What became of the requests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Became {
+    /// The quantile of the time from arrival to the last proxy's end, in seconds.
+    pub(crate) quantile_s: f64,
+    /// Of the periods of the proxy that ran out most often, the share.
+    pub(crate) periods_run_out: f64,
+}
+
+impl Draws {
+    /// So many requests through these stations.
+    pub(crate) fn make(stations: &[Station], arrival: Arrival, requests: usize, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut at = 0.0;
+        let mut arrivals = Vec::with_capacity(requests);
+        for _ in 0..requests {
+            at += match arrival {
+                Arrival::Constant => 1.0,
+                Arrival::Poisson => exponential(&mut rng),
+            };
+            arrivals.push(at);
+        }
+        let stations = stations
+            .iter()
+            .map(|s| {
+                let begins = rng.random::<f64>() * PERIOD_S;
+                (begins, (0..requests).map(|_| (demand(s.variation, &mut rng), rng.random())).collect())
+            })
+            .collect();
+        Self { arrivals, stations }
+    }
+
+    /// Sends them at a rate.
+    ///
+    /// A request waits at each proxy for the worker that its connection belongs to, and takes CPU time there while the period
+    /// has some left; what does not fit goes on in the next period. It meets the proxies one after the other: what a proxy does
+    /// with the request and with its answer is done at once.
+    pub(crate) fn at(&self, rate: f64, stations: &[Station], quota: Quota, quantile: f64) -> Became {
+        let mut times: Vec<(f64, usize)> = self.arrivals.iter().enumerate().map(|(i, a)| (a / rate, i)).collect();
+        let mut periods_run_out = 0.0f64;
+        for (station, (begins, draws)) in stations.iter().zip(&self.stations) {
+            // Requests overtake one another on the way.
+            times.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let mut free = vec![0.0f64; quota.workers.max(1) as usize];
+            let waiting = station.waiting_cores / free.len() as f64;
+            let mut periods = Periods { begins: *begins, budget_s: quota.cores * PERIOD_S, used: Vec::new() };
+            for (time, index) in &mut times {
+                let Some((demand, worker)) = draws.get(*index) else { continue };
+                let worker = ((worker * free.len() as f64) as usize).min(free.len() - 1);
+                periods.wait(free[worker], *time, waiting);
+                *time = periods.spend(time.max(free[worker]), station.cpu_s * demand);
+                free[worker] = *time;
+            }
+            periods_run_out = periods_run_out.max(periods.run_out());
+        }
+        let mut took: Vec<f64> =
+            times.iter().filter_map(|(done, i)| Some(done - self.arrivals.get(*i)? / rate)).collect();
+        let at = ((took.len() as f64 * quantile).ceil() as usize).clamp(1, took.len().max(1)) - 1;
+        let quantile_s =
+            if took.is_empty() { 0.0 } else { *took.select_nth_unstable_by(at, f64::total_cmp).1 };
+        Became { quantile_s, periods_run_out }
+    }
+}
+
+/// The quota of one proxy, period by period.
+struct Periods {
+    begins: f64,
+    budget_s: f64,
+    used: Vec<f64>,
+}
+
+impl Periods {
+    /// Takes CPU time from `at` on, on one worker; returns when it has it.
+    fn spend(&mut self, mut at: f64, mut cpu_s: f64) -> f64 {
+        loop {
+            let (index, end) = self.period(at);
+            let left = self.budget_s - self.used[index];
+            let takes = cpu_s.min(left).min(end - at).max(0.0);
+            self.used[index] += takes;
+            cpu_s -= takes;
+            at += takes;
+            if cpu_s <= 1e-9 {
+                return at;
+            }
+            at = at.max(end);
+        }
+    }
+
+    /// Takes what waiting costs, so many cores from one moment to another, of the periods in between.
+    fn wait(&mut self, mut from: f64, to: f64, cores: f64) {
+        while cores > 0.0 && from < to {
+            let (index, end) = self.period(from);
+            let until = end.min(to);
+            let left = (self.budget_s - self.used[index]).max(0.0);
+            self.used[index] += left.min(cores * (until - from));
+            from = until;
+        }
+    }
+
+    /// The period of a moment, and its end.
+    fn period(&mut self, at: f64) -> (usize, f64) {
+        let index = ((at - self.begins) / PERIOD_S + 1.0 + 1e-9).floor().max(0.0);
+        let end = self.begins + index * PERIOD_S;
+        let index = index as usize;
+        if self.used.len() <= index {
+            self.used.resize(index + 1, 0.0);
+        }
+        (index, end)
+    }
+
+    /// The share of periods that ran out.
+    fn run_out(&self) -> f64 {
+        let out = self.used.iter().filter(|used| **used >= self.budget_s - 1e-9).count();
+        out as f64 / self.used.len().max(1) as f64
+    }
+}
+
+fn exponential(rng: &mut ChaCha8Rng) -> f64 {
+    -(1.0 - rng.random::<f64>()).ln()
+}
+
+/// A demand of mean 1: equal for all, or a gamma's of which the shape is a whole number or below 1 mixed in as a share of
+/// exponential ones.
+fn demand(variation: f64, rng: &mut ChaCha8Rng) -> f64 {
+    if variation <= 0.0 {
+        return 1.0;
+    }
+    if variation >= 1.0 {
+        // Two exponentials of which the rarer is the longer (balanced means), with this variation.
+        let p = 0.5 * (1.0 + ((variation - 1.0) / (variation + 1.0)).sqrt());
+        let mean = if rng.random::<f64>() < p { 0.5 / p } else { 0.5 / (1.0 - p) };
+        return mean * exponential(rng);
+    }
+    // A fixed part and an exponential one.
+    let share = variation.sqrt();
+    1.0 - share + share * exponential(rng)
+}
+
+/// The highest rate at which the quantile stays at or below a bound, by halving between 0 and `most`; with what becomes of
+/// the requests there.
+pub(crate) fn highest(
+    draws: &Draws,
+    stations: &[Station],
+    quota: Quota,
+    quantile: f64,
+    bound_s: f64,
+    most: f64,
+) -> (f64, Became) {
+    const HALVINGS: usize = 14;
+    let (mut low, mut high) = (0.0, most);
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if draws.at(middle, stations, quota, quantile).quantile_s <= bound_s {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    (low, draws.at(low.max(most * 1e-6), stations, quota, quantile))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn station(cpu_ms: f64) -> Station {
+        Station { cpu_s: cpu_ms / 1e3, variation: 0.0, waiting_cores: 0.0 }
+    }
+
+    const HALF: Quota = Quota { cores: 0.5, workers: 1 };
+
+    #[test]
+    fn a_quota_that_is_never_used_up_costs_nothing() {
+        let draws = Draws::make(&[station(1.0)], Arrival::Constant, 2000, 1);
+        let became = draws.at(200.0, &[station(1.0)], HALF, 0.99);
+        assert!((became.quantile_s - 0.001).abs() < 1e-9 && became.periods_run_out == 0.0, "{became:?}");
+    }
+
+    #[test]
+    fn one_that_is_used_up_stalls_for_the_rest_of_its_period() {
+        // 60 requests of 1 ms in each period of 100 ms, and 50 ms: overloaded, the queue grows by 10 in each period.
+        let draws = Draws::make(&[station(1.0)], Arrival::Constant, 6000, 1);
+        let became = draws.at(600.0, &[station(1.0)], HALF, 1.0);
+        assert!(became.periods_run_out > 0.9, "{became:?}");
+        // 6000 requests need 120 periods and are due in 100: the last waits for 20 periods, less what it is in its period.
+        assert!((1.9..2.1).contains(&became.quantile_s), "{became:?}");
+    }
+
+    #[test]
+    fn evenly_spaced_requests_reach_the_mean_and_random_ones_fall_off_earlier() {
+        let highest = |arrival, bound_s| {
+            let draws = Draws::make(&[station(1.0)], arrival, 20_000, 1);
+            super::highest(&draws, &[station(1.0)], HALF, 0.99, bound_s, 1000.0).0
+        };
+        // The quota is used up in the mean at 500 a second.
+        let even = highest(Arrival::Constant, 0.025);
+        assert!((480.0..505.0).contains(&even), "{even}");
+        let random = highest(Arrival::Poisson, 0.025);
+        assert!((340.0..470.0).contains(&random), "{random}");
+        assert!(highest(Arrival::Poisson, 0.075) > random, "a looser bound is reached later");
+    }
+
+    #[test]
+    fn more_workers_use_a_quota_up_sooner_and_no_more_of_it() {
+        let stations = [station(1.0)];
+        let draws = Draws::make(&stations, Arrival::Constant, 12_000, 1);
+        let two = draws.at(600.0, &stations, Quota { cores: 0.5, workers: 2 }, 1.0);
+        assert!((3.9..4.1).contains(&two.quantile_s), "{two:?}");
+        let four = draws.at(1900.0, &stations, Quota { cores: 2.0, workers: 4 }, 0.5);
+        assert!(four.quantile_s < 0.01, "{four:?}");
+    }
+
+    #[test]
+    fn what_waiting_costs_is_saved_while_there_is_a_queue() {
+        let busy = Station { waiting_cores: 0.2, ..station(1.0) };
+        let draws = Draws::make(&[busy], Arrival::Constant, 20_000, 1);
+        // At 290 a second: 0.29 + 0.2 * 0.71 = 0.432 of 0.5 cores; at 450: 0.45 + 0.2 * 0.55 = 0.56, if it were not for the
+        // queue, in which it uses 0.45.
+        assert_eq!(draws.at(290.0, &[busy], HALF, 0.99).periods_run_out, 0.0);
+        let over = draws.at(450.0, &[busy], HALF, 0.99);
+        assert!(over.periods_run_out > 0.5 && over.quantile_s < 0.1, "{over:?}");
+        assert!(draws.at(560.0, &[busy], HALF, 0.99).quantile_s > 1.0, "beyond 500 no saving is enough");
+    }
+
+    #[test]
+    fn demands_have_the_mean_and_the_variation_asked_for() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        for variation in [0.0, 0.3, 1.0, 2.5] {
+            let n = 200_000;
+            let all: Vec<f64> = (0..n).map(|_| demand(variation, &mut rng)).collect();
+            let mean = all.iter().sum::<f64>() / n as f64;
+            let found = all.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / n as f64 / mean.powi(2);
+            assert!((mean - 1.0).abs() < 0.01, "{variation}: {mean}");
+            assert!((found - variation).abs() < 0.05 * (1.0 + variation), "{variation}: {found}");
+        }
+    }
+}
