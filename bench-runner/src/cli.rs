@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, probe, report, resume, run, service,
+    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, planning, probe, report, resume, run, service,
     sidecar, verify, warden,
 };
 
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Gate(Box<gate::Args>),
     /// Make a report from a run directory.
     Report(report::Args),
+    /// Plan hosts and proxy limits: what holds an SLO at the least cost, from runs on each kind of host and their prices.
+    Plan(Box<planning::Args>),
     /// Follow a figure over many runs, and find where its level changed.
     History(history::Args),
     /// Keep runs to compare with.

@@ -20,6 +20,7 @@ mod load;
 mod neighbour;
 mod node_proxy;
 mod plan;
+mod planning;
 mod probe;
 mod programs;
 mod progress;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::execute(args),
         Command::Gate(args) => gate::execute(*args),
         Command::Report(args) => report::execute(args),
+        Command::Plan(args) => planning::execute(*args),
         Command::History(args) => history::execute(args),
         Command::Baseline(args) => baseline::execute(args),
         Command::Scenarios(args) => library::execute(args),

@@ -82,7 +82,7 @@ pub fn render(findings: &Findings) -> String {
     page
 }
 
-fn list(page: &mut String, heading: &str, lines: &[String]) {
+pub(crate) fn list(page: &mut String, heading: &str, lines: &[String]) {
     if lines.is_empty() {
         return;
     }
@@ -111,7 +111,7 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-fn table(page: &mut String, table: &Table) {
+pub(crate) fn table(page: &mut String, table: &Table) {
     let _ = write!(page, "\n## {}\n\n| {} |", escaped(&table.caption), escaped(table.of));
     for column in &table.columns {
         let unit = if column.unit.is_empty() { String::new() } else { format!(", {}", column.unit) };

@@ -16,7 +16,7 @@ const NARROWEST: usize = 60;
 
 /// The findings as text of at most `width` columns (at least 60), with ANSI colours or without.
 pub fn render(findings: &Findings, width: usize, color: bool) -> String {
-    let mut page = Page { text: String::new(), width: width.max(NARROWEST), color };
+    let mut page = Page::new(width, color);
     let f = findings;
     page.heading(&format!("meshtax: {}, run {}", f.scenario, f.run));
     page.paragraph(
@@ -86,7 +86,8 @@ fn shortened(text: &str, most: usize) -> String {
     format!("{kept}…")
 }
 
-struct Page {
+/// A page of text that is being written.
+pub(crate) struct Page {
     text: String,
     width: usize,
     color: bool,
@@ -99,7 +100,17 @@ struct Lines {
 }
 
 impl Page {
-    fn line(&mut self, line: &str) {
+    /// An empty page of so many columns (at least 60), with ANSI colours or without.
+    pub(crate) fn new(width: usize, color: bool) -> Self {
+        Self { text: String::new(), width: width.max(NARROWEST), color }
+    }
+
+    /// What was written.
+    pub(crate) fn finish(self) -> String {
+        self.text
+    }
+
+    pub(crate) fn line(&mut self, line: &str) {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
@@ -112,7 +123,7 @@ impl Page {
         }
     }
 
-    fn heading(&mut self, text: &str) {
+    pub(crate) fn heading(&mut self, text: &str) {
         for line in self.wrapped("", "", text) {
             self.painted(&line, "1");
         }
@@ -124,13 +135,13 @@ impl Page {
         }
     }
 
-    fn paragraph(&mut self, indent: &str, text: &str) {
+    pub(crate) fn paragraph(&mut self, indent: &str, text: &str) {
         for line in self.wrapped(indent, indent, text) {
             self.line(&line);
         }
     }
 
-    fn item(&mut self, mark: &str, text: &str) {
+    pub(crate) fn item(&mut self, mark: &str, text: &str) {
         for line in self.wrapped(mark, &" ".repeat(length(mark)), text) {
             self.line(&line);
         }
@@ -162,7 +173,7 @@ impl Page {
         lines
     }
 
-    fn table(&mut self, table: &Table) {
+    pub(crate) fn table(&mut self, table: &Table) {
         self.line("");
         self.heading(&table.caption);
         // Figures with their intervals beside them, if that fits; else below them, in as many parts as needed.
@@ -245,7 +256,7 @@ impl Page {
         }
     }
 
-    fn list(&mut self, heading: &str, lines: &[String]) {
+    pub(crate) fn list(&mut self, heading: &str, lines: &[String]) {
         if lines.is_empty() {
             return;
         }

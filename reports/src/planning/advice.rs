@@ -1,6 +1,6 @@
 //! A plan in sentences: the answer, what is assumed, what weakens it, and what is not shown with the command that shows it.
 
-use record::{CpuQuantity, Dataplane};
+use record::Dataplane;
 
 use crate::figure::{digits, level, percent};
 use crate::stats::Estimate;
@@ -19,11 +19,6 @@ const GENERATOR_SHARE: f64 = 0.05;
 /// A price: two digits behind the point.
 pub(crate) fn money(amount: f64) -> String {
     format!("{amount:.2}")
-}
-
-/// A limit for people.
-pub(crate) fn limit(limit: Option<CpuQuantity>) -> String {
-    limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string())
 }
 
 /// So many of something.

@@ -4,6 +4,8 @@ mod advice;
 mod capacity;
 mod choice;
 mod cliff;
+mod emit;
+mod markdown;
 mod measured;
 mod placement;
 mod prices;
@@ -11,9 +13,13 @@ mod quota;
 mod report;
 mod sizing;
 mod slo;
+mod tables;
+mod text;
 
 pub use capacity::{Capacity, Point};
 pub use choice::{Asked, plan};
+pub use emit::{Form, Workload, emit};
+pub use markdown::markdown;
 pub use measured::{Measured, ProxySeen, Setup, TrialSeen};
 pub use prices::{HostPlan, Named, Prices};
 pub use report::{
@@ -21,3 +27,4 @@ pub use report::{
     Sizing, ToMeasure,
 };
 pub use slo::{Clause, Slo, Standing};
+pub use text::text;
