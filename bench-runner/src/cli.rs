@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, planning, probe, report, resume, run, service,
-    sidecar, verify, warden,
+    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, planning, probe, report, resume, run,
+    service, sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.

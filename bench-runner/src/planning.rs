@@ -93,7 +93,12 @@ pub(crate) struct Args {
     #[arg(long, default_value = "default", value_name = "NAME", help_heading = "Recommendation for a cluster")]
     namespace: String,
     /// The image of its container.
-    #[arg(long, default_value = "my-service:latest", value_name = "IMAGE", help_heading = "Recommendation for a cluster")]
+    #[arg(
+        long,
+        default_value = "my-service:latest",
+        value_name = "IMAGE",
+        help_heading = "Recommendation for a cluster"
+    )]
     image: String,
     /// Write to this file instead of stdout.
     #[arg(long, value_name = "FILE")]

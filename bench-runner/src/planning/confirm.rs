@@ -57,7 +57,9 @@ pub(super) fn execute(report: &mut PlanReport, directory: &RunDirectory, asked: 
     let lab = Lab::open(&cells, asked.programs.find(&cells)?)?;
     let here = node_probe::host(Path::new("/"), directory.path());
     if here.cpu_model != run.host.cpu_model || here.cpus_online.len() != run.host.cpus_online.len() {
-        report.doubts.push("cliffs were confirmed on this host, which is another than the run was measured on".to_owned());
+        report
+            .doubts
+            .push("cliffs were confirmed on this host, which is another than the run was measured on".to_owned());
     }
     let seed = run.seed;
     for (cell, cliff) in cells.iter().zip(&limits) {
@@ -93,7 +95,8 @@ fn limits(report: &PlanReport, asked: &[CpuQuantity]) -> anyhow::Result<Vec<Clif
             let cliff = report.cliffs.iter().find(|c| c.cpu_limit == *limit);
             let reason = cliff.and_then(|c| c.predicted.reason()).unwrap_or("nothing is predicted for it");
             cliff.filter(|c| c.predicted.seen().is_some()).cloned().ok_or_else(|| {
-                Usage(format!("--confirm {limit}: {reason}\n  try: a run with rates at which nothing is throttled")).into()
+                Usage(format!("--confirm {limit}: {reason}\n  try: a run with rates at which nothing is throttled"))
+                    .into()
             })
         })
         .collect()
@@ -127,7 +130,10 @@ struct Found {
 impl Found {
     fn confirmed(&self, predicted: f64) -> anyhow::Result<Confirmed> {
         let value = self.rate_per_second.with_context(|| {
-            format!("the SLO held at no rate down to {:.0} requests/s, far below the prediction: something else breaks it", AROUND.0 * predicted)
+            format!(
+                "the SLO held at no rate down to {:.0} requests/s, far below the prediction: something else breaks it",
+                AROUND.0 * predicted
+            )
         })?;
         let end = match self.end.as_str() {
             "converged" => "held in all its confirmations, and the next rate up broke",
@@ -164,7 +170,8 @@ fn search(
 ) -> anyhow::Result<Found> {
     let shape = scenario.shape(&cell.factors)?;
     let directory = lab.scratch().join(&cell.id);
-    std::fs::create_dir_all(directory.join("logs")).with_context(|| format!("cannot create {}", directory.display()))?;
+    std::fs::create_dir_all(directory.join("logs"))
+        .with_context(|| format!("cannot create {}", directory.display()))?;
     let spec = DeploymentSpec {
         factors: &cell.factors,
         shape: &shape,
@@ -198,7 +205,8 @@ fn search(
     let text = std::fs::read_to_string(&answer).with_context(|| format!("cannot read {}", answer.display()))?;
     // A search that found nothing says so in its answer; without one, the log says why.
     let line = text.lines().last().unwrap_or_default();
-    serde_json::from_str(line).map_err(|_| anyhow::anyhow!("the load generator gave no answer\n{}", load.log_tail(8).join("\n")))
+    serde_json::from_str(line)
+        .map_err(|_| anyhow::anyhow!("the load generator gave no answer\n{}", load.log_tail(8).join("\n")))
 }
 
 fn load_args(
@@ -240,7 +248,13 @@ fn load_args(
 }
 
 /// Starts the load generator in a cgroup of its own, its answer going to a file.
-fn start(lab: &Lab, deployment: &Deployment, args: Vec<String>, directory: &Path, answer: &Path) -> anyhow::Result<Launched> {
+fn start(
+    lab: &Lab,
+    deployment: &Deployment,
+    args: Vec<String>,
+    directory: &Path,
+    answer: &Path,
+) -> anyhow::Result<Launched> {
     let leaf = lab.cgroups().map(|tree| tree.leaf("load", None)).transpose()?;
     let cgroups: Vec<PathBuf> = leaf.as_ref().map(|l| l.directories().to_vec()).unwrap_or_default();
     let launch = Launch {

@@ -10,6 +10,7 @@ use super::measured::Measured;
 use super::placement::Demand;
 use super::prices::Prices;
 use super::report::{Bound, Placement, PlanReport, Recommendation, ToMeasure};
+use super::slo::trimmed;
 
 /// Blocks from which on an interval reaches a level of 90 %.
 const FEWEST_BLOCKS: usize = 5;
@@ -97,7 +98,8 @@ fn take(report: &PlanReport, recommended: &Recommendation, p: &Placement, what: 
 
 fn rests_on(headroom: f64, recommended: &Recommendation, p: &Placement) -> String {
     let sure = if recommended.level_held > 0.0 {
-        format!("with {} it holds the lower end or more", level(recommended.level_held))
+        let what = if p.at_least { "that" } else { "the lower end" };
+        format!("with {} it holds {what} or more", level(recommended.level_held))
     } else {
         "one block gives no interval, so that nothing says how sure this is".to_owned()
     };
@@ -107,11 +109,14 @@ fn rests_on(headroom: f64, recommended: &Recommendation, p: &Placement) -> Strin
         Bound::Memory => " Memory decides the number of hosts.",
     };
     format!(
-        "Each host is asked for {} requests/s; such a host {} {}/s, and {sure}. {} of every capacity is left free.{bound}",
+        "Each host is asked for {} requests/s; such a host {}/s, and {sure}. {} % of every capacity is left free.{bound}",
         digits(p.rps_per_host),
-        if p.at_least { "was seen to hold at least" } else { "holds" },
-        ranged(&p.host_capacity),
-        percent(headroom),
+        if p.at_least {
+            format!("was seen to hold {}", digits(p.host_capacity.value))
+        } else {
+            format!("holds {}", ranged(&p.host_capacity))
+        },
+        trimmed(headroom * 100.0),
     )
 }
 
@@ -130,9 +135,9 @@ pub(crate) fn model(demand: &Demand, measured: &Measured) -> Vec<String> {
     let calls = demand.calls_per_service();
     let mut model = vec![
         format!(
-            "Every service has a sidecar beside each of its replicas. A request crosses {} and visits {} services, as in the measured shape {}.",
+            "Every service has a sidecar beside each of its replicas. A request crosses {} and visits {}, as in the measured shape {}.",
             many(u64::from(f.hops), "hop"),
-            demand.visited.min(demand.services),
+            many(u64::from(demand.visited.min(demand.services)), "service"),
             f.chain
         ),
         format!(
@@ -208,8 +213,11 @@ pub(crate) fn to_measure(hosts: &[Host<'_>], prices: &Prices, asked: &Asked) -> 
                 rates.join(",")
             )
         };
-        let capacities: Vec<_> = host.setups(true).into_iter().filter_map(|s| Some((s, host.capacity(s, &asked.slo)?))).collect();
-        let (lowest, highest) = capacities.iter().fold((f64::INFINITY, 0.0f64), |(low, high), (_, c)| (low.min(c.lowest), high.max(c.highest)));
+        let capacities: Vec<_> =
+            host.setups(true).into_iter().filter_map(|s| Some((s, host.capacity(s, &asked.slo)?))).collect();
+        let (lowest, highest) = capacities
+            .iter()
+            .fold((f64::INFINITY, 0.0f64), |(low, high), (_, c)| (low.min(c.lowest), high.max(c.highest)));
         if capacities.iter().all(|(_, c)| c.at_least) {
             wanted.push(ToMeasure {
                 what: format!("on {name}: what it holds above {highest:.0}/s, where every setup still held"),
@@ -235,13 +243,16 @@ pub(crate) fn to_measure(hosts: &[Host<'_>], prices: &Prices, asked: &Asked) -> 
         }
         if capacities.iter().all(|(_, c)| c.rates < 2) {
             wanted.push(ToMeasure {
-                what: format!("on {name}: what requests cost at other rates; one rate tells neither a capacity nor a cliff"),
+                what: format!(
+                    "on {name}: what requests cost at other rates; one rate tells neither a capacity nor a cliff"
+                ),
                 command: run(&[lowest / 4.0, lowest / 2.0, lowest, lowest * 2.0], "none,500m"),
             });
         }
     }
     for plan in prices.plans.iter().filter(|p| hosts.iter().all(|h| h.plan.name != p.name)) {
-        let dataplane = hosts.iter().flat_map(|h| h.setups(true)).map(|s| s.dataplane).next().unwrap_or(Dataplane::Envoy);
+        let dataplane =
+            hosts.iter().flat_map(|h| h.setups(true)).map(|s| s.dataplane).next().unwrap_or(Dataplane::Envoy);
         wanted.push(ToMeasure {
             what: format!("{}: nothing was measured on it", plan.name),
             command: format!("on such a host: meshtax run --dataplane none,{dataplane} --rate 250,500,1000,2000 --cpu-limit none,500m --repeats 5"),

@@ -113,13 +113,8 @@ fn rising(points: &[Point]) -> Vec<Pool> {
     let mut pools: Vec<Pool> = Vec::new();
     for p in points {
         let excess = if p.standing.wall { FURTHEST } else { p.standing.excess.clamp(-FURTHEST, FURTHEST) };
-        let mut new = Pool {
-            sum: excess,
-            n: 1.0,
-            wall: p.standing.wall,
-            lowest: p.rate_per_second,
-            highest: p.rate_per_second,
-        };
+        let mut new =
+            Pool { sum: excess, n: 1.0, wall: p.standing.wall, lowest: p.rate_per_second, highest: p.rate_per_second };
         while let Some(before) = pools.pop_if(|before| before.excess() >= new.excess() || (before.wall && !new.wall)) {
             new = Pool {
                 sum: before.sum + new.sum,

@@ -11,9 +11,7 @@ use super::cliff::{self, Costs};
 use super::measured::{Measured, Setup, TrialSeen};
 use super::placement::{Candidate, Demand, Replica};
 use super::prices::{HostPlan, Prices};
-use super::report::{
-    Cliff, HeldAt, Placement, PlanAsked, PlanReport, PlanRow, PlanVerdict, Recommendation, Shown,
-};
+use super::report::{Cliff, HeldAt, Placement, PlanAsked, PlanReport, PlanRow, PlanVerdict, Recommendation, Shown};
 use super::slo::Slo;
 use super::{advice, sizing};
 
@@ -54,7 +52,10 @@ const BLOCKS_OF_A_RUN: u32 = 100_000;
 pub fn plan(runs: &[Measured], asked: &Asked, prices: &Prices) -> Result<PlanReport> {
     asked.check()?;
     let Some(first) = runs.first() else {
-        return Err(Error::PlanRuns { problem: "no run is given".into(), remedy: "meshtax plan RUN.. --prices F".into() });
+        return Err(Error::PlanRuns {
+            problem: "no run is given".into(),
+            remedy: "meshtax plan RUN.. --prices F".into(),
+        });
     };
     for run in runs {
         run.like(first)?;
@@ -66,11 +67,11 @@ pub fn plan(runs: &[Measured], asked: &Asked, prices: &Prices) -> Result<PlanRep
         visited: first.factors.services.max(1),
         headroom: asked.headroom,
     };
-    let mut rows: Vec<(PlanRow, Option<Setup>)> =
-        hosts.iter().map(|host| best(host, asked, &demand, false)).collect();
+    let mut rows: Vec<(PlanRow, Option<Setup>)> = hosts.iter().map(|host| best(host, asked, &demand, false)).collect();
     rows.sort_by(|(a, _), (b, _)| order(a).total_cmp(&order(b)));
     let unmeshed = hosts.iter().filter(|h| h.has_unmeshed()).map(|h| best(h, asked, &demand, true).0);
-    let without_mesh = unmeshed.filter(|row| row.placement.seen().is_some()).min_by(|a, b| order(a).total_cmp(&order(b)));
+    let without_mesh =
+        unmeshed.filter(|row| row.placement.seen().is_some()).min_by(|a, b| order(a).total_cmp(&order(b)));
     let chosen = rows.first().filter(|(row, _)| row.placement.seen().is_some());
     let host = chosen.and_then(|(row, _)| hosts.iter().find(|h| h.plan.name == row.name)).or(hosts.first());
     let arrival = first.factors.arrival;
@@ -128,7 +129,8 @@ fn hosts<'a>(runs: &'a [Measured], prices: &'a Prices) -> Result<Vec<Host<'a>>> 
     let mut hosts: Vec<Host<'a>> = Vec::new();
     for (at, run) in (0u32..).zip(runs) {
         let Some(plan) = prices.plan_of(&run.named())? else {
-            let memory = run.memory_bytes.map_or_else(String::new, |b| format!(" and {:.1} GiB", b as f64 / f64::from(1 << 30)));
+            let memory =
+                run.memory_bytes.map_or_else(String::new, |b| format!(" and {:.1} GiB", b as f64 / f64::from(1 << 30)));
             return Err(Error::PlanRuns {
                 problem: format!(
                     "the run {} was measured on {} CPUs{memory}, and {} has no plan for it",
@@ -200,8 +202,7 @@ impl Host<'_> {
 
 /// Resident memory of the largest proxy, over the trials of a setup.
 pub(crate) fn rss(host: &Host<'_>, setup: Setup) -> Figure {
-    let largest =
-        |t: &TrialSeen| t.proxies.iter().filter_map(|p| p.rss_bytes.seen().copied()).reduce(f64::max);
+    let largest = |t: &TrialSeen| t.proxies.iter().filter_map(|p| p.rss_bytes.seen().copied()).reduce(f64::max);
     let values: Vec<f64> = host.of(setup).filter_map(largest).collect();
     let reason = host.of(setup).flat_map(|t| &t.proxies).find_map(|p| p.rss_bytes.reason());
     Estimate::over(&values, Scale::Factor, host.level)
@@ -287,12 +288,8 @@ fn recommend(
         return Err(Error::PlanRuns { problem: "nothing holds".into(), remedy: "another SLO".into() });
     };
     let costs = Costs::of(&host.trials, setup.workers, host.level);
-    let sized = sizing::proxy(
-        setup,
-        costs.busiest_millicores(placement.rps_per_sidecar),
-        rss(host, setup),
-        asked.headroom,
-    )?;
+    let sized =
+        sizing::proxy(setup, costs.busiest_millicores(placement.rps_per_sidecar), rss(host, setup), asked.headroom)?;
     let cheaper = |p: &Placement| p.cost_needed.low.unwrap_or(0.0) < placement.cost_per_month;
     let service_memory = MemoryQuantity::from_bytes(service_memory(host, asked).max(1 << 20))?;
     Ok(Recommendation {
@@ -301,7 +298,11 @@ fn recommend(
         service_cpu_request: sizing::service_cpu(host, placement.rps_per_sidecar, asked.headroom)?,
         service_memory,
         shown: shown(host, asked, placement.rps_per_host),
-        level_held: if placement.host_capacity.low.is_some() { (1.0 + placement.host_capacity.level) / 2.0 } else { 0.0 },
+        level_held: if placement.host_capacity.low.is_some() {
+            (1.0 + placement.host_capacity.level) / 2.0
+        } else {
+            0.0
+        },
         not_told_apart: rows
             .iter()
             .filter(|(other, _)| other.name != row.name && other.placement.seen().is_some_and(cheaper))

@@ -1,10 +1,10 @@
 //! At which rate a CPU limit breaks the SLO: predicted from what a request costs each proxy, before anything is throttled.
 
-use record::{CpuQuantity, Reading};
+use record::{Arrival, CpuQuantity, Quantiles, Reading};
 
 use crate::findings::Figure;
 use crate::gate::Metric;
-use crate::stats::{Estimate, Scale};
+use crate::stats::{Estimate, Scale, steal};
 
 use super::capacity::Capacity;
 use super::measured::{Setup, TrialSeen};
@@ -22,50 +22,82 @@ const BEYOND: f64 = 1.05;
 /// The seed of the draws: all limits and blocks get the same.
 const SEED: u64 = 17;
 
-/// What a proxy uses, as far as rates tell: `cores = waiting (1 - cores) + per_request rate`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What a proxy uses at each rate, as far as it was measured.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Use {
-    /// Cores while it waits for requests.
-    pub(crate) waiting_cores: f64,
-    /// CPU seconds of a request.
-    pub(crate) per_request_s: f64,
+    /// Rates, rising, and the cores in use at each.
+    points: Vec<(f64, f64)>,
+    /// CPU seconds that one more request takes of a proxy that is busy anyway: the slope at the highest rates.
+    per_request_s: f64,
 }
 
+/// Of the rates that were measured, those that the slope at the highest is taken from.
+const HIGHEST_RATES: usize = 3;
+
 impl Use {
-    /// By least squares over rates and cores; with one rate alone all of it is the requests'. None of no points.
-    pub(crate) fn fit(points: &[(f64, f64)]) -> Option<Self> {
-        let sum = |of: &dyn Fn(f64, f64) -> f64| points.iter().map(|(rate, cores)| of(*rate, *cores)).sum::<f64>();
-        let alone = || {
-            let rates = sum(&|rate, _| rate * rate);
-            let per_request_s = sum(&|rate, cores| rate * cores) / rates;
-            (rates > 0.0).then_some(Self { waiting_cores: 0.0, per_request_s })
-        };
-        let several = points.iter().any(|(rate, _)| points.first().is_some_and(|(first, _)| rate != first));
-        if !several {
-            return alone();
+    /// Of rates and cores; none of no points.
+    pub(crate) fn of(measured: &[(f64, f64)]) -> Option<Self> {
+        let mut points: Vec<(f64, f64)> = Vec::new();
+        let mut sorted = measured.to_vec();
+        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut same = 1.0;
+        for (rate, cores) in sorted {
+            match points.last_mut() {
+                // Rates of one cell differ a little from trial to trial.
+                Some((known, mean)) if rate < *known * 1.02 => {
+                    same += 1.0;
+                    *known += (rate - *known) / same;
+                    *mean += (cores - *mean) / same;
+                }
+                _ => {
+                    points.push((rate, cores));
+                    same = 1.0;
+                }
+            }
         }
-        let (waiting, rates) = (sum(&|_, cores| (1.0 - cores).powi(2)), sum(&|rate, _| rate * rate));
-        let both = sum(&|rate, cores| (1.0 - cores) * rate);
-        let (with_waiting, with_rate) = (sum(&|_, cores| (1.0 - cores) * cores), sum(&|rate, cores| rate * cores));
-        let determinant = waiting * rates - both * both;
-        if determinant <= 0.0 {
-            return alone();
-        }
-        let waiting_cores = (with_waiting * rates - with_rate * both) / determinant;
-        let per_request_s = (waiting * with_rate - both * with_waiting) / determinant;
-        // A proxy gives no CPU back while it waits, and takes none back for a request.
-        if waiting_cores < 0.0 || per_request_s <= 0.0 { alone() } else { Some(Self { waiting_cores, per_request_s }) }
+        let (rate, cores) = points.last().copied().filter(|(rate, cores)| *rate > 0.0 && *cores > 0.0)?;
+        let average = cores / rate;
+        let slope = slope(&points[points.len().saturating_sub(HIGHEST_RATES)..]);
+        // A request more does not give CPU back, and costs no more than those before it did on average.
+        let per_request_s = slope.map_or(average, |slope| slope.clamp(average / 4.0, average));
+        Some(Self { points, per_request_s })
     }
 
-    /// Cores at a rate.
+    /// Cores at a rate: on the lines between those measured, and beyond them by the slope at the highest.
     pub(crate) fn cores(&self, rate: f64) -> f64 {
-        (self.waiting_cores + self.per_request_s * rate) / (1.0 + self.waiting_cores)
+        let after = self.points.partition_point(|(known, _)| *known < rate);
+        let (from, low) = after.checked_sub(1).and_then(|i| self.points.get(i)).copied().unwrap_or((0.0, 0.0));
+        match self.points.get(after) {
+            Some((to, high)) => low + (rate - from) / (to - from) * (high - low),
+            None => low + (rate - from) * self.per_request_s,
+        }
     }
 
-    /// The rate at which it uses so many cores.
+    /// The lowest rate at which it uses so many cores.
     fn rate(&self, cores: f64) -> f64 {
-        ((cores * (1.0 + self.waiting_cores) - self.waiting_cores) / self.per_request_s).max(0.0)
+        let (mut from, mut low) = (0.0, 0.0);
+        for (to, high) in &self.points {
+            if *high >= cores {
+                return from + (cores - low) / (high - low) * (to - from);
+            }
+            (from, low) = (*to, *high);
+        }
+        from + (cores - low) / self.per_request_s
     }
+
+    /// At a rate, what it uses more than requests take of a busy one: so many cores for each second that its workers wait,
+    /// and as many together as it has workers.
+    fn waiting_cores(&self, rate: f64, workers: u32) -> f64 {
+        let cores = self.cores(rate);
+        let waits = (1.0 - cores / f64::from(workers.max(1))).max(0.05);
+        ((cores - self.per_request_s * rate) / waits).max(0.0)
+    }
+}
+
+/// The slope of the line of least squares through points; none of fewer than two.
+fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let (rates, cores): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
+    if points.len() < 2 { None } else { steal::slope(&cores, &rates) }
 }
 
 /// What the trials say of the cost of requests in one kind of setup.
@@ -118,18 +150,24 @@ impl<'a> Costs<'a> {
         names.into_iter().map(|(name, _)| name).collect()
     }
 
-    /// What a proxy uses, as one block tells.
-    fn of_proxy(&self, name: &str, block: u32) -> Option<Use> {
+    /// What a proxy uses, as one block tells, or all of them.
+    fn of_proxy(&self, name: &str, block: Option<u32>) -> Option<Use> {
         let points: Vec<(f64, f64)> = self
             .trials
             .iter()
-            .filter(|t| t.block == block)
+            .filter(|t| block.is_none_or(|block| t.block == block))
             .filter_map(|t| {
                 let proxy = t.proxies.iter().find(|p| p.name == name)?;
                 Some((t.answered_per_second, *proxy.cores.seen()?))
             })
             .collect();
-        Use::fit(&points)
+        Use::of(&points)
+    }
+
+    /// The lowest rate at which a proxy would use so many cores in the mean.
+    fn used_up(&self, cores: f64, block: Option<u32>) -> Option<f64> {
+        let of = |name: &&str| Some(self.of_proxy(name, block)?.rate(cores));
+        self.proxies().iter().filter_map(of).reduce(f64::min)
     }
 
     /// Why there is nothing to predict from, if so.
@@ -142,7 +180,10 @@ impl<'a> Costs<'a> {
     pub(crate) fn busiest_millicores(&self, rate: f64) -> Figure {
         let proxies = self.proxies();
         let of_block = |block: u32| {
-            proxies.iter().filter_map(|name| Some(self.of_proxy(name, block)?.cores(rate) * 1000.0)).reduce(f64::max)
+            proxies
+                .iter()
+                .filter_map(|name| Some(self.of_proxy(name, Some(block))?.cores(rate) * 1000.0))
+                .reduce(f64::max)
         };
         let values: Vec<f64> = self.blocks().into_iter().filter_map(of_block).collect();
         Estimate::over(&values, Scale::Factor, self.level)
@@ -154,62 +195,49 @@ impl<'a> Costs<'a> {
         mean(self.trials.iter().flat_map(|t| &t.proxies).filter_map(|p| p.idle_cores.seen().copied()))
     }
 
-    fn stations(&self, block: u32, arrival: record::Arrival) -> Option<Vec<Station>> {
-        self.proxies()
-            .into_iter()
-            .map(|name| {
-                let used = self.of_proxy(name, block)?;
-                let burst_s = |t: &&TrialSeen| {
-                    let proxy = t.proxies.iter().find(|p| p.name == name)?;
-                    proxy.burst_ns.seen().map(|ns| ns / 1e9)
-                };
-                let mut bursts: Vec<f64> = self.trials.iter().filter_map(burst_s).collect();
-                bursts.sort_by(f64::total_cmp);
-                let variation = bursts.get(bursts.len() / 2).map_or(0.0, |burst| {
-                    let own = match arrival {
-                        record::Arrival::Constant => 0.0,
-                        record::Arrival::Poisson => 1.0,
-                    };
-                    // Whatever else bends a counter in a window counts too, up to what is still a request's.
-                    (burst / used.per_request_s - own).clamp(0.0, 1.0)
-                });
-                Some(Station { cpu_s: used.per_request_s, variation, waiting_cores: used.waiting_cores })
-            })
-            .collect()
+    /// What each proxy uses, and the squared coefficient of variation of what a request takes of it.
+    fn chain(&self, arrival: Arrival) -> Option<Vec<(Use, f64)>> {
+        let own = match arrival {
+            Arrival::Constant => 0.0,
+            Arrival::Poisson => 1.0,
+        };
+        let of = |name: &str| {
+            let used = self.of_proxy(name, None)?;
+            let burst_s = |t: &&TrialSeen| {
+                let proxy = t.proxies.iter().find(|p| p.name == name)?;
+                // In a window as many requests more or less take what they take of a busy proxy.
+                proxy.burst_ns.seen().map(|ns| ns / 1e9 / used.per_request_s)
+            };
+            let burst = middle(self.trials.iter().filter_map(burst_s).collect());
+            // Whatever else bends a counter in a window is in it too: no more is believed than what requests can be like.
+            Some((used, burst.map_or(0.0, |burst| (burst - own).clamp(0.0, 1.0))))
+        };
+        let all: Option<Vec<(Use, f64)>> = self.proxies().into_iter().map(of).collect();
+        all.filter(|all| !all.is_empty())
     }
 
-    /// The cliff of a limit.
-    pub(crate) fn cliff(&self, slo: &Slo, limit: CpuQuantity, workers: u32, arrival: record::Arrival) -> Cliff {
+    /// The cliff of a limit. It is simulated once, and moves from block to block as the rate that uses the quota up does.
+    pub(crate) fn cliff(&self, slo: &Slo, limit: CpuQuantity, workers: u32, arrival: Arrival) -> Cliff {
         let cores = f64::from(limit.millicores()) / 1000.0;
-        let busiest = self.proxies();
-        let used_up = |block: u32| {
-            busiest.iter().filter_map(|name| Some(self.of_proxy(name, block)?.rate(cores))).reduce(f64::min)
-        };
-        let blocks = self.blocks();
-        let used_up: Vec<f64> = blocks.iter().filter_map(|block| used_up(*block)).collect();
-        let broken: Vec<(f64, f64)> = blocks
-            .iter()
-            .filter_map(|block| {
-                let stations = self.stations(*block, arrival)?;
-                self.breaks_at(slo, &stations, Quota { cores, workers }, arrival)
-            })
-            .collect();
         let figure = |values: &[f64]| {
             Estimate::over(values, Scale::Factor, self.level)
                 .map_or_else(|| Reading::absent(self.missing()), Reading::Seen)
         };
-        let rates: Vec<f64> = broken.iter().map(|(rate, _)| *rate).collect();
-        let predicted = figure(&rates);
+        let each: Vec<f64> = self.blocks().into_iter().filter_map(|block| self.used_up(cores, Some(block))).collect();
+        let broken = self.breaks_at(slo, Quota { cores, workers }, arrival).zip(self.used_up(cores, None));
+        let (predicted, periods_run_out) = match broken {
+            Some(((rate, share), used_up)) if used_up > 0.0 => {
+                let moved: Vec<f64> = each.iter().map(|of_block| rate * of_block / used_up).collect();
+                (figure(&moved), Reading::Seen(share))
+            }
+            _ => (Reading::absent(self.missing()), Reading::absent(self.missing())),
+        };
         let highest = self.trials.iter().map(|t| t.rate_per_second).fold(0.0, f64::max);
         Cliff {
             cpu_limit: limit,
             workers,
-            quota_used_up_at: figure(&used_up),
-            periods_run_out: if broken.is_empty() {
-                Reading::absent(self.missing())
-            } else {
-                Reading::Seen(mean(broken.iter().map(|(_, share)| *share)))
-            },
+            quota_used_up_at: figure(&each),
+            periods_run_out,
             beyond_measured: predicted.seen().is_some_and(|p| p.value > BEYOND * highest),
             predicted,
             measured: None,
@@ -218,13 +246,7 @@ impl<'a> Costs<'a> {
     }
 
     /// The rate at which the SLO breaks, and the share of periods that run out there.
-    fn breaks_at(
-        &self,
-        slo: &Slo,
-        stations: &[Station],
-        quota: Quota,
-        arrival: record::Arrival,
-    ) -> Option<(f64, f64)> {
+    fn breaks_at(&self, slo: &Slo, quota: Quota, arrival: Arrival) -> Option<(f64, f64)> {
         let clause = slo.time()?;
         let (quantile, requests) = match clause.metric {
             Metric::P50 => (0.5, REQUESTS),
@@ -232,17 +254,35 @@ impl<'a> Costs<'a> {
             Metric::P999 => (0.999, REQUESTS_P999),
             _ => (0.99, REQUESTS),
         };
-        // What a request takes without any quota: the rest of the bound is for being held up.
-        let mut plain: Vec<f64> = self.trials.iter().map(|t| t.response_ns.p50 as f64).collect();
-        plain.sort_by(f64::total_cmp);
-        let plain = plain.get(plain.len() / 2).copied().unwrap_or(0.0);
-        let own: f64 = stations.iter().map(|s| s.cpu_s).sum();
-        let bound_s = ((clause.limit - plain).max(0.1 * clause.limit)) / 1e9 + own;
-        let most = stations.iter().map(|s| quota.cores / s.cpu_s).fold(f64::INFINITY, f64::min) * 1.1;
-        let draws = Draws::make(stations, arrival, requests, SEED);
-        let (rate, became) = quota::highest(&draws, stations, quota, quantile, bound_s, most);
+        let chain = self.chain(arrival)?;
+        let at = |rate: f64| -> Vec<Station> {
+            let station = |(used, variation): &(Use, f64)| Station {
+                cpu_s: used.per_request_s,
+                variation: *variation,
+                waiting_cores: used.waiting_cores(rate, quota.workers),
+            };
+            chain.iter().map(station).collect()
+        };
+        let most = chain.iter().map(|(used, _)| quota.cores / used.per_request_s).fold(f64::INFINITY, f64::min) * 1.1;
+        let draws = Draws::make(&at(most), arrival, &self.without_quota(), requests, SEED);
+        let (rate, became) = quota::highest(&draws, at, quota, quantile, clause.limit / 1e9, most);
         Some((rate, became.periods_run_out))
     }
+
+    /// What requests take without any quota, in seconds: the middle of each quantile over the trials.
+    fn without_quota(&self) -> Vec<(f64, f64)> {
+        let of = |share: f64, pick: fn(&Quantiles) -> u64| {
+            let taken = middle(self.trials.iter().map(|t| pick(&t.response_ns) as f64 / 1e9).collect());
+            (share, taken.unwrap_or(0.0))
+        };
+        vec![of(0.5, |q| q.p50), of(0.9, |q| q.p90), of(0.99, |q| q.p99), of(0.999, |q| q.p999), of(1.0, |q| q.max)]
+    }
+}
+
+/// The median; none of no values.
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// What a sweep of rates says of a cliff; none where its setup was not swept across it.
@@ -270,20 +310,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_proxy_uses_is_found_from_two_rates() {
-        let truth = Use { waiting_cores: 0.05, per_request_s: 120e-6 };
-        let points = [200.0, 500.0, 1400.0].map(|rate| (rate, truth.cores(rate)));
-        let found = Use::fit(&points).unwrap();
-        assert!((found.waiting_cores - 0.05).abs() < 1e-9 && (found.per_request_s - 120e-6).abs() < 1e-12, "{found:?}");
-        assert!((found.rate(found.cores(777.0)) - 777.0).abs() < 1e-6);
+    fn what_a_proxy_uses_lies_on_the_lines_between_rates() {
+        // The third rate costs less for each request than the first two.
+        let used = Use::of(&[(1000.0, 0.18), (500.0, 0.1), (2000.0, 0.28), (505.0, 0.102)]).unwrap();
+        assert!((used.cores(1500.0) - 0.23).abs() < 1e-9, "{used:?}");
+        assert!((used.cores(250.0) - 0.0505 * 250.0 / 251.25).abs() < 1e-9, "below the lowest in proportion");
+        for cores in [0.05, 0.15, 0.25, 0.4] {
+            assert!((used.cores(used.rate(cores)) - cores).abs() < 1e-9, "{cores}");
+        }
+        assert!(used.per_request_s > 0.1e-3 && used.per_request_s < 0.14e-3, "{used:?}");
+        // At 1000 a second: what is over 1000 such requests, for each second of the 0.82 in which it waits.
+        let over = 0.18 - 1000.0 * used.per_request_s;
+        assert!((used.waiting_cores(1000.0, 1) - over / 0.82).abs() < 1e-9);
     }
 
     #[test]
     fn one_rate_gives_all_of_it_to_the_requests_and_none_gives_nothing() {
-        let found = Use::fit(&[(500.0, 0.1), (500.0, 0.2)]).unwrap();
-        assert!(found.waiting_cores == 0.0 && (found.per_request_s - 0.0003).abs() < 1e-12, "{found:?}");
-        assert_eq!(Use::fit(&[]), None);
-        // A use that falls with the rate is noise.
-        assert_eq!(Use::fit(&[(100.0, 0.2), (200.0, 0.1)]).unwrap().waiting_cores, 0.0);
+        let used = Use::of(&[(500.0, 0.1), (500.0, 0.2)]).unwrap();
+        assert!((used.per_request_s - 0.0003).abs() < 1e-12 && used.waiting_cores(500.0, 1) < 1e-12, "{used:?}");
+        assert_eq!(Use::of(&[]), None);
+        // A use that falls with the rate is noise: a request is not believed to cost less than a quarter of the average.
+        let falls = Use::of(&[(100.0, 0.2), (200.0, 0.1)]).unwrap();
+        assert!((falls.per_request_s - 0.1 / 200.0 / 4.0).abs() < 1e-12, "{falls:?}");
     }
 }

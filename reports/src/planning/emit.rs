@@ -157,7 +157,12 @@ impl Sized<'_> {
         let p = &self.recommended.proxy;
         let pad = " ".repeat(indent);
         let mut text = String::new();
-        let _ = writeln!(text, "{pad}requests:\n{pad}  cpu: {}\n{pad}  memory: {}", quoted_cpu(p.cpu_request), p.memory_request);
+        let _ = writeln!(
+            text,
+            "{pad}requests:\n{pad}  cpu: {}\n{pad}  memory: {}",
+            quoted_cpu(p.cpu_request),
+            p.memory_request
+        );
         let _ = writeln!(text, "{pad}limits:");
         match p.cpu_limit {
             Some(limit) => {
@@ -267,7 +272,11 @@ spec:
         let Workload { name, namespace, .. } = self.workload;
         let apply = format!("kubectl patch deployment {name} --namespace {namespace} --patch-file FILE");
         let mut text = self.head(&apply);
-        let _ = writeln!(text, "spec:\n  replicas: {}\n  template:\n    metadata:\n      annotations:", self.placement.replicas);
+        let _ = writeln!(
+            text,
+            "spec:\n  replicas: {}\n  template:\n    metadata:\n      annotations:",
+            self.placement.replicas
+        );
         for (key, value) in annotations {
             let _ = writeln!(text, "        {key}: \"{value}\"");
         }

@@ -153,7 +153,8 @@ impl Measured {
         let Some((factor, one, two)) = differing.first() else { return Ok(()) };
         Err(Error::PlanRuns {
             problem: format!("the runs {} and {} differ in {factor}: {one} and {two}", self.run, other.run),
-            remedy: "runs of one scenario on each host; a plan can choose limit and workers, and nothing else".to_owned(),
+            remedy: "runs of one scenario on each host; a plan can choose limit and workers, and nothing else"
+                .to_owned(),
         })
     }
 }

@@ -116,7 +116,10 @@ impl Prices {
         if let [one, other, ..] = found.as_slice() {
             return Err(self.refuse(
                 other.line,
-                format!("the run {} fits the plan '{}' and the plan '{}' of line {}", run.id, other.name, one.name, one.line),
+                format!(
+                    "the run {} fits the plan '{}' and the plan '{}' of line {}",
+                    run.id, other.name, one.name, one.line
+                ),
                 "runs = [\"...\"] in each plan, with the run's path, name or label",
             ));
         }
@@ -124,7 +127,10 @@ impl Prices {
         if plan.cores as usize != run.cores {
             return Err(self.refuse(
                 plan.line,
-                format!("the plan '{}' has {} cores, and the run {} was measured on {}", plan.name, plan.cores, run.id, run.cores),
+                format!(
+                    "the plan '{}' has {} cores, and the run {} was measured on {}",
+                    plan.name, plan.cores, run.id, run.cores
+                ),
                 "the run that was measured on a host of this plan",
             ));
         }

@@ -34,6 +34,8 @@ pub(crate) struct Draws {
     arrivals: Vec<f64>,
     /// For each station: where in its period it begins, and for each request its demand of mean 1 and its worker, 0 to 1.
     stations: Vec<(f64, Vec<(f64, f64)>)>,
+    /// What each request takes without any quota, in seconds.
+    plain_s: Vec<f64>,
 }
 
 /// What became of the requests.
@@ -41,13 +43,20 @@ pub(crate) struct Draws {
 pub(crate) struct Became {
     /// The quantile of the time from arrival to the last proxy's end, in seconds.
     pub(crate) quantile_s: f64,
-    /// Of the periods of the proxy that ran out most often, the share.
+    /// Of the periods of the proxy that held requests up most often, the share in which it did.
     pub(crate) periods_run_out: f64,
 }
 
 impl Draws {
-    /// So many requests through these stations.
-    pub(crate) fn make(stations: &[Station], arrival: Arrival, requests: usize, seed: u64) -> Self {
+    /// So many requests through these stations. `plain` says what requests take without a quota: shares of them, rising to 1,
+    /// each with the seconds that so many take at most; without it they take the CPU time alone.
+    pub(crate) fn make(
+        stations: &[Station],
+        arrival: Arrival,
+        plain: &[(f64, f64)],
+        requests: usize,
+        seed: u64,
+    ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut at = 0.0;
         let mut arrivals = Vec::with_capacity(requests);
@@ -65,7 +74,8 @@ impl Draws {
                 (begins, (0..requests).map(|_| (demand(s.variation, &mut rng), rng.random())).collect())
             })
             .collect();
-        Self { arrivals, stations }
+        let plain_s = (0..requests).map(|_| at_share(plain, rng.random())).collect();
+        Self { arrivals, stations, plain_s }
     }
 
     /// Sends them at a rate.
@@ -81,7 +91,8 @@ impl Draws {
             times.sort_by(|a, b| a.0.total_cmp(&b.0));
             let mut free = vec![0.0f64; quota.workers.max(1) as usize];
             let waiting = station.waiting_cores / free.len() as f64;
-            let mut periods = Periods { begins: *begins, budget_s: quota.cores * PERIOD_S, used: Vec::new() };
+            let mut periods =
+                Periods { begins: *begins, budget_s: quota.cores * PERIOD_S, used: Vec::new(), held_up: 0, last: None };
             for (time, index) in &mut times {
                 let Some((demand, worker)) = draws.get(*index) else { continue };
                 let worker = ((worker * free.len() as f64) as usize).min(free.len() - 1);
@@ -91,11 +102,15 @@ impl Draws {
             }
             periods_run_out = periods_run_out.max(periods.run_out());
         }
-        let mut took: Vec<f64> =
-            times.iter().filter_map(|(done, i)| Some(done - self.arrivals.get(*i)? / rate)).collect();
+        let own: f64 = stations.iter().map(|s| s.cpu_s).sum();
+        let took = |(done, i): &(f64, usize)| {
+            let (due, plain) = (self.arrivals.get(*i)? / rate, self.plain_s.get(*i)?);
+            // What it took here beyond its CPU time, it was held up.
+            Some((done - due - own).max(0.0) + plain.max(own))
+        };
+        let mut took: Vec<f64> = times.iter().filter_map(took).collect();
         let at = ((took.len() as f64 * quantile).ceil() as usize).clamp(1, took.len().max(1)) - 1;
-        let quantile_s =
-            if took.is_empty() { 0.0 } else { *took.select_nth_unstable_by(at, f64::total_cmp).1 };
+        let quantile_s = if took.is_empty() { 0.0 } else { *took.select_nth_unstable_by(at, f64::total_cmp).1 };
         Became { quantile_s, periods_run_out }
     }
 }
@@ -105,6 +120,9 @@ struct Periods {
     begins: f64,
     budget_s: f64,
     used: Vec<f64>,
+    /// Periods in which a request was held up, and the last of them.
+    held_up: usize,
+    last: Option<usize>,
 }
 
 impl Periods {
@@ -119,6 +137,10 @@ impl Periods {
             at += takes;
             if cpu_s <= 1e-9 {
                 return at;
+            }
+            if at < end && self.last < Some(index) {
+                self.held_up += 1;
+                self.last = Some(index);
             }
             at = at.max(end);
         }
@@ -146,10 +168,9 @@ impl Periods {
         (index, end)
     }
 
-    /// The share of periods that ran out.
+    /// The share of periods that ran out with a request in hand.
     fn run_out(&self) -> f64 {
-        let out = self.used.iter().filter(|used| **used >= self.budget_s - 1e-9).count();
-        out as f64 / self.used.len().max(1) as f64
+        self.held_up as f64 / self.used.len().max(1) as f64
     }
 }
 
@@ -174,27 +195,42 @@ fn demand(variation: f64, rng: &mut ChaCha8Rng) -> f64 {
     1.0 - share + share * exponential(rng)
 }
 
+/// The time at a share of requests, on the line of logarithms between those known; 0 where nothing is.
+fn at_share(known: &[(f64, f64)], share: f64) -> f64 {
+    let after = known.partition_point(|(of, _)| *of < share);
+    let before = after.checked_sub(1).and_then(|i| known.get(i));
+    match (before, known.get(after)) {
+        (Some((from, low)), Some((to, high))) if *low > 0.0 && *high > 0.0 => {
+            let part = (share - from) / (to - from);
+            (low.ln() + part * (high.ln() - low.ln())).exp()
+        }
+        (_, Some((_, time))) | (Some((_, time)), None) => *time,
+        (None, None) => 0.0,
+    }
+}
+
 /// The highest rate at which the quantile stays at or below a bound, by halving between 0 and `most`; with what becomes of
-/// the requests there.
+/// the requests there. What stations are like may depend on the rate.
 pub(crate) fn highest(
     draws: &Draws,
-    stations: &[Station],
+    stations: impl Fn(f64) -> Vec<Station>,
     quota: Quota,
     quantile: f64,
     bound_s: f64,
     most: f64,
 ) -> (f64, Became) {
-    const HALVINGS: usize = 14;
+    const HALVINGS: usize = 12;
     let (mut low, mut high) = (0.0, most);
     for _ in 0..HALVINGS {
         let middle = f64::midpoint(low, high);
-        if draws.at(middle, stations, quota, quantile).quantile_s <= bound_s {
+        if draws.at(middle, &stations(middle), quota, quantile).quantile_s <= bound_s {
             low = middle;
         } else {
             high = middle;
         }
     }
-    (low, draws.at(low.max(most * 1e-6), stations, quota, quantile))
+    let low = low.max(most * 1e-6);
+    (low, draws.at(low, &stations(low), quota, quantile))
 }
 
 #[cfg(test)]
@@ -209,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_quota_that_is_never_used_up_costs_nothing() {
-        let draws = Draws::make(&[station(1.0)], Arrival::Constant, 2000, 1);
+        let draws = Draws::make(&[station(1.0)], Arrival::Constant, &[], 2000, 1);
         let became = draws.at(200.0, &[station(1.0)], HALF, 0.99);
         assert!((became.quantile_s - 0.001).abs() < 1e-9 && became.periods_run_out == 0.0, "{became:?}");
     }
@@ -217,7 +253,7 @@ mod tests {
     #[test]
     fn one_that_is_used_up_stalls_for_the_rest_of_its_period() {
         // 60 requests of 1 ms in each period of 100 ms, and 50 ms: overloaded, the queue grows by 10 in each period.
-        let draws = Draws::make(&[station(1.0)], Arrival::Constant, 6000, 1);
+        let draws = Draws::make(&[station(1.0)], Arrival::Constant, &[], 6000, 1);
         let became = draws.at(600.0, &[station(1.0)], HALF, 1.0);
         assert!(became.periods_run_out > 0.9, "{became:?}");
         // 6000 requests need 120 periods and are due in 100: the last waits for 20 periods, less what it is in its period.
@@ -227,8 +263,8 @@ mod tests {
     #[test]
     fn evenly_spaced_requests_reach_the_mean_and_random_ones_fall_off_earlier() {
         let highest = |arrival, bound_s| {
-            let draws = Draws::make(&[station(1.0)], arrival, 20_000, 1);
-            super::highest(&draws, &[station(1.0)], HALF, 0.99, bound_s, 1000.0).0
+            let draws = Draws::make(&[station(1.0)], arrival, &[], 20_000, 1);
+            super::highest(&draws, |_| vec![station(1.0)], HALF, 0.99, bound_s, 1000.0).0
         };
         // The quota is used up in the mean at 500 a second.
         let even = highest(Arrival::Constant, 0.025);
@@ -241,7 +277,7 @@ mod tests {
     #[test]
     fn more_workers_use_a_quota_up_sooner_and_no_more_of_it() {
         let stations = [station(1.0)];
-        let draws = Draws::make(&stations, Arrival::Constant, 12_000, 1);
+        let draws = Draws::make(&stations, Arrival::Constant, &[], 12_000, 1);
         let two = draws.at(600.0, &stations, Quota { cores: 0.5, workers: 2 }, 1.0);
         assert!((3.9..4.1).contains(&two.quantile_s), "{two:?}");
         let four = draws.at(1900.0, &stations, Quota { cores: 2.0, workers: 4 }, 0.5);
@@ -251,13 +287,23 @@ mod tests {
     #[test]
     fn what_waiting_costs_is_saved_while_there_is_a_queue() {
         let busy = Station { waiting_cores: 0.2, ..station(1.0) };
-        let draws = Draws::make(&[busy], Arrival::Constant, 20_000, 1);
+        let draws = Draws::make(&[busy], Arrival::Constant, &[], 20_000, 1);
         // At 290 a second: 0.29 + 0.2 * 0.71 = 0.432 of 0.5 cores; at 450: 0.45 + 0.2 * 0.55 = 0.56, if it were not for the
         // queue, in which it uses 0.45.
         assert_eq!(draws.at(290.0, &[busy], HALF, 0.99).periods_run_out, 0.0);
         let over = draws.at(450.0, &[busy], HALF, 0.99);
         assert!(over.periods_run_out > 0.5 && over.quantile_s < 0.1, "{over:?}");
         assert!(draws.at(560.0, &[busy], HALF, 0.99).quantile_s > 1.0, "beyond 500 no saving is enough");
+    }
+
+    #[test]
+    fn what_requests_take_anyway_is_added_to_what_they_are_held_up() {
+        let plain = [(0.5, 0.002), (0.99, 0.02), (1.0, 0.08)];
+        let draws = Draws::make(&[station(1.0)], Arrival::Constant, &plain, 20_000, 1);
+        let quiet = draws.at(100.0, &[station(1.0)], HALF, 0.99);
+        assert!((quiet.quantile_s - 0.02).abs() < 0.002, "{quiet:?}");
+        assert!((at_share(&plain, 0.2) - 0.002).abs() < 1e-12 && (at_share(&plain, 0.995) - 0.04).abs() < 1e-9);
+        assert_eq!(at_share(&[], 0.5), 0.0);
     }
 
     #[test]

@@ -20,8 +20,17 @@ fn short(text: String) -> Entry {
 /// The plans that can hold the SLO, the cheapest first; none where no plan can.
 pub(crate) fn plans(report: &PlanReport) -> Option<Table> {
     let row = |row: &PlanRow| {
-        let Placement { cpu_limit, workers, hosts, cost_per_month, replicas, rps_per_core, rps_per_currency, host_capacity, .. } =
-            row.placement.seen()?;
+        let Placement {
+            cpu_limit,
+            workers,
+            hosts,
+            cost_per_month,
+            replicas,
+            rps_per_core,
+            rps_per_currency,
+            host_capacity,
+            ..
+        } = row.placement.seen()?;
         Some(Row {
             head: row.name.clone(),
             entries: vec![
@@ -107,9 +116,10 @@ pub(crate) fn cliffs(report: &PlanReport) -> Option<Table> {
 /// What the columns of the cliffs mean, and the rule behind the prediction.
 pub(crate) fn cliff_notes(report: &PlanReport) -> Vec<String> {
     let mut notes = vec![
-        "quota used up: where the busiest proxy uses its limit in the mean. predicted: the SLO breaks earlier, since a quota period of 100 ms in which more comes than it can hold ends in a stall; from what requests cost each proxy without throttling (its mean and scatter), the arrivals, the period and the workers, request by request. swept: what the runs show.".to_owned(),
+        "quota used up: where the busiest proxy would use all of its limit in the mean. predicted: where the SLO breaks, from what requests cost each proxy without throttling (mean and scatter), the arrivals, the quota period of 100 ms and the workers, request by request. Bursts within a period break it earlier; that a proxy with a queue does not wake up for each request, later. swept: what the runs show.".to_owned(),
     ];
-    let beyond: Vec<String> = report.cliffs.iter().filter(|c| c.beyond_measured).map(|c| c.cpu_limit.to_string()).collect();
+    let beyond: Vec<String> =
+        report.cliffs.iter().filter(|c| c.beyond_measured).map(|c| c.cpu_limit.to_string()).collect();
     if !beyond.is_empty() {
         notes.push(format!(
             "{}: beyond the rates at which CPU per request was measured; --confirm measures it on this host.",

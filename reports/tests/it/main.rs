@@ -7,6 +7,8 @@ mod canary;
 mod gates;
 mod history;
 mod made;
+mod manifests;
 mod pages;
+mod plans;
 mod schemas;
 mod truths;
