@@ -19,6 +19,7 @@ mod namespaces;
 mod neighbour;
 mod packaged;
 mod pages;
+mod planning;
 mod program;
 mod proxies;
 mod run;

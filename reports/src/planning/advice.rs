@@ -44,7 +44,7 @@ pub(crate) fn answer(report: &PlanReport) -> Vec<String> {
     let what = format!(
         "{} at {} requests/s through a mesh of {}",
         asked.slo,
-        digits(asked.rps),
+        asked.rps,
         many(u64::from(asked.services), "service")
     );
     let Some(recommended) = &report.recommendation else {
@@ -143,7 +143,7 @@ pub(crate) fn model(demand: &Demand, measured: &Measured) -> Vec<String> {
         format!(
             "All services get the same share: {} of {} requests/s. One that gets k times as many needs k times the replicas.",
             digits(calls),
-            digits(demand.rps)
+            demand.rps
         ),
         "Each host takes its share of requests and of replicas. What one host held, several hold together; the network between them is not in the figures.".to_owned(),
         "A host's capacity is that of the setup that held most on it, a sidecar's that of its own limit; several replicas with a limit share a host as those of the measured setup did.".to_owned(),

@@ -57,8 +57,14 @@ pub fn plan(runs: &[Measured], asked: &Asked, prices: &Prices) -> Result<PlanRep
             remedy: "meshtax plan RUN.. --prices F".into(),
         });
     };
-    for run in runs {
+    for (at, run) in runs.iter().enumerate() {
         run.like(first)?;
+        if runs.iter().take(at).any(|other| other.run == run.run) {
+            return Err(Error::PlanRuns {
+                problem: format!("the run {} is given twice, and its trials would count twice", run.run),
+                remedy: "each run once".to_owned(),
+            });
+        }
     }
     let hosts = hosts(runs, prices)?;
     let demand = Demand {

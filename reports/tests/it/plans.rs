@@ -151,9 +151,11 @@ fn runs_that_do_not_belong_together_are_refused_with_the_reason() {
     other.cells.iter_mut().for_each(|c: &mut Made| c.cell.factors.response_bytes = 4096);
     let said = plan(&[run.clone(), read(&other)], &asked(1.0), &prices()).unwrap_err().to_string();
     assert!(said.contains("differ in response_bytes: ") && said.contains("\n  try: "), "{said}");
-    let method = Measured { method: 1, ..run.clone() };
+    let method = Measured { method: 99, ..run.clone() };
     let said = plan(&[run.clone(), method], &asked(1.0), &prices()).unwrap_err().to_string();
     assert!(said.contains("do not mean the same"), "{said}");
+    let said = plan(&[run.clone(), run.clone()], &asked(1.0), &prices()).unwrap_err().to_string();
+    assert!(said.contains("is given twice"), "{said}");
     let small = Measured { cores: 1, ..run.clone() };
     let said = plan(&[small], &asked(1.0), &prices()).unwrap_err().to_string();
     assert!(said.contains("measured on 1 CPUs and 8.0 GiB, and prices.toml has no plan for it"), "{said}");

@@ -9,4 +9,5 @@ mod change_points;
 mod coverage;
 mod gate;
 mod model;
+mod plan;
 mod table;
