@@ -4,7 +4,7 @@ use record::{Arrival, CpuQuantity, Quantiles, Reading};
 
 use crate::findings::Figure;
 use crate::gate::Metric;
-use crate::stats::{Estimate, Scale, steal};
+use crate::stats::{Estimate, Scale};
 
 use super::capacity::Capacity;
 use super::measured::{Setup, TrialSeen};
@@ -27,12 +27,9 @@ const SEED: u64 = 17;
 pub(crate) struct Use {
     /// Rates, rising, and the cores in use at each.
     points: Vec<(f64, f64)>,
-    /// CPU seconds that one more request takes of a proxy that is busy anyway: the slope at the highest rates.
+    /// CPU seconds that a request takes of a proxy that has a queue: what it takes at the highest rate, where it costs least.
     per_request_s: f64,
 }
-
-/// Of the rates that were measured, those that the slope at the highest is taken from.
-const HIGHEST_RATES: usize = 3;
 
 impl Use {
     /// Of rates and cores; none of no points.
@@ -56,14 +53,10 @@ impl Use {
             }
         }
         let (rate, cores) = points.last().copied().filter(|(rate, cores)| *rate > 0.0 && *cores > 0.0)?;
-        let average = cores / rate;
-        let slope = slope(&points[points.len().saturating_sub(HIGHEST_RATES)..]);
-        // A request more does not give CPU back, and costs no more than those before it did on average.
-        let per_request_s = slope.map_or(average, |slope| slope.clamp(average / 4.0, average));
-        Some(Self { points, per_request_s })
+        Some(Self { points, per_request_s: cores / rate })
     }
 
-    /// Cores at a rate: on the lines between those measured, and beyond them by the slope at the highest.
+    /// Cores at a rate: on the lines between those measured, and beyond them as much for each request as at the highest.
     pub(crate) fn cores(&self, rate: f64) -> f64 {
         let after = self.points.partition_point(|(known, _)| *known < rate);
         let (from, low) = after.checked_sub(1).and_then(|i| self.points.get(i)).copied().unwrap_or((0.0, 0.0));
@@ -92,12 +85,6 @@ impl Use {
         let waits = (1.0 - cores / f64::from(workers.max(1))).max(0.05);
         ((cores - self.per_request_s * rate) / waits).max(0.0)
     }
-}
-
-/// The slope of the line of least squares through points; none of fewer than two.
-fn slope(points: &[(f64, f64)]) -> Option<f64> {
-    let (rates, cores): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
-    if points.len() < 2 { None } else { steal::slope(&cores, &rates) }
 }
 
 /// What the trials say of the cost of requests in one kind of setup.
@@ -224,9 +211,10 @@ impl<'a> Costs<'a> {
                 .map_or_else(|| Reading::absent(self.missing()), Reading::Seen)
         };
         let each: Vec<f64> = self.blocks().into_iter().filter_map(|block| self.used_up(cores, Some(block))).collect();
-        let broken = self.breaks_at(slo, Quota { cores, workers }, arrival).zip(self.used_up(cores, None));
-        let (predicted, periods_run_out) = match broken {
-            Some(((rate, share), used_up)) if used_up > 0.0 => {
+        let used_up = self.used_up(cores, None).filter(|rate| *rate > 0.0);
+        let broken = used_up.and_then(|rate| self.breaks_at(slo, Quota { cores, workers }, arrival, rate));
+        let (predicted, periods_run_out) = match broken.zip(used_up) {
+            Some(((rate, share), used_up)) => {
                 let moved: Vec<f64> = each.iter().map(|of_block| rate * of_block / used_up).collect();
                 (figure(&moved), Reading::Seen(share))
             }
@@ -245,8 +233,8 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// The rate at which the SLO breaks, and the share of periods that run out there.
-    fn breaks_at(&self, slo: &Slo, quota: Quota, arrival: Arrival) -> Option<(f64, f64)> {
+    /// The rate at which the SLO breaks, and the share of periods that run out there; it lies somewhere near a rate.
+    fn breaks_at(&self, slo: &Slo, quota: Quota, arrival: Arrival, near: f64) -> Option<(f64, f64)> {
         let clause = slo.time()?;
         let (quantile, requests) = match clause.metric {
             Metric::P50 => (0.5, REQUESTS),
@@ -264,15 +252,19 @@ impl<'a> Costs<'a> {
             chain.iter().map(station).collect()
         };
         let most = chain.iter().map(|(used, _)| quota.cores / used.per_request_s).fold(f64::INFINITY, f64::min) * 1.1;
-        let draws = Draws::make(&at(most), arrival, &self.without_quota(), requests, SEED);
+        let draws = Draws::make(&at(most), arrival, &self.without_quota(near), requests, SEED);
         let (rate, became) = quota::highest(&draws, at, quota, quantile, clause.limit / 1e9, most);
         Some((rate, became.periods_run_out))
     }
 
-    /// What requests take without any quota, in seconds: the middle of each quantile over the trials.
-    fn without_quota(&self) -> Vec<(f64, f64)> {
+    /// What requests take without any quota, in seconds: the middle of each quantile over the trials whose rate is nearest.
+    fn without_quota(&self, near: f64) -> Vec<(f64, f64)> {
+        let apart = |t: &&&TrialSeen| (t.rate_per_second - near).abs();
+        let nearest =
+            self.trials.iter().min_by(|a, b| apart(a).total_cmp(&apart(b))).map_or(0.0, |t| t.rate_per_second);
         let of = |share: f64, pick: fn(&Quantiles) -> u64| {
-            let taken = middle(self.trials.iter().map(|t| pick(&t.response_ns) as f64 / 1e9).collect());
+            let there = self.trials.iter().filter(|t| t.rate_per_second == nearest);
+            let taken = middle(there.map(|t| pick(&t.response_ns) as f64 / 1e9).collect());
             (share, taken.unwrap_or(0.0))
         };
         vec![of(0.5, |q| q.p50), of(0.9, |q| q.p90), of(0.99, |q| q.p99), of(0.999, |q| q.p999), of(1.0, |q| q.max)]
@@ -318,7 +310,7 @@ mod tests {
         for cores in [0.05, 0.15, 0.25, 0.4] {
             assert!((used.cores(used.rate(cores)) - cores).abs() < 1e-9, "{cores}");
         }
-        assert!(used.per_request_s > 0.1e-3 && used.per_request_s < 0.14e-3, "{used:?}");
+        assert!((used.per_request_s - 0.14e-3).abs() < 1e-12, "{used:?}");
         // At 1000 a second: what is over 1000 such requests, for each second of the 0.82 in which it waits.
         let over = 0.18 - 1000.0 * used.per_request_s;
         assert!((used.waiting_cores(1000.0, 1) - over / 0.82).abs() < 1e-9);
@@ -329,8 +321,5 @@ mod tests {
         let used = Use::of(&[(500.0, 0.1), (500.0, 0.2)]).unwrap();
         assert!((used.per_request_s - 0.0003).abs() < 1e-12 && used.waiting_cores(500.0, 1) < 1e-12, "{used:?}");
         assert_eq!(Use::of(&[]), None);
-        // A use that falls with the rate is noise: a request is not believed to cost less than a quarter of the average.
-        let falls = Use::of(&[(100.0, 0.2), (200.0, 0.1)]).unwrap();
-        assert!((falls.per_request_s - 0.1 / 200.0 / 4.0).abs() < 1e-12, "{falls:?}");
     }
 }

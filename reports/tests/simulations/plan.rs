@@ -31,7 +31,7 @@ impl Host {
         limit.map_or(self.capacity, |cores| (0.9 * cores / REQUEST_S).min(self.capacity))
     }
 
-    /// Hosts and cost, by the rule of the plan and the true capacities, for the best of the limits.
+    /// Hosts and cost, by the rule of the plan and the true capacity; memory and replicas never decide here.
     fn cost(&self, rps: f64) -> f64 {
         let usable = 1.0 - HEADROOM;
         let hosts = (rps / (self.capacity * usable)).ceil();
@@ -122,14 +122,16 @@ fn trial(
     }
 }
 
-/// A run on a host: each limit at rates a tenth apart around where somebody would expect its capacity.
+/// A run on a host: each limit at rates a tenth apart around where somebody would expect its capacity, which lies anywhere
+/// between two of them.
 fn run(host: &Host, blocks: u32, noise: Noise, rng: &mut ChaCha8Rng) -> Measured {
     let mut trials = Vec::new();
+    let aside = LIMITS.map(|_| rng.random::<f64>());
     for block in 1..=blocks {
         let drift = noise.block * normal(rng);
-        for limit in LIMITS {
+        for (limit, aside) in LIMITS.into_iter().zip(aside) {
             for step in -5..=4 {
-                let rate = (host.with(limit) * 1.04 * 1.1f64.powi(step)).round();
+                let rate = (host.with(limit) * 1.1f64.powf(f64::from(step) + aside)).round();
                 trials.push(trial(host, limit, rate, (block, drift), noise, rng));
             }
         }
