@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    baseline, compare, disk, doctor, gate, history, library, load, neighbour, node_proxy, packaging, probe, report,
-    resume, run, service, sidecar, verify, warden,
+    baseline, compare, disk, doctor, gate, history, library, load, neighbour, node_proxy, packaging, planning, probe,
+    report, resume, run, service, sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Report(report::Args),
     /// Set runs side by side: hosts, limits, versions, dataplanes; what differs, and how much of it is host, mesh or chance.
     Compare(compare::Args),
+    /// Plan hosts and proxy limits: what holds an SLO at the least cost, from runs on each kind of host and their prices.
+    Plan(Box<planning::Args>),
     /// Follow a figure over many runs, and find where its level changed.
     History(history::Args),
     /// Keep runs to compare with.

@@ -1,6 +1,6 @@
 //! `meshtax gate`: pass, fail or inconclusive, against a stored baseline or side by side, with stated error rates.
 
-mod asked;
+pub(crate) mod asked;
 mod baseline;
 mod finish;
 mod halves;

@@ -23,6 +23,7 @@ mod neighbour;
 mod node_proxy;
 mod packaging;
 mod plan;
+mod planning;
 mod probe;
 mod programs;
 mod progress;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Gate(args) => gate::execute(*args),
         Command::Report(args) => report::execute(args),
         Command::Compare(args) => compare::execute(args),
+        Command::Plan(args) => planning::execute(*args),
         Command::History(args) => history::execute(args),
         Command::Baseline(args) => baseline::execute(args),
         Command::Scenarios(args) => library::execute(args),

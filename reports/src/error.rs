@@ -216,6 +216,32 @@ pub enum Error {
         /// The cells there are.
         known: String,
     },
+    /// A price list could not be used.
+    #[error("{at}: {problem}\n  try: {remedy}")]
+    Prices {
+        /// The file and the line.
+        at: String,
+        /// What is wrong there.
+        problem: String,
+        /// What would be right.
+        remedy: String,
+    },
+    /// What a plan was asked for makes none.
+    #[error("{problem}\n  try: {remedy}")]
+    PlanAsked {
+        /// What is wrong.
+        problem: String,
+        /// What would be right.
+        remedy: &'static str,
+    },
+    /// Runs do not hold what a plan needs.
+    #[error("{problem}\n  try: {remedy}")]
+    PlanRuns {
+        /// What they lack, or in what they differ.
+        problem: String,
+        /// How to measure it.
+        remedy: String,
+    },
     /// A reading thread ended without a result.
     #[error("reading the trials of {} was broken off\n  this is a defect of meshtax; please report it", path.display())]
     ReaderLost {

@@ -21,6 +21,7 @@ pub mod load;
 pub mod markdown;
 pub mod open_metrics;
 pub mod picture;
+pub mod planning;
 mod plot;
 pub mod probe_metrics;
 pub mod rates;

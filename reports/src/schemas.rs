@@ -6,6 +6,7 @@ use crate::Findings;
 use crate::compare::Comparison;
 use crate::gate::GateReport;
 use crate::history::History;
+use crate::planning::PlanReport;
 
 /// Each file that reports write as JSON, by name, with its schema.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -14,5 +15,6 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("findings", schema_for!(Findings)),
         ("gate", schema_for!(GateReport)),
         ("history", schema_for!(History)),
+        ("plan", schema_for!(PlanReport)),
     ]
 }

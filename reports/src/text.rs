@@ -107,7 +107,7 @@ fn shortened(text: &str, most: usize) -> String {
 /// A page for a terminal, line by line.
 pub(crate) struct Page {
     pub(crate) text: String,
-    width: usize,
+        width: usize,
     color: bool,
 }
 
@@ -121,6 +121,11 @@ impl Page {
     /// An empty one of at most `width` columns, at least 60.
     pub(crate) fn new(width: usize, color: bool) -> Self {
         Self { text: String::new(), width: width.max(NARROWEST), color }
+    }
+
+    /// What was written.
+    pub(crate) fn finish(self) -> String {
+        self.text
     }
 
     pub(crate) fn line(&mut self, line: &str) {

@@ -79,7 +79,7 @@ impl QuestionArgs {
 }
 
 /// `5%` or `0.05`.
-fn share(text: &str) -> Result<Share, String> {
+pub(crate) fn share(text: &str) -> Result<Share, String> {
     let refuse = || format!("'{text}' is no share; write 5% or 0.05");
     let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
     let value: f64 = number.trim().parse().map_err(|_| refuse())?;
@@ -115,7 +115,7 @@ fn regress(text: &str) -> Result<(Metric, f64), String> {
     }
 }
 
-fn slo(text: &str) -> Result<(Metric, f64), String> {
+pub(crate) fn slo(text: &str) -> Result<(Metric, f64), String> {
     let (metric, value) = named(text)?;
     let bound = match metric {
         Metric::Errors => share(value)?.0,

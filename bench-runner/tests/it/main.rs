@@ -22,6 +22,7 @@ mod neighbour;
 mod packaged;
 mod packaging;
 mod pages;
+mod planning;
 mod program;
 mod proxies;
 mod run;

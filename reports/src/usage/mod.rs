@@ -31,6 +31,9 @@ pub(crate) struct PartUsage {
     pub(crate) run_delay_ns_per_s: Reading<f64>,
     /// What it used while nothing was asked of it.
     pub(crate) idle: Reading<Idle>,
+    /// CPU time in windows of about a quota period: its variance over its mean, in nanoseconds. Of requests that come
+    /// independently, each of which takes c, it is c(1 + cv²); of evenly spaced ones c·cv².
+    pub(crate) burst_ns: Reading<f64>,
 }
 
 /// What a part used before the load.
@@ -96,6 +99,9 @@ pub(crate) struct Usage {
     /// What held up the machine.
     pub(crate) machine: NodeStalls,
 }
+
+/// How long the windows are whose CPU times are compared with one another: a quota period, as Kubernetes sets it.
+const WINDOW_NS: u64 = 100_000_000;
 
 #[derive(Debug, Default)]
 struct PartTracks {
@@ -386,6 +392,7 @@ impl PartTracks {
             throttled_period_share: of_cgroup(throttled_period_share),
             run_delay_ns_per_s: self.run_delay_ns.per_ns(measured).map(|v| v * 1e9),
             idle: settled.map_or_else(|| Reading::absent("no settle phase"), |span| self.idle(span, ns_per_tick)),
+            burst_ns: of_cgroup(self.usage_ns.dispersion(measured, WINDOW_NS)),
         }
     }
 

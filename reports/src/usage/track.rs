@@ -114,6 +114,37 @@ impl Track {
         (high >= low).then(|| low as f64 + share * (high - low) as f64)
     }
 
+    /// What the counter rose by in windows of about `window_ns`: its variance over its mean, in the counter's unit. Windows
+    /// differ a little in length, so that each counts as what it would be at the typical one.
+    pub(super) fn dispersion(&self, span: Span, window_ns: u64) -> Reading<f64> {
+        /// Fewer windows say nothing of a variance.
+        const FEWEST: usize = 10;
+        let mut rises: Vec<f64> = Vec::new();
+        let mut from: Option<(u64, u64)> = None;
+        for (at, value) in self.inside(span) {
+            let Some((since, low)) = from else {
+                from = Some((at, value));
+                continue;
+            };
+            // A round that came a little early closes the window as well.
+            if at - since < window_ns - window_ns / 8 {
+                continue;
+            }
+            from = Some((at, value));
+            match value.checked_sub(low) {
+                Some(by) => rises.push(by as f64 * window_ns as f64 / (at - since) as f64),
+                None => return Reading::absent("the counter went backwards"),
+            }
+        }
+        let n = rises.len();
+        if n < FEWEST {
+            return Reading::absent(format!("{n} windows are too few for a variance"));
+        }
+        let mean = rises.iter().sum::<f64>() / n as f64;
+        let variance = rises.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+        if mean > 0.0 { Reading::Seen(variance / mean) } else { Reading::absent("no CPU time was used") }
+    }
+
     pub(super) fn per_ns(&self, span: Span) -> Reading<f64> {
         self.rise(span).map(|(by, over)| by as f64 / over as f64)
     }
@@ -172,6 +203,19 @@ mod tests {
         assert_eq!(t.rise(SPAN).reason(), Some("fewer than two samples while measuring"));
         t.note(250, &Reading::absent("exited"));
         assert_eq!(t.rise(SPAN).reason(), Some("exited"));
+    }
+
+    #[test]
+    fn dispersion_is_that_of_windows_and_not_of_rounds() {
+        // Rounds of 50 with rises of 10 and 30 in turn: windows of 100 hold 40 each.
+        let even: Vec<(u64, u64)> = (0..40).map(|i| (i * 50, i / 2 * 40 + i % 2 * 10)).collect();
+        let span = Span { start_ns: 0, end_ns: 2000 };
+        assert_eq!(track(&even).dispersion(span, 100), Reading::Seen(0.0));
+        // Windows of 20 and 60 in turn: mean 40, variance 400 n/(n-1).
+        let uneven: Vec<(u64, u64)> = (0..=20).map(|i| (i * 100, i / 2 * 80 + i % 2 * 20)).collect();
+        let found = *track(&uneven).dispersion(span, 100).seen().unwrap();
+        assert!((found - 400.0 * 20.0 / 19.0 / 40.0).abs() < 1e-9, "{found}");
+        assert_eq!(track(&even[..8]).dispersion(span, 100).reason(), Some("3 windows are too few for a variance"));
     }
 
     #[test]

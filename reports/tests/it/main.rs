@@ -8,6 +8,8 @@ mod compare;
 mod gates;
 mod history;
 mod made;
+mod manifests;
 mod pages;
+mod plans;
 mod schemas;
 mod truths;

@@ -10,4 +10,5 @@ mod change_points;
 mod coverage;
 mod gate;
 mod model;
+mod plan;
 mod table;
