@@ -14,6 +14,7 @@ pub mod html;
 pub mod istio;
 pub mod json;
 mod kept;
+pub mod live;
 pub mod load;
 pub mod markdown;
 pub mod open_metrics;
