@@ -3,10 +3,16 @@
 use schemars::{Schema, schema_for};
 
 use crate::Findings;
+use crate::exchange::Extension;
 use crate::gate::GateReport;
 use crate::history::History;
 
 /// Each file that reports write as JSON, by name, with its schema.
 pub fn all() -> Vec<(&'static str, Schema)> {
-    vec![("findings", schema_for!(Findings)), ("gate", schema_for!(GateReport)), ("history", schema_for!(History))]
+    vec![
+        ("findings", schema_for!(Findings)),
+        ("gate", schema_for!(GateReport)),
+        ("history", schema_for!(History)),
+        ("smp-extension", schema_for!(Extension)),
+    ]
 }
