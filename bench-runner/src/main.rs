@@ -16,6 +16,7 @@ mod history;
 mod interrupt;
 mod lab;
 mod library;
+mod listener;
 mod load;
 mod neighbour;
 mod node_proxy;
@@ -27,6 +28,7 @@ mod report;
 mod resume;
 mod run;
 mod scratch;
+mod serve;
 mod service;
 mod sidecar;
 mod source;
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::execute(args),
         Command::History(args) => history::execute(args),
         Command::Baseline(args) => baseline::execute(args),
+        Command::Serve(args) => serve::execute(args),
         Command::Scenarios(args) => library::execute(args),
         Command::Doctor(args) => doctor::execute(args),
         Command::Clean => clean::execute(),

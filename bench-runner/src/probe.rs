@@ -62,7 +62,7 @@ pub(crate) struct Args {
     gaps: gaps::GapArgs,
     /// Answer scrapes of a Prometheus with what was read last, in OpenMetrics at /metrics of PORT or :PORT (on
     /// 127.0.0.1), or of IP:PORT; port 0 takes a free one. Samples then go to standard output only if --format says so.
-    #[arg(long, value_name = "ADDR", value_parser = serve::address)]
+    #[arg(long, value_name = "ADDR", value_parser = crate::listener::address)]
     serve: Option<SocketAddr>,
 }
 

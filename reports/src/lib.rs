@@ -24,6 +24,8 @@ pub mod probe_metrics;
 pub mod rates;
 pub mod samples_csv;
 pub mod schemas;
+mod several;
+pub mod shelf;
 pub mod stats;
 mod subsets;
 mod tables;

@@ -6,6 +6,7 @@ use crate::Findings;
 use crate::exchange::Extension;
 use crate::gate::GateReport;
 use crate::history::History;
+use crate::live::RunNow;
 
 /// Each file that reports write as JSON, by name, with its schema.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -13,6 +14,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("findings", schema_for!(Findings)),
         ("gate", schema_for!(GateReport)),
         ("history", schema_for!(History)),
+        ("live", schema_for!(RunNow)),
         ("smp-extension", schema_for!(Extension)),
     ]
 }

@@ -15,6 +15,14 @@ use crate::{Result, attribution, plot::Bar, plot::Curve, plot::Lane};
 /// The page, whose block `main` another page may fill with its own.
 pub(crate) const PAGE: &str = include_str!("page.html");
 
+/// What a browser may do with a report: the policy that stands in the page, for those who serve it.
+pub fn policy() -> &'static str {
+    const BEFORE: &str = "http-equiv=\"Content-Security-Policy\" content=\"";
+    let after = PAGE.split_once(BEFORE).map(|(_, after)| after);
+    // Without it nothing at all.
+    after.and_then(|after| after.split_once('"')).map_or("default-src 'none'", |(policy, _)| policy)
+}
+
 /// Charts over time beyond these would make the page heavy; the cells left out are named on it.
 const TIMELINES: usize = 12;
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::lines::IntervalLine;
 
-/// Points kept: ten minutes. Of a longer trial the last ones.
-const KEPT: usize = 6_000;
+/// Points kept: a minute. Of a longer trial the last ones.
+const KEPT: usize = 600;
 
 /// What requests took that ended in one interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]

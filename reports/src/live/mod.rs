@@ -8,6 +8,7 @@ mod follower;
 mod lines;
 mod machine;
 mod requests;
+mod run;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -16,3 +17,4 @@ pub use course::Tenth;
 pub use follower::{Follower, Now};
 pub use machine::MachineNow;
 pub use requests::RequestsNow;
+pub use run::{RunFollower, RunNow, TrialNow};
