@@ -12,6 +12,7 @@ mod doctor;
 mod duration;
 mod exit;
 mod gate;
+mod give_way;
 mod history;
 mod interrupt;
 mod lab;

@@ -3,6 +3,7 @@
 mod answer;
 mod compare;
 mod desk;
+mod maker;
 mod route;
 mod visitor;
 
@@ -13,9 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
-};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,13 +21,11 @@ use crate::exit::Exit;
 use crate::listener;
 use crate::progress::say;
 use desk::Desk;
+use maker::Maker;
 use visitor::Names;
 
 /// The longest that a connection lasts: a report of a long run is made in it.
 const CONNECTION_TIME: Duration = Duration::from_secs(120);
-
-/// Pages that are made at one time; others wait.
-const MAKERS: usize = 2;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -46,20 +42,14 @@ pub(crate) struct Args {
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     // A folder that cannot be read is found out before anybody asks.
-    let desk = Arc::new(Desk::of(&args.runs)?);
+    let maker = Arc::new(Maker::of(Desk::of(&args.runs)?));
     let names = Arc::new(Names::new(args.names)?);
     let listener = listener::bind(args.listen, "--listen")?;
     let address = listener.local_addr()?;
-    // Runs may be measured on this machine meanwhile: what makes pages gives way to all other work.
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(MAKERS)
-        .on_thread_start(give_way)
-        .build()
-        .context("cannot start serving")?;
+    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start serving")?;
     say(&format!("{} is at http://{address}/\n", args.runs.display()));
     runtime.block_on(async {
-        let answer = move |request, here| answer::to(request, here, Arc::clone(&desk), Arc::clone(&names));
+        let answer = move |request, here| answer::to(request, here, Arc::clone(&maker), Arc::clone(&names));
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut ended = signal(SignalKind::terminate())?;
         tokio::select! {
@@ -72,10 +62,4 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     // A page that is being made for nobody is let go.
     runtime.shutdown_background();
     Ok(Exit::Done.into())
-}
-
-fn give_way() {
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    // Where that is refused it is a thread among others.
-    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
 }

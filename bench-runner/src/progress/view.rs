@@ -10,11 +10,9 @@ use std::time::{Duration, Instant};
 
 use record::{Host, Reading};
 use reports::live::Follower;
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
-};
 
 use super::{lines, say};
+use crate::give_way;
 
 /// From one drawing to the next: four a second at most.
 const EVERY: Duration = Duration::from_millis(250);
@@ -97,9 +95,7 @@ struct Drawer {
 
 impl Drawer {
     fn draw_until_end(mut self, inbox: &Receiver<Message>) {
-        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        // Where that is refused it is a thread among others, of a hundredth of a core.
-        let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+        give_way::to_all();
         let mut next = Instant::now();
         loop {
             match inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {

@@ -13,6 +13,7 @@ use reports::shelf::{self, State};
 
 use super::compare;
 use super::desk::Desk;
+use super::maker::Maker;
 use super::route::{self, Route};
 use super::visitor::Names;
 use crate::exit;
@@ -53,7 +54,7 @@ impl Answer {
 }
 
 /// The answer to a request that came in at `here`.
-pub(super) async fn to(request: Request<Incoming>, here: SocketAddr, desk: Arc<Desk>, names: Arc<Names>) -> Reply {
+pub(super) async fn to(request: Request<Incoming>, here: SocketAddr, maker: Arc<Maker>, names: Arc<Names>) -> Reply {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let answer = if !names.admit(host, here) {
         refusal(host)
@@ -67,9 +68,8 @@ pub(super) async fn to(request: Request<Incoming>, here: SocketAddr, desk: Arc<D
         }
     } else {
         let route = route::of(request.uri().path(), request.uri().query());
-        // Files are read and pages made where waiting is no harm.
-        let made = tokio::task::spawn_blocking(move || of(route, &desk));
-        made.await.unwrap_or_else(|_| {
+        let made = maker.make(move |desk| of(route, desk)).await;
+        made.unwrap_or_else(|| {
             Answer::page(StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made".to_owned())
         })
     };

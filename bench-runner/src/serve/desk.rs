@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +13,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use record::RunDirectory;
 use reports::live::{RunFollower, RunNow};
-use reports::shelf::{Row, RunName, Shelf};
+use reports::shelf::{Row, RunName, Shelf, State};
 
 /// Reports kept in memory that are nowhere else.
 const REPORTS: usize = 8;
@@ -27,6 +28,8 @@ const FORGET: Duration = Duration::from_secs(60);
 pub(super) struct Desk {
     folder: PathBuf,
     shelf: Mutex<Shelf>,
+    /// Whether a run was being made when the runs were last looked at.
+    measured: AtomicBool,
     followed: Mutex<HashMap<RunName, (RunFollower, Instant)>>,
     reports: Mutex<Vec<Report>>,
 }
@@ -37,6 +40,10 @@ struct Report {
     /// When its trials last changed.
     stamp: Option<SystemTime>,
     page: Bytes,
+}
+
+fn any_is_made(rows: &[Arc<Row>]) -> bool {
+    rows.iter().any(|row| row.state == State::BeingMade)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -50,10 +57,11 @@ impl Desk {
     /// When it cannot be read.
     pub(super) fn of(folder: &Path) -> anyhow::Result<Self> {
         let mut shelf = Shelf::of(folder);
-        shelf.look()?;
+        let measured = any_is_made(&shelf.look()?);
         Ok(Self {
             folder: folder.to_owned(),
             shelf: Mutex::new(shelf),
+            measured: AtomicBool::new(measured),
             followed: Mutex::default(),
             reports: Mutex::default(),
         })
@@ -66,12 +74,23 @@ impl Desk {
 
     /// Every run.
     pub(super) fn rows(&self) -> anyhow::Result<Vec<Arc<Row>>> {
-        Ok(locked(&self.shelf).look()?)
+        let rows = locked(&self.shelf).look()?;
+        self.measured.store(any_is_made(&rows), Ordering::Relaxed);
+        Ok(rows)
+    }
+
+    /// Whether a run is being made, as far as is known: what is done then should be in nobody's way.
+    pub(super) fn is_measured_here(&self) -> bool {
+        self.measured.load(Ordering::Relaxed)
     }
 
     /// One run.
     pub(super) fn row(&self, name: &RunName) -> Option<Arc<Row>> {
-        locked(&self.shelf).row(name)
+        let row = locked(&self.shelf).row(name);
+        if row.as_ref().is_some_and(|row| row.state == State::BeingMade) {
+            self.measured.store(true, Ordering::Relaxed);
+        }
+        row
     }
 
     fn directory(&self, name: &RunName) -> Option<PathBuf> {

@@ -5,14 +5,17 @@
 
 mod ambient;
 mod baseline;
+mod browser;
 mod canary;
 mod cut_off;
 mod disk;
 mod errors;
+mod exchange;
 mod forge;
 mod gaps;
 mod gate;
 mod istio;
+mod live;
 mod load;
 mod memory;
 mod namespaces;
@@ -23,6 +26,7 @@ mod program;
 mod proxies;
 mod run;
 mod serve;
+mod shelf;
 mod sidecars;
 mod verify;
 mod watch;

@@ -50,7 +50,7 @@ pub struct Glance {
     /// The answer in sentences, the most important first.
     #[serde(default)]
     pub answer: Vec<String>,
-    /// What is doubted.
+    /// What is doubted: how many things.
     #[serde(default)]
     pub warnings: Vec<WarningGlance>,
     /// The machine.
@@ -118,12 +118,9 @@ pub struct ProxiesGlance {
     pub rss_bytes: Figure,
 }
 
-/// A doubt.
-#[derive(Clone, Debug, Deserialize)]
-pub struct WarningGlance {
-    /// What was seen.
-    pub evidence: String,
-}
+/// A doubt; what it says is in the report.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct WarningGlance {}
 
 /// A cell against its baseline.
 #[derive(Clone, Debug, Deserialize)]

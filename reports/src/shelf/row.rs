@@ -52,12 +52,12 @@ pub struct Row {
     pub source: String,
     /// The answer's first sentence; none before there are findings.
     pub answer: Option<String>,
+    /// Whether the answer says of a cell that it is not to be relied on.
+    pub unreliable: bool,
     /// The taxes at p99, the largest first.
     pub taxes: Vec<TaxLine>,
     /// How many doubts there are.
     pub doubts: usize,
-    /// The first of them.
-    pub first_doubt: Option<String>,
     /// Trials sealed.
     pub sealed: usize,
     /// Trials planned.
@@ -90,9 +90,9 @@ impl Row {
             host: String::new(),
             source: String::new(),
             answer: None,
+            unreliable: false,
             taxes: Vec::new(),
             doubts: 0,
-            first_doubt: None,
             sealed: 0,
             planned: 0,
             explained: false,
@@ -118,10 +118,10 @@ impl Row {
             scenario: glance.scenario.clone(),
             host: glance.host.name(),
             source: said(glance.source.as_ref()),
-            answer: glance.answer.first().cloned(),
+            answer: glance.answer.first().map(|answer| first_sentence(answer).to_owned()),
+            unreliable: glance.answer.iter().any(|said| said.contains(UNRELIABLE)),
             taxes,
             doubts: glance.warnings.len(),
-            first_doubt: glance.warnings.first().map(|w| w.evidence.clone()),
             sealed: glance.trials_sealed,
             planned: glance.trials_planned,
             explained: true,
@@ -171,6 +171,16 @@ impl State {
     }
 }
 
+/// How an answer begins what it says of a cell whose figures are not the target's.
+const UNRELIABLE: &str = "Do not rely on";
+
+/// Up to the first full stop that ends a sentence; one within a figure does not.
+fn first_sentence(text: &str) -> &str {
+    let begins = |rest: &str| rest.chars().next().is_none_or(char::is_uppercase);
+    let end = text.match_indices(". ").find(|(at, stop)| begins(&text[at + stop.len()..]));
+    end.map_or(text, |(at, _)| &text[..=at])
+}
+
 fn said(source: Option<&Source>) -> String {
     let Some(source) = source else { return String::new() };
     if let Some(label) = &source.label {
@@ -178,4 +188,18 @@ fn said(source: Option<&Source>) -> String {
     }
     let parts = [source.short_commit(), source.branch.as_deref()];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_shown_by_its_first_sentence() {
+        let answer = "Envoy adds 0.420 ms [0.366, 0.529] at p50. Do not rely on envoy: it was late.";
+        assert_eq!(first_sentence(answer), "Envoy adds 0.420 ms [0.366, 0.529] at p50.");
+        for whole in ["", "Nothing.", "v1. and v2 are one.", "No stop"] {
+            assert_eq!(first_sentence(whole), whole);
+        }
+    }
 }

@@ -105,19 +105,19 @@ function course(tenths) {
   if (ended.length < 2) return;
   const svg = document.querySelector("#course svg");
   svg.replaceChildren();
-  const [left, right, top, bottom] = [52, 996, 8, 232];
+  const [first, last, top, bottom] = [66, 996, 8, 232];
   const from = tenths[0].at_ns, to = tenths[tenths.length - 1].at_ns + 1e8;
   const low = Math.floor(Math.log10(Math.min(...ended.map((tenth) => tenth.p50_ns))));
   const high = Math.ceil(Math.log10(Math.max(...ended.map((tenth) => tenth.max_ns)) + 1));
-  const x = (ns) => left + ((ns - from) / (to - from)) * (right - left);
+  const x = (ns) => first + ((ns - from) / (to - from)) * (last - first);
   const y = (ns) => bottom - ((Math.log10(ns) - low) / Math.max(high - low, 1)) * (bottom - top);
   const counted = tenths.find((tenth) => tenth.measured);
   const until = counted ? counted.at_ns : to;
-  if (until > from) draw(svg, "rect", { class: "warmup", x: left, y: top, width: x(until) - left, height: bottom - top });
+  if (until > from) draw(svg, "rect", { class: "warmup", x: first, y: top, width: x(until) - first, height: bottom - top });
   for (let power = low; power <= high; power++) {
     const at = y(10 ** power).toFixed(1);
-    draw(svg, "line", { class: "grid", x1: left, x2: right, y1: at, y2: at });
-    draw(svg, "text", { x: left - 6, y: Number(at) + 4, "text-anchor": "end" }, `${10 ** power / 1e6} ms`);
+    draw(svg, "line", { class: "grid", x1: first, x2: last, y1: at, y2: at });
+    draw(svg, "text", { x: first - 6, y: Number(at) + 4, "text-anchor": "end" }, `${10 ** power / 1e6} ms`);
   }
   const step = (to - from) / 1e9 > 12 ? 5 : 1;
   for (let s = Math.ceil(from / 1e9 / step) * step; s * 1e9 <= to; s += step) {

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod canary;
+mod exchange;
 mod gates;
 mod history;
 mod made;
 mod pages;
 mod schemas;
+mod shelf;
 mod truths;
