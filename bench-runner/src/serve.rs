@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::listener;
 use crate::progress::say;
 use desk::Desk;
@@ -41,6 +41,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
+    if args.runs.join("run.json").is_file() {
+        let at = args.runs.display();
+        let parent = args.runs.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = parent.map_or_else(|| ".".to_owned(), |parent| parent.display().to_string());
+        return Err(Usage(format!(
+            "{at} is a run, and what is served is a folder of runs\n  try: meshtax serve {folder}"
+        ))
+        .into());
+    }
     // A folder that cannot be read is found out before anybody asks.
     let maker = Arc::new(Maker::of(Desk::of(&args.runs)?));
     let names = Arc::new(Names::new(args.names)?);

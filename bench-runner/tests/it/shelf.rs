@@ -149,7 +149,12 @@ fn what_cannot_be_served_says_why() {
     let folder = tmp.path().to_str().unwrap();
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
+    let run = tmp.path().join("run");
+    fs::create_dir(&run).unwrap();
+    fs::write(run.join("run.json"), "{}").unwrap();
+    let parent = format!("try: meshtax serve {folder}");
     for (args, code, words) in [
+        (vec!["serve", run.to_str().unwrap()], 64, vec!["is a run", parent.as_str()]),
         (vec!["serve", "/nowhere/at all"], 2, vec!["/nowhere/at all", "try:"]),
         (vec!["serve", folder, "--listen", &port], 2, vec![port.as_str(), "try: --listen 0"]),
         (vec!["serve", folder, "--listen", "here"], 64, vec!["here", "IP:PORT"]),

@@ -236,3 +236,16 @@ fn timelines(findings: &Findings, gathered: &Gathered) -> Result<Vec<Chart>> {
     }
     Ok(charts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_is_that_of_the_page() {
+        let policy = policy();
+        assert!(policy.starts_with("default-src 'none'; ") && policy.contains("style-src"), "{policy}");
+        // What a template fills in would not be a policy.
+        assert!(!policy.contains('{') && PAGE.contains(policy), "{policy}");
+    }
+}
