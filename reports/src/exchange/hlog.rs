@@ -28,12 +28,14 @@ pub(super) fn write(dir: &RunDirectory, files: &mut Files) -> Result<()> {
         let mut of_cell = trials.iter().filter(|trial| trial.cell == cell.id).peekable();
         let Some(first) = of_cell.peek().map(|trial| trial.anchor) else { continue };
         let mut log = HlogWriter::new(files.create(&cell.id, ENDING)?, first)?;
+        let mut after_ns = 0;
         for trial in of_cell {
-            let shift = shift(first, trial.anchor);
+            let shift = shift(first, trial.anchor, trial.load.start_ns, after_ns);
             for interval in dir.intervals(&trial.id)? {
                 let mut interval = interval?;
                 if interval.phase == Phase::Measure {
                     interval.start_ns = interval.start_ns.saturating_add_signed(shift);
+                    after_ns = interval.start_ns + interval.length_ns;
                     log.append(&interval)?;
                 }
             }
@@ -43,11 +45,17 @@ pub(super) fn write(dir: &RunDirectory, files: &mut Files) -> Result<()> {
     Ok(())
 }
 
-/// What brings the stamps of a trial onto the clock of the first: nothing, unless the machine was restarted between them.
-fn shift(first: ClockAnchor, of: ClockAnchor) -> i64 {
+/// What brings the stamps of a trial, which are from `start_ns` on, onto the clock of the first, so that none is before
+/// `after_ns`: nothing, unless the machine was restarted between them.
+fn shift(first: ClockAnchor, of: ClockAnchor, start_ns: u64, after_ns: u64) -> i64 {
     let began = |anchor: ClockAnchor| i128::from(anchor.realtime_ns) - i128::from(anchor.monotonic_ns);
     let apart = began(of) - began(first);
-    if apart.unsigned_abs() <= u128::from(DRIFT_NS) { 0 } else { i64::try_from(apart).unwrap_or(0) }
+    let restarted = apart.unsigned_abs() > u128::from(DRIFT_NS);
+    let by_the_day = i64::try_from(apart).ok().filter(|_| restarted);
+    let rises = |shift: &i64| start_ns.saturating_add_signed(*shift) >= after_ns;
+    // Where the time of day was set back meanwhile, neither clock tells: then it comes right behind the one before.
+    let behind = i64::try_from(after_ns.saturating_sub(start_ns)).unwrap_or(0);
+    by_the_day.into_iter().chain([0]).find(rises).unwrap_or(behind)
 }
 
 #[cfg(test)]
@@ -55,11 +63,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_restart_shifts_stamps() {
+    fn only_a_restart_shifts_stamps_and_none_goes_back() {
         let first = ClockAnchor { monotonic_ns: 50, realtime_ns: 1_000_000_000_050 };
-        let later = |monotonic_ns, realtime_ns| shift(first, ClockAnchor { monotonic_ns, realtime_ns });
-        assert_eq!(later(900, 1_000_000_000_900), 0);
-        assert_eq!(later(900, 1_002_000_000_900), 0, "the clock was set by two seconds meanwhile");
-        assert_eq!(later(10, 1_500_000_000_010), 500_000_000_000, "up again after 500 s");
+        let later = |monotonic_ns: u64, realtime_ns, after_ns| {
+            shift(first, ClockAnchor { monotonic_ns, realtime_ns }, monotonic_ns, after_ns)
+        };
+        assert_eq!(later(900, 1_000_000_000_900, 800), 0);
+        assert_eq!(later(900, 1_002_000_000_900, 800), 0, "the clock was set by two seconds meanwhile");
+        assert_eq!(later(10, 1_500_000_000_010, 800), 500_000_000_000, "up again after 500 s");
+        assert_eq!(later(900, 500_000_000_900, 800), 0, "the clock was set back by 500 s");
+        assert_eq!(later(10, 500_000_000_010, 800), 790, "restarted, and set back");
     }
 }
