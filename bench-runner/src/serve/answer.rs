@@ -29,10 +29,16 @@ const OWN: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-
 /// For reports, which are files that anybody may have written: none of their scripts but those of our own template, no
 /// request, and an origin of their own, so that nothing of it reads the other runs.
 fn report_policy() -> String {
-    format!(
-        "{}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts",
-        reports::html::policy()
-    )
+    let mut policy = reports::html::policy();
+    for more in ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "sandbox allow-scripts"] {
+        // A browser complains of what it is told twice.
+        let directive = more.split(' ').next().unwrap_or(more);
+        if !policy.contains(directive) {
+            policy.push_str("; ");
+            policy.push_str(more);
+        }
+    }
+    policy
 }
 
 /// A page or a file, and how a browser is to treat it.
