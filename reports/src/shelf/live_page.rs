@@ -7,7 +7,7 @@ use record::{Quantiles, Reading};
 
 use super::Row;
 use super::list::render;
-use crate::live::{RequestsNow, RunNow};
+use crate::live::{MachineNow, RequestsNow, RunNow};
 use crate::{Result, figure};
 
 /// How a run stands, as a page that goes on by itself where scripts run.
@@ -73,19 +73,20 @@ fn figures(requests: Option<&RequestsNow>) -> [(&'static str, String); 6] {
     ]
 }
 
-fn machine(now: &RunNow) -> [(&'static str, &'static str, String); 4] {
-    let of = |pick: fn(&crate::live::MachineNow) -> &Reading<f64>, show: fn(f64) -> String| match &now.now.machine {
-        None => "–".to_owned(),
+/// Each figure of the machine: its key, its words, what it says, and why it says nothing.
+fn machine(now: &RunNow) -> [(&'static str, &'static str, String, String); 4] {
+    let of = |key, words, pick: fn(&MachineNow) -> &Reading<f64>, show: fn(f64) -> String| match &now.now.machine {
+        None => (key, words, "–".to_owned(), String::new()),
         Some(machine) => match pick(machine) {
-            Reading::Seen(value) => show(*value),
-            Reading::Absent { absent } => format!("n/a ({absent})"),
+            Reading::Seen(value) => (key, words, show(*value), String::new()),
+            Reading::Absent { absent } => (key, words, "n/a".to_owned(), absent.clone()),
         },
     };
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     [
-        ("busy", "CPU in use", of(|m| &m.cpu_busy_share, percent)),
-        ("steal", "CPU stolen", of(|m| &m.steal_share, percent)),
-        ("cores", "proxies, cores in use", of(|m| &m.proxy_cores, |cores| format!("{cores:.2}"))),
-        ("throttled", "proxies, periods throttled", of(|m| &m.proxy_throttled_share, percent)),
+        of("busy", "CPU in use", |m| &m.cpu_busy_share, percent),
+        of("steal", "CPU stolen", |m| &m.steal_share, percent),
+        of("cores", "proxies, cores in use", |m| &m.proxy_cores, |cores| format!("{cores:.2}")),
+        of("throttled", "proxies, periods throttled", |m| &m.proxy_throttled_share, percent),
     ]
 }

@@ -83,7 +83,9 @@ function machine(now) {
   const percent = (share) => `${(share * 100).toFixed(0)} %`;
   const set = (id, key, show) => {
     const value = now && now[key];
-    put(byId(id), value === null || value === undefined ? "–" : typeof value === "number" ? show(value) : `n/a (${value.absent})`);
+    const seen = typeof value === "number";
+    put(byId(id).querySelector("[data-value]"), seen ? show(value) : value ? "n/a" : "–");
+    put(byId(id).querySelector("[data-reason]"), seen || !value ? "" : value.absent);
   };
   set("busy", "cpu_busy_share", percent);
   set("steal", "steal_share", percent);
