@@ -15,7 +15,7 @@ fn on_a_terminal(args: &[&str]) -> Option<String> {
         .env("SHELL", "/bin/sh")
         .output();
     let Ok(done) = done else {
-        assert!(skip("there is no `script` to make a terminal with", "REQUIRE_ROOT"));
+        assert!(skip("there is no `script` to make a terminal with", "REQUIRE_TERMINAL"));
         return None;
     };
     let answer = Answer::from(done);

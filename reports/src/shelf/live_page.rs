@@ -43,6 +43,7 @@ fn trial(now: &RunNow) -> String {
             let phase = now.now.phase.map_or("start", |phase| phase.word());
             format!("Trial {} of {}: {}, {phase}", trial.number, now.planned, trial.label)
         }
+        None if now.sealed == now.planned => "All trials are made; their report is being written".to_owned(),
         None => "Between two trials".to_owned(),
     }
 }

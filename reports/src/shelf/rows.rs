@@ -101,7 +101,9 @@ impl Shelf {
 
     /// Whether a run is being made is no matter of its files' stamps, and is asked each time.
     fn with_state(&self, row: &Arc<Row>) -> Arc<Row> {
-        if row.state != State::CutOff {
+        // With its last trial sealed its report is still being written.
+        let may_be_made = row.state == State::CutOff || (row.state == State::Ended && !row.explained);
+        if !may_be_made {
             return Arc::clone(row);
         }
         let path = self.folder.join(row.name.as_str());

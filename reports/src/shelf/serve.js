@@ -156,7 +156,8 @@ async function follow() {
     }
     const trial = run.trial;
     const phase = { settle: "settle", warm_up: "warm-up", measure: "measure", cool_down: "cool-down" }[run.now.phase] || "start";
-    put(byId("trial"), trial ? `Trial ${trial.number} of ${run.planned}: ${trial.label}, ${phase}` : "Between two trials");
+    const between = run.sealed === run.planned ? "All trials are made; their report is being written" : "Between two trials";
+    put(byId("trial"), trial ? `Trial ${trial.number} of ${run.planned}: ${trial.label}, ${phase}` : between);
     byId("progress").max = run.planned;
     byId("progress").value = run.sealed;
     put(byId("made"), `${run.sealed} of ${run.planned} trials, about ${left(run.left_ns)} left`);

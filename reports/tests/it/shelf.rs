@@ -126,6 +126,25 @@ fn a_run_that_somebody_is_making_is_followed() {
 }
 
 #[test]
+fn a_run_whose_report_is_being_written_is_still_being_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = unexplained(folder.path(), "whole", &small());
+    let mut shelf = Shelf::of(folder.path());
+    let state = |shelf: &mut Shelf| shelf.look().unwrap()[0].state.clone();
+    assert_eq!(state(&mut shelf), State::Ended, "its report was removed");
+    let lock = dir.lock().unwrap();
+    assert_eq!(state(&mut shelf), State::BeingMade);
+    let row = shelf.look().unwrap().remove(0);
+    let now = RunFollower::of(dir.path()).unwrap().look();
+    let page = shelf::live_page(folder.path(), &row, &now).unwrap();
+    assert!(page.contains("their report is being written"), "{page}");
+    let findings = reports::findings(&dir).unwrap();
+    std::fs::write(dir.path().join("findings.json"), reports::json::render(&findings).unwrap()).unwrap();
+    assert_eq!(state(&mut shelf), State::Ended, "it is written");
+    drop(lock);
+}
+
+#[test]
 fn a_lock_can_be_had_while_others_ask_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let dir = RunDirectory::create(&folder.path().join("run"), &small().run()).unwrap();
