@@ -137,7 +137,16 @@ fn made(route: Route, desk: &Desk) -> anyhow::Result<Option<Answer>> {
                 let text = "Choose two or more runs that are there, from the list of all runs.";
                 return Ok(Some(message(desk, StatusCode::BAD_REQUEST, "There is nothing to compare", text)));
             }
-            Answer::page(StatusCode::OK, compare::page(desk.folder(), &rows)?)
+            match compare::page(desk.folder(), &rows) {
+                Ok(compared) => Answer {
+                    policy: compared.is_report.then(report_policy),
+                    ..Answer::page(StatusCode::OK, compared.page)
+                },
+                Err(error) => {
+                    let heading = "These runs cannot be compared";
+                    message(desk, StatusCode::BAD_REQUEST, heading, &exit::say(&error))
+                }
+            }
         }
         Route::Style => Answer::file("text/css; charset=utf-8", shelf::STYLE),
         Route::Script => Answer::file("text/javascript; charset=utf-8", shelf::SCRIPT),
