@@ -11,7 +11,7 @@ use crate::disk::beside::{self, Beside};
 use crate::exit::{self, Exit};
 use crate::interrupt::{Interrupt, Stopped};
 use crate::lab::Lab;
-use crate::progress::{Progress, say};
+use crate::progress::{LiveArgs, Progress, say};
 use crate::report;
 use crate::run::until::Watch;
 use crate::trial::{self, Conditions};
@@ -25,16 +25,19 @@ pub(crate) struct Ending {
     pub(crate) beside: Beside,
 }
 
+/// What belongs to a sitting and not to the run.
+pub(crate) struct Sitting<'a> {
+    pub(crate) lab: Lab,
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) live: LiveArgs,
+    pub(crate) ending: Ending,
+}
+
 /// Makes what is missing, then reports. The run directory's path is the last line on stdout, however it ends.
-pub(crate) fn execute(
-    directory: &RunDirectory,
-    run: &Run,
-    lab: Lab,
-    interrupt: &Interrupt,
-    ending: Ending,
-) -> anyhow::Result<ExitCode> {
+pub(crate) fn execute(directory: &RunDirectory, run: &Run, sitting: Sitting<'_>) -> anyhow::Result<ExitCode> {
+    let Sitting { lab, interrupt, live, ending } = sitting;
     let _lock = directory.lock()?;
-    let made = trials(directory, run, &lab, interrupt);
+    let made = trials(directory, run, &lab, interrupt, live);
     // Processes and cgroups are gone before anything is said.
     drop(lab);
     let sealed = run.trials.iter().filter(|t| directory.is_sealed(&t.id)).count();
@@ -88,10 +91,13 @@ fn what_is_left(directory: &RunDirectory, run: &Run, sealed: usize) -> String {
     )
 }
 
-fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt) -> anyhow::Result<()> {
+fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt, live: LiveArgs) -> anyhow::Result<()> {
     let timing = run.timing;
     let planned = Duration::from_nanos(timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns);
     let mut progress = Progress::new(run.trials.len(), planned);
+    if live.shown() {
+        progress = progress.live(&run.host);
+    }
     let scenario = Scenario::parse(&run.scenario_toml, "the scenario in run.json")?;
     let conditions = Conditions {
         lab,
@@ -111,6 +117,7 @@ fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt)
         }
         if let Some(end) = watch.end(planned)? {
             directory.write_end(&end)?;
+            progress.clear();
             say(&format!("ended: {}\n", end.evidence));
             break;
         }
@@ -122,6 +129,7 @@ fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt)
         })?;
         progress.begin(at + 1, &cell.label);
         let trial_directory = directory.begin_trial(&planned.id)?;
+        progress.follow(trial_directory.path());
         trial::make(&conditions, planned, cell, trial_directory, &mut progress)?;
         progress.end();
     }

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     baseline, compare, disk, doctor, gate, history, library, load, neighbour, node_proxy, packaging, planning, probe,
-    report, resume, run, service, sidecar, verify, warden,
+    report, resume, run, serve, service, sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.
@@ -35,6 +35,8 @@ pub(crate) enum Command {
     History(history::Args),
     /// Keep runs to compare with.
     Baseline(baseline::Args),
+    /// Show the runs of a folder on a local page, with their reports, and those being made as they go.
+    Serve(serve::Args),
     /// Drive an HTTP target at a set rate and print its latency.
     Load(load::Args),
     /// Watch this machine: CPU, steal, throttling, run-queue delay, pressure, disk.

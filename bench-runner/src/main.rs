@@ -13,10 +13,12 @@ mod doctor;
 mod duration;
 mod exit;
 mod gate;
+mod give_way;
 mod history;
 mod interrupt;
 mod lab;
 mod library;
+mod listener;
 mod load;
 mod meeting;
 mod neighbour;
@@ -31,6 +33,7 @@ mod report;
 mod resume;
 mod run;
 mod scratch;
+mod serve;
 mod service;
 mod sidecar;
 mod source;
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => planning::execute(*args),
         Command::History(args) => history::execute(args),
         Command::Baseline(args) => baseline::execute(args),
+        Command::Serve(args) => serve::execute(args),
         Command::Scenarios(args) => library::execute(args),
         Command::Doctor(args) => doctor::execute(args),
         Command::Clean => clean::execute(),

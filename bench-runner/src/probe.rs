@@ -1,6 +1,5 @@
 //! `meshtax probe`: watches this machine, and writes what it reads, line by line.
 
-mod csv;
 mod gaps;
 mod serve;
 mod table;
@@ -18,6 +17,7 @@ use anyhow::Context as _;
 use node_probe::{Sampler, SensorConfig, Watch};
 use record::{LineWriter, Sample};
 use reports::probe_metrics::Facts;
+use reports::samples_csv::Columns;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -62,7 +62,7 @@ pub(crate) struct Args {
     gaps: gaps::GapArgs,
     /// Answer scrapes of a Prometheus with what was read last, in OpenMetrics at /metrics of PORT or :PORT (on
     /// 127.0.0.1), or of IP:PORT; port 0 takes a free one. Samples then go to standard output only if --format says so.
-    #[arg(long, value_name = "ADDR", value_parser = serve::address)]
+    #[arg(long, value_name = "ADDR", value_parser = crate::listener::address)]
     serve: Option<SocketAddr>,
 }
 
@@ -164,7 +164,7 @@ impl Signals {
 enum Sink {
     File { writer: LineWriter<Sample>, ready: bool },
     Json,
-    Csv(Option<csv::Columns>),
+    Csv(Option<Columns>),
     Table { table: table::Table, redraw: bool },
     OnlyScraped,
 }
@@ -212,12 +212,12 @@ impl Sink {
                 let known = match columns.take() {
                     Some(known) => known,
                     None => {
-                        let first = csv::Columns::of(sample)?;
-                        text += &first.header()?;
+                        let first = Columns::of(sample)?;
+                        text += &first.header(&[])?;
                         first
                     }
                 };
-                text += &columns.insert(known).row(sample)?;
+                text += &columns.insert(known).row(&[], sample)?;
                 print(&text)
             }
             Self::Table { table, redraw } => {

@@ -1,11 +1,49 @@
-//! The progress line on stderr: which trial, which phase, how long still.
+//! The progress on stderr: which trial, which phase, how long still; on a terminal also how it goes.
+
+mod lines;
+mod view;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Says where the run is: one line that is written over on a terminal, a line a phase elsewhere.
+use record::Host;
+
+use view::View;
+
+/// When the live view is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum When {
+    /// Where stderr is a terminal.
+    Auto,
+    /// Never: the trial, its phase and the time left alone.
+    Never,
+}
+
+/// Whether to show how it goes.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct LiveArgs {
+    /// Show quantiles and the machine while it measures.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    live: When,
+    /// The same as --live never.
+    #[arg(long, conflicts_with = "live")]
+    no_live: bool,
+}
+
+impl LiveArgs {
+    /// Whether it is wanted and can be shown.
+    pub(crate) fn shown(self) -> bool {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        self.live == When::Auto && !self.no_live && !dumb && std::io::stderr().is_terminal()
+    }
+}
+
+/// Says where the run is: one line that is written over on a terminal, or a few with the live view; a line a phase
+/// elsewhere.
 pub(crate) struct Progress {
     terminal: bool,
+    view: Option<View>,
     trials: usize,
     /// How long a trial should take by its phases.
     planned: Duration,
@@ -29,6 +67,7 @@ impl Progress {
         let terminal = std::io::stderr().is_terminal();
         Self {
             terminal,
+            view: None,
             trials,
             planned,
             made: 0,
@@ -44,6 +83,19 @@ impl Progress {
         Self::new(0, Duration::ZERO)
     }
 
+    /// The same with the live view, of trials on this machine.
+    pub(crate) fn live(mut self, host: &Host) -> Self {
+        self.view = View::begin(host);
+        self
+    }
+
+    /// The files of the trial that is made now are here.
+    pub(crate) fn follow(&self, trial: &Path) {
+        if let Some(view) = &self.view {
+            view.follow(trial.to_owned());
+        }
+    }
+
     /// A trial begins; `number` counts from 1.
     pub(crate) fn begin(&mut self, number: usize, label: &str) {
         self.current = Some(Current { number, label: label.to_owned(), began: Instant::now() });
@@ -57,8 +109,11 @@ impl Progress {
         let text = format!("trial {number} of {}: {label}, {phase}, about {} left", self.trials, seconds(self.left()));
         if self.terminal {
             if text != self.shown {
-                // \x1b[K clears what a longer text left behind.
-                say(&format!("\r{text}\x1b[K"));
+                match &self.view {
+                    Some(view) => view.headline(&text),
+                    // \x1b[K clears what a longer text left behind.
+                    None => say(&format!("\r{text}\x1b[K")),
+                }
                 self.shown = text;
             }
         } else if self.last_phase != phase {
@@ -83,7 +138,10 @@ impl Progress {
     /// Ends the line, so that what follows starts on one of its own.
     pub(crate) fn clear(&mut self) {
         if self.terminal && !self.shown.is_empty() {
-            say("\r\x1b[K");
+            match &self.view {
+                Some(view) => view.hide(),
+                None => say("\r\x1b[K"),
+            }
             self.shown.clear();
         }
     }

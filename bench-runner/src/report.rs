@@ -1,5 +1,6 @@
 //! `meshtax report`, and what `run` writes at its end: findings made from a run directory, in every form.
 
+mod exchange;
 mod gate;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -32,6 +33,20 @@ pub(crate) enum Format {
     GithubActionBenchmark,
     /// For Bencher: its metric format (BMF).
     Bencher,
+    /// HdrHistogram logs (.hlog), a file for each trial and each cell, in the directory that --output names.
+    Hlog,
+    /// Fortio's results, a file for each trial and each cell, in the directory that --output names.
+    Fortio,
+    /// Files of the Service Mesh Performance specification, and what it cannot carry beside them, in the directory that
+    /// --output names.
+    Smp,
+    /// OpenMetrics text.
+    #[value(alias = "openmetrics")]
+    OpenMetrics,
+    /// One table with a row for each tenth of a second of each trial.
+    IntervalsCsv,
+    /// One table with a row for each sample of the machine.
+    SamplesCsv,
     /// Of a gate: JUnit XML, a test suite for each cell and a test case for each metric.
     Junit,
     /// Of a gate: GitHub's workflow commands, which it shows beside the change.
@@ -48,7 +63,7 @@ pub(crate) struct Args {
     /// The form of the report.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Write to this file (for csv: into this directory, a file a table) instead of stdout.
+    /// Write to this file instead of stdout; for csv, hlog, fortio and smp: into this directory.
     #[arg(long)]
     output: Option<PathBuf>,
     /// Write every chart of the run as a PNG picture into this directory, in the light style, for slides and tickets.
@@ -88,7 +103,12 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         }
         read.push((directory, explained));
     }
-    if let ([(_, explained)], Some(folder)) = (read.as_slice(), &args.png) {
+    let output = args.output.as_deref();
+    if let [(directory, explained)] = read.as_slice()
+        && exchange::write(directory, &explained.findings, args.format, output)?
+    {
+        // Written already: some of these forms are many files, or too large for one text.
+    } else if let ([(_, explained)], Some(folder)) = (read.as_slice(), &args.png) {
         write_pictures(explained, folder)?;
     } else if let ([(_, explained)], Format::Csv, Some(folder)) = (read.as_slice(), args.format, &args.output) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -96,7 +116,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         let texts = read.iter().map(|(directory, explained)| render(explained, directory, args.format));
         let text = texts.collect::<anyhow::Result<Vec<_>>>()?.join("\n");
-        put(&text, args.output.as_deref())?;
+        put(&text, output)?;
     }
     let failed = read.iter().any(|(_, e)| judge(&e.findings, args.strict) == Exit::Failed);
     Ok(if failed { Exit::Failed } else { Exit::Done }.into())
@@ -143,6 +163,15 @@ fn render(explained: &Explanation, directory: &RunDirectory, format: Format) -> 
             return Err(Usage(said.to_owned()).into());
         }
         Format::Bencher => reports::trackers::bencher(&Tracked::of_run(findings))?,
+        // Written by `exchange`, of one run.
+        Format::Hlog
+        | Format::Fortio
+        | Format::Smp
+        | Format::OpenMetrics
+        | Format::IntervalsCsv
+        | Format::SamplesCsv => {
+            return Err(Usage("this form is of one run\n  try: one run after the other".to_owned()).into());
+        }
     })
 }
 

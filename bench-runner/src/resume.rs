@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use record::{METHOD, Run, RunDirectory, Warning, WarningKind};
 
-use crate::campaign::{self, Ending};
+use crate::campaign::{self, Ending, Sitting};
 use crate::disk::beside;
 use crate::exit::{Exit, Usage};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
 use crate::programs::ProgramArgs;
+use crate::progress::LiveArgs;
 use crate::run::PROGRAM;
 
 #[derive(clap::Args)]
@@ -19,6 +20,8 @@ pub(crate) struct Args {
     run: PathBuf,
     #[command(flatten)]
     programs: ProgramArgs,
+    #[command(flatten)]
+    live: LiveArgs,
     #[command(flatten)]
     beside: beside::Beside,
     /// Exit with 1 if a warning touches the result.
@@ -60,7 +63,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         }
     }
     let ending = Ending { strict: args.strict, beside: args.beside };
-    campaign::execute(&directory, &run, lab, &interrupt, ending)
+    campaign::execute(&directory, &run, Sitting { lab, interrupt: &interrupt, live: args.live, ending })
 }
 
 /// The trials to come must be made as those before were: by the same method, on the same machine.

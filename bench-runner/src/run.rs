@@ -13,14 +13,14 @@ use node_probe::Effort;
 use record::{METHOD, Run, RunDirectory, SCHEMA};
 use scenarios::{Matrix, Scenario};
 
-use crate::campaign::{self, Ending};
+use crate::campaign::{self, Ending, Sitting};
 use crate::disk::beside;
 use crate::exit::{Exit, Usage};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
 use crate::plan;
 use crate::programs::ProgramArgs;
-use crate::progress::say;
+use crate::progress::{LiveArgs, say};
 use crate::source::SourceArgs;
 pub(crate) use factors::FactorArgs;
 use istio::IstioArgs;
@@ -73,6 +73,8 @@ pub(crate) struct Args {
     /// Where run directories are made.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
+    #[command(flatten)]
+    live: LiveArgs,
     #[command(flatten)]
     beside: beside::Beside,
     /// Exit with 1 if a warning touches the result.
@@ -138,7 +140,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         say(&reports::istio::summary(reading));
     }
     let ending = Ending { strict: args.strict, beside: args.beside };
-    campaign::execute(&directory, &run, lab, &interrupt, ending)
+    campaign::execute(&directory, &run, Sitting { lab, interrupt: &interrupt, live: args.live, ending })
 }
 
 /// What is about to happen, for a person, on stderr.

@@ -242,6 +242,22 @@ pub enum Error {
         /// How to measure it.
         remedy: String,
     },
+    /// A file or folder of an export could not be written.
+    #[error("cannot write {}: {source}\n  try: another folder with --output, with room on its disk", path.display())]
+    Export {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The id of a trial or a cell cannot be the name of a file.
+    #[error(
+        "the id '{id}' cannot be the name of a file, and no run of meshtax has such a one\n  try: a run directory that was not edited"
+    )]
+    NoFileName {
+        /// The id.
+        id: String,
+    },
     /// A reading thread ended without a result.
     #[error("reading the trials of {} was broken off\n  this is a defect of meshtax; please report it", path.display())]
     ReaderLost {

@@ -4,8 +4,10 @@ use schemars::{Schema, schema_for};
 
 use crate::Findings;
 use crate::compare::Comparison;
+use crate::exchange::Extension;
 use crate::gate::GateReport;
 use crate::history::History;
+use crate::live::RunNow;
 use crate::planning::PlanReport;
 
 /// Each file that reports write as JSON, by name, with its schema.
@@ -16,5 +18,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("gate", schema_for!(GateReport)),
         ("history", schema_for!(History)),
         ("plan", schema_for!(PlanReport)),
+        ("live", schema_for!(RunNow)),
+        ("smp-extension", schema_for!(Extension)),
     ]
 }

@@ -107,7 +107,7 @@ fn shortened(text: &str, most: usize) -> String {
 /// A page for a terminal, line by line.
 pub(crate) struct Page {
     pub(crate) text: String,
-        width: usize,
+    width: usize,
     color: bool,
 }
 

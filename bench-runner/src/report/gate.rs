@@ -65,7 +65,14 @@ pub(super) fn render(report: &GateReport, format: Format, undecided: Undecided) 
         Format::GithubActionBenchmark => trackers::github_action_benchmark(&Tracked::of_gate(report))?,
         Format::Bencher => trackers::bencher(&Tracked::of_gate(report))?,
         Format::Text => reports::gate::text(report, super::width(), super::color()),
-        Format::Csv | Format::Html => {
+        Format::Csv
+        | Format::Html
+        | Format::Hlog
+        | Format::Fortio
+        | Format::Smp
+        | Format::OpenMetrics
+        | Format::IntervalsCsv
+        | Format::SamplesCsv => {
             let said = "a gate's answer has no such form\n  try: --format text, markdown, summary, junit, annotations, json, github-action-benchmark or bencher";
             return Err(Usage(said.to_owned()).into());
         }

@@ -108,6 +108,12 @@ impl Browser {
                 self.events.push(message);
                 continue;
             }
+            // What was asked for may have led to another page, where it is asked again.
+            if method == "Runtime.evaluate"
+                && message["error"]["message"].as_str().is_some_and(|m| m.contains("navigated"))
+            {
+                return self.call(session, method, parameters);
+            }
             assert!(message.get("error").is_none(), "{method}: {}", message["error"]);
             return message["result"].clone();
         }

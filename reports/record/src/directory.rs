@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,6 +23,10 @@ const DISK_BEFORE: &str = "disk-before.json";
 const DISK_AFTER: &str = "disk-after.json";
 const ISTIO: &str = "istio.json";
 const END: &str = "end.json";
+
+/// How often a lock is tried for, and how long apart.
+const LOCK_TRIES: u32 = 5;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
 
 fn file_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::File { action, path: path.to_owned(), source }
@@ -126,8 +131,26 @@ impl RunDirectory {
     pub fn lock(&self) -> Result<File> {
         let path = self.path.join(RUN);
         let file = File::open(&path).map_err(file_error("open", &path))?;
-        file.try_lock().map_err(|_| Error::Locked { path: self.path.clone() })?;
+        let mut tries = 0;
+        while file.try_lock().is_err() {
+            tries += 1;
+            // Who only asks whether it is locked has it for a moment.
+            if tries == LOCK_TRIES {
+                return Err(Error::Locked { path: self.path.clone() });
+            }
+            std::thread::sleep(LOCK_WAIT);
+        }
         Ok(file)
+    }
+
+    /// Whether another meshtax is writing to it now.
+    pub fn is_locked(&self) -> bool {
+        let Ok(file) = File::open(self.path.join(RUN)) else { return false };
+        match file.try_lock_shared() {
+            // Closing it gives it back.
+            Ok(()) => false,
+            Err(error) => matches!(error, fs::TryLockError::WouldBlock),
+        }
     }
 
     /// Reads `run.json`.

@@ -5,15 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use record::{Factors, Reading, RunDirectory, Source};
 use serde::Deserialize;
 
 use crate::findings::{Figure, TaxKind};
 use crate::stats::Estimate;
-use crate::{Error, Findings, Result};
+use crate::{Error, Findings, Result, several};
 
 const FINDINGS: &str = "findings.json";
 
@@ -49,6 +47,12 @@ pub struct Glance {
     /// Programs used and their versions.
     #[serde(default)]
     pub versions: BTreeMap<String, String>,
+    /// The answer in sentences, the most important first.
+    #[serde(default)]
+    pub answer: Vec<String>,
+    /// What is doubted: how many things.
+    #[serde(default)]
+    pub warnings: Vec<WarningGlance>,
     /// The machine.
     pub host: HostGlance,
     /// The cells, in the order of the plan.
@@ -114,6 +118,10 @@ pub struct ProxiesGlance {
     pub rss_bytes: Figure,
 }
 
+/// A doubt; what it says is in the report.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct WarningGlance {}
+
 /// A cell against its baseline.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TaxGlance {
@@ -147,14 +155,20 @@ impl Glance {
     /// # Errors
     /// When there is no run, or it cannot be explained.
     pub fn of(path: &Path) -> Result<Self> {
-        let kept = std::fs::read(path.join(FINDINGS)).ok();
-        let kept = kept.and_then(|bytes| serde_json::from_slice::<Glance>(&bytes).ok());
-        let mut glance = match kept {
-            Some(glance) => glance,
-            None => Self::from_findings(&crate::findings(&RunDirectory::open(path)?)?)?,
-        };
+        if let Some(kept) = Self::kept(path) {
+            return Ok(kept);
+        }
+        let mut glance = Self::from_findings(&crate::findings(&RunDirectory::open(path)?)?)?;
         path.clone_into(&mut glance.path);
         Ok(glance)
+    }
+
+    /// What a run's findings.json says, if it is there and says enough.
+    pub fn kept(path: &Path) -> Option<Self> {
+        let bytes = std::fs::read(path.join(FINDINGS)).ok()?;
+        let mut glance: Glance = serde_json::from_slice(&bytes).ok()?;
+        path.clone_into(&mut glance.path);
+        Some(glance)
     }
 
     fn from_findings(findings: &Findings) -> Result<Self> {
@@ -211,28 +225,7 @@ impl Folder {
 }
 
 fn at_once(paths: &[PathBuf]) -> Vec<Result<Glance>> {
-    let next = AtomicUsize::new(0);
-    let slots: Vec<Mutex<Option<Result<Glance>>>> = paths.iter().map(|_| Mutex::new(None)).collect();
-    let readers = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len());
-    std::thread::scope(|scope| {
-        for _ in 0..readers {
-            scope.spawn(|| {
-                while let Some((path, slot)) = {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    paths.get(i).zip(slots.get(i))
-                } {
-                    let glance = Glance::of(path);
-                    if let Ok(mut slot) = slot.lock() {
-                        *slot = Some(glance);
-                    }
-                }
-            });
-        }
-    });
     let lost = |path: &Path| Error::ReaderLost { path: path.to_owned() };
-    slots
-        .into_iter()
-        .zip(paths)
-        .map(|(slot, path)| slot.into_inner().ok().flatten().unwrap_or_else(|| Err(lost(path))))
-        .collect()
+    let read = several::at_once(paths, |path| Glance::of(path));
+    read.into_iter().zip(paths).map(|(read, path)| read.unwrap_or_else(|| Err(lost(path)))).collect()
 }

@@ -12,7 +12,9 @@ mod text;
 pub use changes::Change;
 pub use csv::csv;
 pub use followed::{Followed, NotFollowed};
-pub use glance::{CellGlance, Folder, Glance, HostGlance, ProxiesGlance, RequestsGlance, TaxAtGlance, TaxGlance};
+pub use glance::{
+    CellGlance, Folder, Glance, HostGlance, ProxiesGlance, RequestsGlance, TaxAtGlance, TaxGlance, WarningGlance,
+};
 pub use page::page;
 pub use series::{History, LeftOutRun, Point, Series};
 pub use text::text;

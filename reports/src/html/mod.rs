@@ -24,6 +24,15 @@ const PAGE: &str = include_str!("page.html");
 /// What the page does not need, and is nicer with.
 const SCRIPT: &str = include_str!("script.js");
 
+/// What a browser may do with a report: the policy that stands in the page, for those who serve it.
+pub fn policy() -> String {
+    const BEFORE: &str = "http-equiv=\"Content-Security-Policy\" content=\"";
+    let after = PAGE.split_once(BEFORE).map(|(_, after)| after);
+    // Without it nothing at all.
+    let policy = after.and_then(|after| after.split_once('"')).map_or("default-src 'none'", |(policy, _)| policy);
+    policy.replace("{{ script_hash }}", hash::OF_SCRIPT)
+}
+
 #[derive(Serialize)]
 struct PageTable {
     id: String,

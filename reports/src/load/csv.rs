@@ -59,8 +59,13 @@ impl<W: Write> CsvWriter<W> {
     /// # Errors
     /// When it cannot be written.
     pub fn new(to: W) -> Result<Self> {
+        Self::after(&[], to)
+    }
+
+    /// Begins a table with other columns before these.
+    pub(crate) fn after(before: &[&str], to: W) -> Result<Self> {
         let mut to = csv::WriterBuilder::new().has_headers(false).from_writer(to);
-        to.write_record(HEAD).map_err(failed)?;
+        to.write_record(before.iter().chain(&HEAD)).map_err(failed)?;
         Ok(Self { to })
     }
 
@@ -69,6 +74,11 @@ impl<W: Write> CsvWriter<W> {
     /// # Errors
     /// When it cannot be written.
     pub fn append(&mut self, interval: &Interval) -> Result<()> {
+        self.append_after(&[], interval)
+    }
+
+    /// Adds an interval after these values of the columns before.
+    pub(crate) fn append_after(&mut self, before: &[String], interval: &Interval) -> Result<()> {
         let i = interval;
         let o = &i.outcomes;
         // Requests given up unsent stand in no count but that of the response times.
@@ -84,7 +94,7 @@ impl<W: Write> CsvWriter<W> {
             let some = !h.is_empty();
             (some.then(|| h.quantile(0.99)), some.then(|| h.max()))
         });
-        self.to.serialize((window, ended, censored, times, lags, i.worst_send_lag_ns)).map_err(failed)
+        self.to.serialize((before, window, ended, censored, times, lags, i.worst_send_lag_ns)).map_err(failed)
     }
 
     /// Ends the table and gives back what it was written to.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use record::{ClockAnchor, Histogram, LoadSummary, Process};
+use record::{ClockAnchor, Histogram, LoadSummary, Outcomes, Process};
 use serde::Serialize;
 
 use super::buckets::{at_most, buckets};
@@ -76,6 +76,43 @@ struct Percentile {
     value: f64,
 }
 
+/// What a Fortio result says besides its times: of one load, or of several together.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) labels: String,
+    pub(crate) url: String,
+    /// Since 1970.
+    pub(crate) start_ns: u64,
+    pub(crate) rate_per_second: Option<f64>,
+    pub(crate) connections: u32,
+    pub(crate) duration_ns: u64,
+    pub(crate) achieved_per_second: f64,
+    pub(crate) due: u64,
+    pub(crate) answered: u64,
+    pub(crate) outcomes: Outcomes,
+    /// Whether requests were due at even distances.
+    pub(crate) uniform: bool,
+}
+
+impl Loaded {
+    /// One load; `anchor` tells the time of day of the summary's stamps.
+    pub(crate) fn of(summary: &LoadSummary, labels: String, anchor: ClockAnchor) -> Self {
+        Self {
+            labels,
+            url: summary.url.clone(),
+            start_ns: (anchor.realtime_ns + summary.start_ns).saturating_sub(anchor.monotonic_ns),
+            rate_per_second: summary.rate_per_second,
+            connections: summary.connections,
+            duration_ns: summary.duration_ns,
+            achieved_per_second: summary.achieved_per_second,
+            due: summary.due,
+            answered: summary.answered,
+            outcomes: summary.outcomes.clone(),
+            uniform: summary.arrival == Process::Constant,
+        }
+    }
+}
+
 /// The load as a Fortio result, indented, with a line end. `response` holds the response times of the measured phase,
 /// and `anchor` tells the time of day of the summary's stamps.
 ///
@@ -90,36 +127,41 @@ struct Percentile {
 /// # Errors
 /// None that the type allows for; the writer's, if it has one.
 pub fn render(summary: &LoadSummary, response: &Histogram, anchor: ClockAnchor) -> Result<String> {
-    let s = summary;
-    let start_ns = (anchor.realtime_ns + s.start_ns).saturating_sub(anchor.monotonic_ns);
-    let verdict = serde_json::to_value(s.verdict)?;
+    let verdict = serde_json::to_value(summary.verdict)?;
+    let labels = format!("meshtax {} arrivals, {}", summary.arrival, verdict.as_str().unwrap_or_default());
+    render_loaded(&Loaded::of(summary, labels, anchor), response)
+}
+
+/// The same of what is known already.
+pub(crate) fn render_loaded(loaded: &Loaded, response: &Histogram) -> Result<String> {
+    let l = loaded;
     let mut ret_codes: BTreeMap<String, u64> =
-        s.outcomes.answered.iter().map(|(status, n)| (status.to_string(), *n)).collect();
-    let unanswered = s.due.saturating_sub(s.answered);
+        l.outcomes.answered.iter().map(|(status, n)| (status.to_string(), *n)).collect();
+    let unanswered = l.due.saturating_sub(l.answered);
     if unanswered > 0 {
         ret_codes.insert("-1".to_owned(), unanswered);
     }
     let result = FortioResult {
         run_type: "HTTP",
-        labels: format!("meshtax {} arrivals, {}", s.arrival, verdict.as_str().unwrap_or_default()),
+        labels: l.labels.clone(),
         response_label: "Response time (from when a request was due)",
-        start_time: humantime::format_rfc3339_nanos(UNIX_EPOCH + Duration::from_nanos(start_ns)).to_string(),
+        start_time: humantime::format_rfc3339_nanos(UNIX_EPOCH + Duration::from_nanos(l.start_ns)).to_string(),
         // Fortio's own word for no set rate.
-        requested_qps: s.rate_per_second.map_or_else(|| "max".to_owned(), |rate| rate.to_string()),
-        requested_duration: format!("{}s", seconds(s.duration_ns)),
-        actual_qps: s.achieved_per_second,
-        actual_duration: s.duration_ns,
-        num_threads: s.connections,
+        requested_qps: l.rate_per_second.map_or_else(|| "max".to_owned(), |rate| rate.to_string()),
+        requested_duration: format!("{}s", seconds(l.duration_ns)),
+        actual_qps: l.achieved_per_second,
+        actual_duration: l.duration_ns,
+        num_threads: l.connections,
         version: format!("meshtax {}", env!("CARGO_PKG_VERSION")),
         duration_histogram: histogram_data(response),
         exactly: 0,
         jitter: false,
-        uniform: s.arrival == Process::Constant,
+        uniform: l.uniform,
         no_catch_up: false,
         run_id: 0,
         ret_codes,
-        url: s.url.clone(),
-        num_connections: s.connections,
+        url: l.url.clone(),
+        num_connections: l.connections,
     };
     let mut text = serde_json::to_string_pretty(&result)?;
     text.push('\n');

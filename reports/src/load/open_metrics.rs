@@ -7,7 +7,7 @@ use crate::open_metrics::{Format, Page, number, seconds};
 
 /// Upper ends of the buckets, in nanoseconds: six a decade from 10 us to 7 s, then 10 s, 30 s and a minute. They are
 /// the same for every load, or the series of two loads could not be summed.
-fn ends_ns() -> impl Iterator<Item = u64> {
+pub(crate) fn ends_ns() -> impl Iterator<Item = u64> {
     let steps = [10, 15, 20, 30, 50, 70];
     let decades = (0..6).flat_map(move |d| steps.into_iter().map(move |s| s * 1_000 * 10u64.pow(d)));
     decades.chain([10, 30, 60].map(|s| s * 1_000_000_000))

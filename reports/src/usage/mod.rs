@@ -49,7 +49,7 @@ pub(crate) struct Idle {
 
 /// The busy share, unless our own parts alone were busier: /proc/stat is sampled at the kernel's tick, and work that
 /// comes in step with the tick (500 requests a second, say) goes unseen. Their own clocks count every nanosecond.
-fn credible(busy: Reading<f64>, ours: f64) -> Reading<f64> {
+pub(crate) fn credible(busy: Reading<f64>, ours: f64) -> Reading<f64> {
     /// Above what one tick more or less makes of a trial of a second.
     const DOUBT: f64 = 0.02;
     match busy {
@@ -184,7 +184,7 @@ fn field(times: &Reading<CpuTimes>, name: &str, pick: impl Fn(&CpuTimes) -> Opti
     }
 }
 
-fn busy(t: &CpuTimes) -> u64 {
+pub(crate) fn busy(t: &CpuTimes) -> u64 {
     // Guests are inside user and nice already; a stolen tick was used by others, and not by this machine.
     let CpuTimes {
         user_ticks,
@@ -201,7 +201,7 @@ fn busy(t: &CpuTimes) -> u64 {
     user_ticks + nice_ticks + system_ticks + irq_ticks.unwrap_or(0) + softirq_ticks.unwrap_or(0)
 }
 
-fn all(t: &CpuTimes) -> u64 {
+pub(crate) fn all(t: &CpuTimes) -> u64 {
     busy(t) + t.idle_ticks + t.iowait_ticks.unwrap_or(0) + t.steal_ticks.unwrap_or(0)
 }
 

@@ -5,6 +5,7 @@
 
 mod canary;
 mod compare;
+mod exchange;
 mod gates;
 mod history;
 mod made;
@@ -12,4 +13,5 @@ mod manifests;
 mod pages;
 mod plans;
 mod schemas;
+mod shelf;
 mod truths;

@@ -2,51 +2,82 @@
 //!
 //! A column's name is the way to its value in the JSON form of a sample, so that both forms always have the same.
 
+use std::collections::HashMap;
+
 use record::Sample;
 use serde_json::Value;
 
-/// The columns, which the first sample decides: it holds what every tier reads, and later rows have the same.
-pub(super) struct Columns {
+use crate::{Error, Result};
+
+const TABLE: &str = "samples";
+
+/// The columns, which are those of the samples they were made of: the first of a trial holds what every tier reads, and
+/// later rows have the same.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
     names: Vec<String>,
+    places: HashMap<String, usize>,
 }
 
 impl Columns {
-    pub(super) fn of(sample: &Sample) -> anyhow::Result<Self> {
-        Ok(Self { names: cells(sample)?.into_iter().map(|(name, _)| name).collect() })
+    /// Those of one sample.
+    ///
+    /// # Errors
+    /// None that the type allows for; the writer's, if it has one.
+    pub fn of(sample: &Sample) -> Result<Self> {
+        let mut columns = Self::default();
+        columns.add(sample)?;
+        Ok(columns)
     }
 
-    pub(super) fn header(&self) -> anyhow::Result<String> {
-        line(&self.names)
-    }
-
-    /// The values of a sample under the columns; a CPU that came online later has none.
-    pub(super) fn row(&self, sample: &Sample) -> anyhow::Result<String> {
-        let cells = cells(sample)?;
-        let mut row = Vec::with_capacity(self.names.len());
-        let mut at = 0;
-        for name in &self.names {
-            // The order is the same, so the wanted cell is the next one or the sample lacks it.
-            row.push(match cells[at..].iter().position(|(n, _)| n == name) {
-                Some(skip) => {
-                    at += skip + 1;
-                    cells[at - 1].1.as_str()
-                }
-                None => "",
-            });
+    /// Adds the columns of one more sample, at the end.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn add(&mut self, sample: &Sample) -> Result<()> {
+        for (name, _) in cells(sample)? {
+            if !self.places.contains_key(&name) {
+                self.places.insert(name.clone(), self.names.len());
+                self.names.push(name);
+            }
         }
-        line(row)
+        Ok(())
+    }
+
+    /// The head of the table, with these columns before.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn header(&self, before: &[&str]) -> Result<String> {
+        line(before.iter().copied().chain(self.names.iter().map(String::as_str)))
+    }
+
+    /// The values of a sample under the columns, with these before; a CPU that came online later has none.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn row(&self, before: &[&str], sample: &Sample) -> Result<String> {
+        let mut row = vec![String::new(); self.names.len()];
+        for (name, value) in cells(sample)? {
+            if let Some(cell) = self.places.get(&name).and_then(|at| row.get_mut(*at)) {
+                *cell = value;
+            }
+        }
+        line(before.iter().copied().chain(row.iter().map(String::as_str)))
     }
 }
 
 /// Fields as one line; a name may hold anything that a user gave.
-fn line<F: AsRef<[u8]>>(fields: impl IntoIterator<Item = F>) -> anyhow::Result<String> {
+fn line<'f>(fields: impl Iterator<Item = &'f str>) -> Result<String> {
+    let failed = |message: String| Error::Csv { table: TABLE, message };
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    writer.write_record(fields)?;
-    Ok(String::from_utf8(writer.into_inner()?)?)
+    writer.write_record(fields).map_err(|e| failed(e.to_string()))?;
+    let bytes = writer.into_inner().map_err(|e| failed(e.to_string()))?;
+    String::from_utf8(bytes).map_err(|e| failed(e.to_string()))
 }
 
 /// Every value of a sample with its name.
-fn cells(sample: &Sample) -> anyhow::Result<Vec<(String, String)>> {
+fn cells(sample: &Sample) -> Result<Vec<(String, String)>> {
     let mut cells = Vec::new();
     flatten(&serde_json::to_value(sample)?, String::new(), &mut cells);
     Ok(cells)
@@ -103,7 +134,7 @@ mod tests {
     fn each_value_stands_under_the_way_to_it() {
         let sample = sample();
         let columns = Columns::of(&sample).unwrap();
-        let (header, row) = (fields(&columns.header().unwrap()), fields(&columns.row(&sample).unwrap()));
+        let (header, row) = (fields(&columns.header(&[]).unwrap()), fields(&columns.row(&[], &sample).unwrap()));
         assert_eq!(header.len(), row.len());
         assert_eq!(value(&header, &row, "round"), "4");
         assert_eq!(value(&header, &row, "node.cpu.user_ticks"), "5");
@@ -119,10 +150,24 @@ mod tests {
         let first = sample();
         let columns = Columns::of(&first).unwrap();
         let later = Sample { round: 5, node: NodeSample::default(), slow: None, ..first };
-        let (header, row) = (fields(&columns.header().unwrap()), fields(&columns.row(&later).unwrap()));
+        let (header, row) = (fields(&columns.header(&[]).unwrap()), fields(&columns.row(&[], &later).unwrap()));
         assert_eq!(header.len(), row.len());
         assert_eq!(value(&header, &row, "round"), "5");
         assert_eq!(value(&header, &row, "node.cpu.user_ticks"), "");
         assert_eq!(value(&header, &row, "processes.a,b.run_ns"), "9", "what follows stays under its column");
+    }
+
+    #[test]
+    fn the_columns_of_several_are_those_of_all() {
+        let first = sample();
+        let mut other = sample();
+        other.processes = BTreeMap::from([("envoy".to_owned(), ProcessSample::default())]);
+        let mut columns = Columns::of(&first).unwrap();
+        columns.add(&other).unwrap();
+        let header = fields(&columns.header(&["trial"]).unwrap());
+        let row = fields(&columns.row(&["7"], &other).unwrap());
+        assert_eq!((header.len(), header[0].as_str(), row[0].as_str()), (row.len(), "trial", "7"));
+        assert_eq!(value(&header, &row, "processes.envoy.pid"), "0");
+        assert_eq!(value(&header, &row, "processes.a,b.pid"), "", "what a sample lacks is not 0");
     }
 }
