@@ -138,10 +138,7 @@ fn made(route: Route, desk: &Desk) -> anyhow::Result<Option<Answer>> {
                 return Ok(Some(message(desk, StatusCode::BAD_REQUEST, "There is nothing to compare", text)));
             }
             match compare::page(desk.folder(), &rows) {
-                Ok(compared) => Answer {
-                    policy: compared.is_report.then(report_policy),
-                    ..Answer::page(StatusCode::OK, compared.page)
-                },
+                Ok(page) => Answer { policy: Some(report_policy()), ..Answer::page(StatusCode::OK, page) },
                 Err(error) => {
                     let heading = "These runs cannot be compared";
                     message(desk, StatusCode::BAD_REQUEST, heading, &exit::say(&error))

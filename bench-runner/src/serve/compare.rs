@@ -1,22 +1,19 @@
-//! The page that chosen runs are compared on.
+//! The page that chosen runs are compared on: that of `meshtax compare`, of the cells that all of them have.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use reports::shelf::{self, Row};
+use record::RunDirectory;
+use reports::compare::{Allowed, Named, Point, compare};
+use reports::shelf::Row;
 
-/// A page, and how a browser is to treat it.
-pub(super) struct Compared {
-    pub(super) page: String,
-    /// Whether it is one of those that carry their style and script in them, as a report does.
-    pub(super) is_report: bool,
-}
-
-/// The chosen runs side by side. Here is where another way to compare them is joined: the names of the rows are those of
-/// directories in the folder. An error is shown as the reason why they cannot be compared.
+/// The chosen runs side by side at p99, the others against the first. An error is the reason why they cannot be compared.
 ///
 /// # Errors
-/// When the page cannot be made.
-pub(super) fn page(folder: &Path, rows: &[Arc<Row>]) -> anyhow::Result<Compared> {
-    Ok(Compared { page: shelf::side_by_side_page(folder, rows)?, is_report: false })
+/// As those of [`compare`], and when the page cannot be made.
+pub(super) fn page(folder: &Path, rows: &[Arc<Row>]) -> anyhow::Result<String> {
+    let open = |row: &Arc<Row>| Ok(Named { directory: RunDirectory::open(&folder.join(row.name.as_str()))?, name: None });
+    let named = rows.iter().map(open).collect::<record::Result<Vec<Named>>>()?;
+    let allowed = Allowed { shared_cells: true, ..Allowed::default() };
+    Ok(reports::compare::page(&compare(&named, Point::P99, &allowed)?)?)
 }

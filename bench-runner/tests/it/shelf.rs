@@ -216,7 +216,7 @@ fn the_list_is_read_and_worked_by_keyboard() {
     page.press(" ");
     assert_eq!(page.text("#chosen"), "2 chosen");
     page.click("#compare");
-    page.until("location.pathname === '/compare' && document.querySelectorAll('thead a').length === 2");
+    page.until("location.pathname === '/compare' && document.querySelectorAll('figure svg').length >= 2");
     assert_eq!(page.faults(), Vec::<String>::new(), "side by side");
     page.picture("serve-compare");
     page.go(&serving.url("/?order=scenario&rising=1"));

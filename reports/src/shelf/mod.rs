@@ -7,7 +7,6 @@ mod message;
 mod name;
 mod row;
 mod rows;
-mod side_by_side;
 
 pub use assets::{ICON, SCRIPT, STYLE};
 pub use list::{Order, Wanted, page as list_page};
@@ -16,4 +15,3 @@ pub use message::page as message_page;
 pub use name::RunName;
 pub use row::{Row, State, TaxLine};
 pub use rows::Shelf;
-pub use side_by_side::page as side_by_side_page;
