@@ -12,7 +12,8 @@ use reports::shelf::Row;
 /// # Errors
 /// As those of [`compare`], and when the page cannot be made.
 pub(super) fn page(folder: &Path, rows: &[Arc<Row>]) -> anyhow::Result<String> {
-    let open = |row: &Arc<Row>| Ok(Named { directory: RunDirectory::open(&folder.join(row.name.as_str()))?, name: None });
+    let open =
+        |row: &Arc<Row>| Ok(Named { directory: RunDirectory::open(&folder.join(row.name.as_str()))?, name: None });
     let named = rows.iter().map(open).collect::<record::Result<Vec<Named>>>()?;
     let allowed = Allowed { shared_cells: true, ..Allowed::default() };
     Ok(reports::compare::page(&compare(&named, Point::P99, &allowed)?)?)

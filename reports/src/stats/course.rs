@@ -15,6 +15,15 @@ const LADDER: f64 = 1.1;
 const LADDER_DOWN: i32 = -80;
 const LEVEL_MOST: f64 = 0.5;
 
+/// What of a level is spent: neighbouring pairs of a machine that wanders are not quite independent, for which the simulations
+/// ask for a part of it.
+const SPENT: f64 = 0.97;
+
+/// The cuts of a proof at a level.
+fn proofs(looks: &[usize], level: f64) -> Vec<Option<u32>> {
+    cuts(looks, level * SPENT)
+}
+
 /// The differences of pairs in the order in which these were made.
 pub(super) enum Pairs<'a> {
     /// They are what they are.
@@ -63,8 +72,8 @@ impl<'a> Course<'a> {
         Self {
             rule: *rule,
             pairs,
-            slower_cuts: (1..=family).map(|parts| cuts(&looks, rule.alpha / parts as f64)).collect(),
-            below_cuts: cuts(&looks, rule.beta),
+            slower_cuts: (1..=family).map(|parts| proofs(&looks, rule.alpha / parts as f64)).collect(),
+            below_cuts: proofs(&looks, rule.beta),
             looks,
             outlook: Outlook::new(rule, family),
             proof_parts: 0,
@@ -164,7 +173,7 @@ impl<'a> Course<'a> {
             self.looks.iter().take_while(|n| **n <= self.look).map(|n| w(&self.pairs.first(*n))).collect();
         let level = |step: i32| around * LADDER.powi(step);
         let crossed = |step: i32| {
-            let cuts = cuts(&self.looks, level(step));
+            let cuts = proofs(&self.looks, level(step));
             path.iter().zip(cuts).any(|(w, cut)| cut.is_some_and(|cut| *w >= f64::from(cut)))
         };
         // The level that was asked for is one of the ladder, so that the level found is at most it where it was proven.

@@ -20,10 +20,8 @@ const EACH_UP_TO: usize = 10;
 /// The largest budget that there are cuts for: the signs of a path are the bits of one number.
 pub const PAIRS_MOST: usize = 120;
 /// Paths drawn. Each counts twice, since its mirror image is as likely. At a level of 5 % what they tell is off by 0.04 %;
-/// [`UNSPENT`] times that is left unspent, so that the level holds.
+/// twice that is left unspent, so that the level holds.
 const PATHS: usize = 1 << 17;
-/// How many standard errors of the drawn paths are kept back.
-const UNSPENT: f64 = 4.0;
 /// The seed of the paths.
 const SEED: u64 = 3;
 /// How the chance of an error is spent over the budget: as this power of the part of the pairs that was made. Late looks
@@ -83,7 +81,7 @@ fn made(looks: &[usize], alpha: f64) -> Vec<Option<u32>> {
     let mut cuts = Vec::with_capacity(looks.len());
     for (look, n) in looks.iter().zip(drawn.iter()) {
         let most = budget(*look) * 2.0 * PATHS as f64;
-        let left = most - UNSPENT * most.sqrt() - spent;
+        let left = most - 2.0 * most.sqrt() - spent;
         let cut = if cuts.is_empty() { first_cut(*look, budget(*look)) } else { n.cut(&ended, left) };
         if let Some(cut) = cut {
             spent += n.end(&mut ended, cut);
