@@ -17,7 +17,7 @@ pub struct Explanation {
 /// Explains a run from its directory and nothing else.
 ///
 /// # Errors
-/// As [`crate::findings`] has.
+/// As [`crate::findings()`] has.
 pub fn explain(dir: &RunDirectory) -> Result<Explanation> {
     let gathered = Gathered::read(dir)?;
     agreement::check(&gathered)?;
