@@ -166,6 +166,15 @@ fn what_cannot_be_served_says_why() {
     }
 }
 
+/// Copies a directory with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &to) } else { drop(fs::copy(entry.path(), to).unwrap()) }
+    }
+}
+
 /// Tabs until an element of this kind has the focus.
 fn tab_to(page: &mut crate::browser::Page<'_>, selector: &str) {
     for _ in 0..40 {
@@ -186,8 +195,10 @@ fn the_list_is_read_and_worked_by_keyboard() {
     let findings = fs::read_to_string(run.join("findings.json")).unwrap();
     for (other, scenario) in [("other", "a sweep"), ("third", "</td><script>document.title='got'</script>")] {
         let at = folder.path().join(other);
-        fs::create_dir(&at).unwrap();
-        fs::copy(run.join("run.json"), at.join("run.json")).unwrap();
+        copy(&run, &at);
+        let mut same: Value = json(&at.join("run.json"));
+        same["id"] = json!(other);
+        fs::write(at.join("run.json"), same.to_string()).unwrap();
         let mut findings: Value = serde_json::from_str(&findings).unwrap();
         findings["scenario"] = json!(scenario);
         fs::write(at.join("findings.json"), findings.to_string()).unwrap();
@@ -218,6 +229,7 @@ fn the_list_is_read_and_worked_by_keyboard() {
     page.click("#compare");
     page.until("location.pathname === '/compare' && document.querySelectorAll('figure svg').length >= 2");
     assert_eq!(page.faults(), Vec::<String>::new(), "side by side");
+    assert_eq!(page.value("origin"), json!("null"), "a comparison shows what is in reports");
     page.picture("serve-compare");
     page.go(&serving.url("/?order=scenario&rising=1"));
     assert_eq!(page.value("document.querySelector('th[aria-sort=ascending]').textContent"), json!("scenario"));
