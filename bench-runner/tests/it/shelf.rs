@@ -196,7 +196,7 @@ fn the_list_is_read_and_worked_by_keyboard() {
     for (other, scenario) in [("other", "a sweep"), ("third", "</td><script>document.title='got'</script>")] {
         let at = folder.path().join(other);
         copy(&run, &at);
-        let mut same: Value = json(&at.join("run.json"));
+        let mut same = crate::program::json(&at.join("run.json"));
         same["id"] = json!(other);
         fs::write(at.join("run.json"), same.to_string()).unwrap();
         let mut findings: Value = serde_json::from_str(&findings).unwrap();
