@@ -2,7 +2,7 @@
 """Whether a CPU limit breaks an SLO where `meshtax plan` says: benches/cliff.py PATH-OF-MESHTAX [REPEATS] [LIMITS]
 
 Real Envoy, one service, Poisson arrivals, one worker. A short run without a limit predicts the cliff of each limit (150m, 200m,
-300m) for p99 of 50 ms. Then each limit is swept by rates around its prediction, every block with the same rates without a
+250m) for p99 of 25 ms. Then each limit is swept by rates around its prediction, every block with the same rates without a
 limit, in drawn order. The cliff that this sweep shows is held against the one predicted from its trials without a limit alone.
 Ends with 1 if the two are more than 15 % apart at any limit. A cgroup that may be written is needed (root)."""
 
@@ -14,8 +14,8 @@ import tempfile
 
 meshtax = sys.argv[1]
 repeats = sys.argv[2] if len(sys.argv) > 2 else "5"
-limits = sys.argv[3].split(",") if len(sys.argv) > 3 else ["150m", "200m", "300m"]
-SLO, APART = "p99=50ms", 0.15
+limits = sys.argv[3].split(",") if len(sys.argv) > 3 else ["150m", "200m", "250m"]
+SLO, APART = "p99=25ms", 0.15
 runs = tempfile.TemporaryDirectory(prefix="cliff-")
 prices = pathlib.Path(runs.name) / "prices.toml"
 
@@ -23,7 +23,7 @@ prices = pathlib.Path(runs.name) / "prices.toml"
 def run(limit, rates, trials, seconds):
     command = [meshtax, "run", "--dataplane", "envoy", "--services", "1", "--workers", "1", "--arrival", "poisson"]
     command += ["--connections", "16", "--cpu-limit", limit, "--rate", ",".join(str(rate) for rate in rates)]
-    command += ["--warm-up", "1s", "--duration", f"{seconds}s", "--repeats", str(trials), "--out", runs.name]
+    command += ["--warm-up", "500ms", "--duration", f"{seconds}s", "--repeats", str(trials), "--out", runs.name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{done.stderr}")
@@ -48,7 +48,7 @@ first = plan(run("none", [250, 500, 1000, 2000], 2, 4), ["--limits", ",".join(li
 bad = []
 for limit in limits:
     guess = first[limit]["predicted"]["value"]
-    rates = [round(guess * share) for share in (0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5)]
+    rates = [round(guess * share) for share in (0.55, 0.7, 0.85, 1.0, 1.15, 1.35)]
     cliff = plan(run(f"none,{limit}", rates, repeats, 4), [])[limit]
     predicted, found = cliff["predicted"], (cliff["measured"] or {}).get("value")
     if found is None:

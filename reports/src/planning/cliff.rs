@@ -4,7 +4,7 @@ use record::{Arrival, CpuQuantity, Quantiles, Reading};
 
 use crate::findings::Figure;
 use crate::gate::Metric;
-use crate::stats::{Estimate, Scale};
+use crate::stats::{Estimate, Scale, steal};
 
 use super::capacity::Capacity;
 use super::measured::{Setup, TrialSeen};
@@ -27,7 +27,9 @@ const SEED: u64 = 17;
 pub(crate) struct Use {
     /// Rates, rising, and the cores in use at each.
     points: Vec<(f64, f64)>,
-    /// CPU seconds that a request takes of a proxy that has a queue: what it takes at the highest rate, where it costs least.
+    /// The line of least squares through them: cores at rate 0...
+    waiting: f64,
+    /// ...and the CPU seconds that one more request takes.
     per_request_s: f64,
 }
 
@@ -52,11 +54,22 @@ impl Use {
                 }
             }
         }
-        let (rate, cores) = points.last().copied().filter(|(rate, cores)| *rate > 0.0 && *cores > 0.0)?;
-        Some(Self { points, per_request_s: cores / rate })
+        let (rates, cores): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
+        let n = rates.len() as f64;
+        let (rate, used) = (rates.iter().sum::<f64>() / n, cores.iter().sum::<f64>() / n);
+        if !(rate > 0.0 && used > 0.0) {
+            return None;
+        }
+        let slope = if points.len() < 2 { None } else { steal::slope(&cores, &rates) };
+        // A proxy gives no CPU back while it waits, and takes none back for a request: a line that says so is noise.
+        let (waiting, per_request_s) = match slope {
+            Some(slope) if slope > 0.0 && used > slope * rate => (used - slope * rate, slope),
+            _ => (0.0, used / rate),
+        };
+        Some(Self { points, waiting, per_request_s })
     }
 
-    /// Cores at a rate: on the lines between those measured, and beyond them as much for each request as at the highest.
+    /// Cores at a rate: between those measured, and beyond them by the line through all.
     pub(crate) fn cores(&self, rate: f64) -> f64 {
         let after = self.points.partition_point(|(known, _)| *known < rate);
         let (from, low) = after.checked_sub(1).and_then(|i| self.points.get(i)).copied().unwrap_or((0.0, 0.0));
@@ -66,24 +79,16 @@ impl Use {
         }
     }
 
-    /// The lowest rate at which it uses so many cores.
+    /// The rate at which it uses so many cores, by the line through all.
     fn rate(&self, cores: f64) -> f64 {
-        let (mut from, mut low) = (0.0, 0.0);
-        for (to, high) in &self.points {
-            if *high >= cores {
-                return from + (cores - low) / (high - low) * (to - from);
-            }
-            (from, low) = (*to, *high);
-        }
-        from + (cores - low) / self.per_request_s
+        ((cores - self.waiting) / self.per_request_s).max(0.0)
     }
 
-    /// At a rate, what it uses more than requests take of a busy one: so many cores for each second that its workers wait,
-    /// and as many together as it has workers.
+    /// Of what it uses at a rate, that which requests do not add: so many cores for each second that its workers wait, which
+    /// all of them use together.
     fn waiting_cores(&self, rate: f64, workers: u32) -> f64 {
-        let cores = self.cores(rate);
-        let waits = (1.0 - cores / f64::from(workers.max(1))).max(0.05);
-        ((cores - self.per_request_s * rate) / waits).max(0.0)
+        let busy = (self.waiting + self.per_request_s * rate) / f64::from(workers.max(1));
+        self.waiting / (1.0 - busy).max(0.05)
     }
 }
 
@@ -257,13 +262,13 @@ impl<'a> Costs<'a> {
         Some((rate, became.periods_run_out))
     }
 
-    /// What requests take without any quota, in seconds: the middle of each quantile over the trials whose rate is nearest.
+    /// What requests take without any quota, in seconds: the middle of each quantile over the trials whose rate is no further
+    /// than a factor of two, or over all where there is none.
     fn without_quota(&self, near: f64) -> Vec<(f64, f64)> {
-        let apart = |t: &&&TrialSeen| (t.rate_per_second - near).abs();
-        let nearest =
-            self.trials.iter().min_by(|a, b| apart(a).total_cmp(&apart(b))).map_or(0.0, |t| t.rate_per_second);
+        let is_near = |t: &TrialSeen| (0.5 * near..=2.0 * near).contains(&t.rate_per_second);
+        let any = self.trials.iter().any(|t| is_near(t));
         let of = |share: f64, pick: fn(&Quantiles) -> u64| {
-            let there = self.trials.iter().filter(|t| t.rate_per_second == nearest);
+            let there = self.trials.iter().filter(|t| !any || is_near(t));
             let taken = middle(there.map(|t| pick(&t.response_ns) as f64 / 1e9).collect());
             (share, taken.unwrap_or(0.0))
         };
@@ -302,24 +307,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_proxy_uses_lies_on_the_lines_between_rates() {
-        // The third rate costs less for each request than the first two.
-        let used = Use::of(&[(1000.0, 0.18), (500.0, 0.1), (2000.0, 0.28), (505.0, 0.102)]).unwrap();
-        assert!((used.cores(1500.0) - 0.23).abs() < 1e-9, "{used:?}");
-        assert!((used.cores(250.0) - 0.0505 * 250.0 / 251.25).abs() < 1e-9, "below the lowest in proportion");
-        for cores in [0.05, 0.15, 0.25, 0.4] {
-            assert!((used.cores(used.rate(cores)) - cores).abs() < 1e-9, "{cores}");
+    fn what_a_proxy_uses_lies_on_the_line_of_its_rates() {
+        // 0.06 cores, and 120 us a request.
+        let points = [200.0, 500.0, 1400.0].map(|rate| (rate, 0.06 + 120e-6 * rate));
+        let used = Use::of(&points).unwrap();
+        assert!((used.waiting - 0.06).abs() < 1e-9 && (used.per_request_s - 120e-6).abs() < 1e-12, "{used:?}");
+        assert!((used.rate(0.15) - 750.0).abs() < 1e-6 && used.rate(0.01) == 0.0);
+        // At 1000 a second a worker is busy for 0.18 of the time, and waits for 0.82 of it; two wait for 1.82.
+        assert!((used.waiting_cores(1000.0, 1) - 0.06 / 0.82).abs() < 1e-9);
+        assert!((used.waiting_cores(1000.0, 2) - 0.06 / 0.91).abs() < 1e-9);
+        for (rate, cores) in [(100.0, 0.042), (350.0, 0.102), (2400.0, 0.348)] {
+            assert!((used.cores(rate) - cores).abs() < 1e-9, "{rate}: {}", used.cores(rate));
         }
-        assert!((used.per_request_s - 0.14e-3).abs() < 1e-12, "{used:?}");
-        // At 1000 a second: what is over 1000 such requests, for each second of the 0.82 in which it waits.
-        let over = 0.18 - 1000.0 * used.per_request_s;
-        assert!((used.waiting_cores(1000.0, 1) - over / 0.82).abs() < 1e-9);
     }
 
     #[test]
     fn one_rate_gives_all_of_it_to_the_requests_and_none_gives_nothing() {
-        let used = Use::of(&[(500.0, 0.1), (500.0, 0.2)]).unwrap();
-        assert!((used.per_request_s - 0.0003).abs() < 1e-12 && used.waiting_cores(500.0, 1) < 1e-12, "{used:?}");
+        let used = Use::of(&[(500.0, 0.1), (505.0, 0.2)]).unwrap();
+        assert!((used.per_request_s - 0.15 / 502.5).abs() < 1e-9 && used.waiting == 0.0, "{used:?}");
         assert_eq!(Use::of(&[]), None);
+        // A use that falls with the rate is noise.
+        assert_eq!(Use::of(&[(100.0, 0.2), (200.0, 0.1)]).unwrap().waiting, 0.0);
     }
 }
