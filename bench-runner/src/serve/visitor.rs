@@ -39,7 +39,7 @@ impl Names {
     }
 }
 
-/// A Host without its port: "[::1]:80" is "[::1]".
+/// A Host without its port: `[::1]:80` is `[::1]`.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port))
