@@ -257,18 +257,19 @@ impl<'a> Costs<'a> {
             chain.iter().map(station).collect()
         };
         let most = chain.iter().map(|(used, _)| quota.cores / used.per_request_s).fold(f64::INFINITY, f64::min) * 1.1;
-        let draws = Draws::make(&at(most), arrival, &self.without_quota(near), requests, SEED);
+        let draws = Draws::make(&at(most), arrival, &self.without_quota(slo, near), requests, SEED);
         let (rate, became) = quota::highest(&draws, at, quota, quantile, clause.limit / 1e9, most);
         Some((rate, became.periods_run_out))
     }
 
-    /// What requests take without any quota, in seconds: the middle of each quantile over the trials whose rate is no further
-    /// than a factor of two, or over all where there is none.
-    fn without_quota(&self, near: f64) -> Vec<(f64, f64)> {
+    /// What requests take without any quota, in seconds: the middle of each quantile over the trials that hold the SLO and whose
+    /// rate is no further than a factor of two; over all that hold it, where none is so near.
+    fn without_quota(&self, slo: &Slo, near: f64) -> Vec<(f64, f64)> {
+        let holds = |t: &TrialSeen| slo.standing(&t.response_ns, t.error_rate, t.kept_up).holds();
         let is_near = |t: &TrialSeen| (0.5 * near..=2.0 * near).contains(&t.rate_per_second);
-        let any = self.trials.iter().any(|t| is_near(t));
+        let any = self.trials.iter().any(|t| is_near(t) && holds(t));
         let of = |share: f64, pick: fn(&Quantiles) -> u64| {
-            let there = self.trials.iter().filter(|t| !any || is_near(t));
+            let there = self.trials.iter().filter(|t| holds(t) && (!any || is_near(t)));
             let taken = middle(there.map(|t| pick(&t.response_ns) as f64 / 1e9).collect());
             (share, taken.unwrap_or(0.0))
         };
