@@ -125,7 +125,7 @@ impl Load {
 
 /// The services that stamped an answer.
 fn services(header: &str) -> Vec<String> {
-    HopStamps::read(header).unwrap_or_default().into_iter().map(|hop| hop.service).collect()
+    HopStamps::from_header(header).into_iter().map(|hop| hop.service).collect()
 }
 
 impl Attend for Load {
