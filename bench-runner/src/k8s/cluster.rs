@@ -1,5 +1,6 @@
 //! The conversation with an API server: every request has a deadline, and what passes is waited out.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
@@ -37,7 +38,9 @@ const MOST_CONFLICTS: u32 = 8;
 pub(crate) struct Cluster {
     client: Client,
     runtime: Runtime,
-    interrupt: Option<Interrupt>,
+    interrupt: Interrupt,
+    /// Cleaning up goes on though the user has asked to stop.
+    heedless: Cell<bool>,
     patience: Duration,
     /// Where it is, for people.
     pub(crate) url: String,
@@ -70,12 +73,18 @@ impl Cluster {
         let url = config.cluster_url.to_string();
         let client = runtime.block_on(async { Client::try_from(config) });
         let client = client.map_err(|e| Trouble::NoContext { why: e.to_string(), contexts: Vec::new() })?;
-        Ok(Self { client, runtime, interrupt: Some(interrupt.clone()), patience: AWAY_PATIENCE, url })
+        Ok(Self { client, runtime, interrupt: interrupt.clone(), heedless: Cell::new(false), patience: AWAY_PATIENCE, url })
     }
 
-    /// The same, which goes on though the user has asked it to stop: for cleaning up.
-    pub(crate) fn heedless(self) -> Self {
-        Self { interrupt: None, ..self }
+    /// From now on it goes on though the user has asked to stop: for cleaning up.
+    pub(crate) fn be_heedless(&self) {
+        self.heedless.set(true);
+    }
+
+    /// How long it may be gone.
+    #[cfg(test)]
+    pub(super) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Reads an object or a list.
@@ -136,8 +145,12 @@ impl Cluster {
     }
 
     /// Asks what listens in a pod, by way of the API server.
-    pub(crate) fn ask_pod(&self, pod: &str, namespace: &str, path: &str, body: Option<&[u8]>) -> anyhow::Result<Vec<u8>> {
-        let port = scenarios::cluster::ATTEND_PORT;
+    pub(crate) fn ask_pod(
+        &self,
+        (namespace, pod, port): (&str, &str, u16),
+        path: &str,
+        body: Option<&[u8]>,
+    ) -> anyhow::Result<Vec<u8>> {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
         let (method, verb) = if body.is_some() { (Method::POST, "create") } else { (Method::GET, "get") };
         let asked = Asked { method: &method, path: &path, kind: "application/json", body: body.unwrap_or_default(), again: body.is_none() };
@@ -239,10 +252,7 @@ impl Cluster {
     }
 
     fn heed(&self) -> anyhow::Result<()> {
-        match &self.interrupt {
-            Some(interrupt) if interrupt.asked() => Err(Stopped.into()),
-            _ => Ok(()),
-        }
+        if self.interrupt.asked() && !self.heedless.get() { Err(Stopped.into()) } else { Ok(()) }
     }
 
     /// Sleeps; a user who wants to stop is heard.
