@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, probe, report, resume, run, service,
-    sidecar, verify, warden,
+    baseline, disk, doctor, gate, history, k8s, library, load, neighbour, node_proxy, pod, probe, report, resume, run,
+    service, sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.
@@ -43,6 +43,11 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     /// Remove what a killed run left behind: cgroups, keys.
     Clean,
+    /// Measure in a cluster of Kubernetes, or print what that takes.
+    K8s(k8s::Args),
+    /// The part of a run that is inside of a pod.
+    #[command(hide = true)]
+    Pod(pod::Args),
     /// The answering or forwarding program of a chain.
     #[command(hide = true)]
     Service(service::Args),

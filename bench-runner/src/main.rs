@@ -14,6 +14,7 @@ mod exit;
 mod gate;
 mod history;
 mod interrupt;
+mod k8s;
 mod lab;
 mod library;
 mod load;
@@ -21,6 +22,7 @@ mod meeting;
 mod neighbour;
 mod node_proxy;
 mod plan;
+mod pod;
 mod probe;
 mod programs;
 mod progress;
@@ -64,6 +66,8 @@ fn main() -> ExitCode {
         Command::Scenarios(args) => library::execute(args),
         Command::Doctor(args) => doctor::execute(args),
         Command::Clean => clean::execute(),
+        Command::K8s(args) => k8s::execute(args),
+        Command::Pod(args) => pod::execute(args),
         Command::Launch(LaunchArgs { args }) => Err(scenarios::launch::become_child(args).into()),
         Command::Warden(args) => warden::execute(args),
         Command::Load(args) => load::execute(args),
