@@ -52,6 +52,7 @@ pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         placement: &args.plan.placement,
         pins: &pins,
         generators: args.plan.generators,
+        service_cpu: args.plan.service_cpu,
     };
     let mut documents = cluster::probe(&run)?;
     let mut printed = 0;
@@ -91,6 +92,9 @@ fn runner_args(plan: &PlanArgs) -> Vec<String> {
     args.extend(["--image".to_owned(), plan.image.clone()]);
     args.extend(["--placement".to_owned(), plan.placement.to_string()]);
     args.extend(["--generators".to_owned(), plan.generators.to_string()]);
+    if let Some(limit) = plan.service_cpu {
+        args.extend(["--service-cpu".to_owned(), limit.to_string()]);
+    }
     for (part, node) in &plan.nodes {
         args.extend(["--node".to_owned(), format!("{part}={node}")]);
     }

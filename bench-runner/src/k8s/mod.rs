@@ -16,9 +16,6 @@ mod stage;
 mod trial;
 mod trouble;
 
-#[cfg(test)]
-mod api_tests;
-
 use std::process::ExitCode;
 
 #[derive(clap::Args)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use record::Dataplane;
+use record::{CpuQuantity, Dataplane};
 use scenarios::cluster::{Mesh, Placement};
 use scenarios::{Matrix, Scenario};
 
@@ -16,7 +16,7 @@ const IMAGE: &str = concat!("meshtax:", env!("CARGO_PKG_VERSION"));
 const QUICK_REPEATS: u32 = 3;
 const QUICK_MEASURE_NS: u64 = 2_000_000_000;
 
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Debug)]
 pub(super) struct PlanArgs {
     /// A scenario file, or the name of one of the library (`meshtax scenarios`).
     #[arg(value_name = "SCENARIO", default_value = "first-look")]
@@ -57,6 +57,9 @@ pub(super) struct PlanArgs {
     /// Load generators, which share the load.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64), help_heading = "Cluster")]
     pub(super) generators: u32,
+    /// The CPU limit of each service, as Kubernetes writes it [default: none].
+    #[arg(long, value_name = "CPU", help_heading = "Cluster")]
+    pub(super) service_cpu: Option<CpuQuantity>,
 }
 
 fn mesh(text: &str) -> Result<Dataplane, String> {

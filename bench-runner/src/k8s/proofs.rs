@@ -51,6 +51,16 @@ pub(super) fn of_seat(seat: &Seat, pinned: Option<&str>) -> anyhow::Result<Vec<P
     Ok(proofs)
 }
 
+/// Of a service: what limits it, by the kernel of its node.
+pub(super) fn of_service(name: &str, limit: Option<CpuQuantity>, found: &FoundPart) -> anyhow::Result<Option<Proof>> {
+    if !found.tells_cpu() {
+        return Ok(None);
+    }
+    let word = |m: Option<u64>| m.map_or("none".to_owned(), quantity);
+    let expected = word(limit.map(|limit| u64::from(limit.millicores())));
+    Ok(Some(claim(name, "CPU limit", &expected, &word(found.cpu_millicores()), "its cgroup's cpu.max")?))
+}
+
 /// Of a sidecar: how it was injected, what limits it and how many workers it has, by the kernel of its node.
 pub(super) fn of_sidecar(name: &str, native: bool, factors: &Factors, found: &FoundPart) -> anyhow::Result<Vec<Proof>> {
     let kind = if native { "native sidecar" } else { "container" };

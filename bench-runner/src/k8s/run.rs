@@ -144,6 +144,7 @@ fn played(args: &Args, work: &Work, path: &Path, interrupt: &Interrupt) -> anyho
         seats,
         shared: Vec::new(),
         namespace: String::new(),
+        service_cpu: args.plan.service_cpu,
     };
     let mut progress = progress(&run);
     for (at, planned) in run.trials.iter().enumerate() {
@@ -227,6 +228,7 @@ fn in_cluster(args: &Args, work: &Work, cluster: &Cluster, interrupt: &Interrupt
         image: args.plan.image.clone(),
         placement: args.plan.placement.clone(),
         generators: args.plan.generators,
+        service_cpu: args.plan.service_cpu,
         timing: work.scenario.timing,
         patience: args.patience,
         namespace_labels: args.namespace_labels.clone(),

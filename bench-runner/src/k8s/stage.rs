@@ -27,6 +27,7 @@ pub(super) struct Stage<'a> {
     pub(super) image: String,
     pub(super) placement: Placement,
     pub(super) generators: u32,
+    pub(super) service_cpu: Option<record::CpuQuantity>,
     pub(super) timing: Timing,
     /// How long pods may take.
     pub(super) patience: Duration,
@@ -52,6 +53,7 @@ impl<'a> Stage<'a> {
             placement: &self.placement,
             pins: &self.pins,
             generators: self.generators,
+            service_cpu: self.service_cpu,
         }
     }
 
@@ -115,7 +117,8 @@ impl<'a> Stage<'a> {
             probes.into_iter().filter(|(node, _)| seats.iter().any(|seat| seat.node == *node)).collect();
         let shared = if of.cell.factors.dataplane == Dataplane::IstioAmbient { self.ztunnels(&seats)? } else { Vec::new() };
         let pins = self.pins.clone();
-        Ok(Fleet { reach: self.reach, seats, probes, shared, namespace, pins })
+        let (reach, service_cpu) = (self.reach, self.service_cpu);
+        Ok(Fleet { reach, seats, probes, shared, namespace, pins, service_cpu })
     }
 
     fn label(&self, object: &mut Value) {

@@ -46,6 +46,8 @@ pub(super) struct Fleet<'a> {
     pub(super) namespace: String,
     /// Where each part is to be.
     pub(super) pins: BTreeMap<String, String>,
+    /// The CPU limit of each service.
+    pub(super) service_cpu: Option<record::CpuQuantity>,
 }
 
 /// What a trial is of.
@@ -403,6 +405,9 @@ impl Fleet<'_> {
         for seat in &self.seats {
             proofs.extend(proofs::of_seat(seat, self.pins.get(&seat.part).map(String::as_str))?);
             let role = role_of(seat);
+            if let (Role::Service, Some(part)) = (role, found.get(&seat.part)) {
+                proofs.extend(proofs::of_service(&seat.part, self.service_cpu, part)?);
+            }
             let Some(sidecar) = seat.containers.iter().find(|container| sidecar_of(&container.name)) else { continue };
             let name = format!("{}-sidecar", seat.part);
             let part = found.get(&name).ok_or_else(|| proofs::missing(seat, &sidecar.name))?;

@@ -88,6 +88,15 @@ impl Documents {
             let template = object.pointer("/spec/template")?;
             let name = object.pointer("/metadata/labels/meshtax~1part").or_else(|| object.pointer("/metadata/name"))?;
             let mut pod = template.clone();
+            // podman has one volume of a name for all pods.
+            let volume = format!("{}-work", name.as_str()?);
+            for at in ["/spec/volumes", "/spec/containers/0/volumeMounts"] {
+                for volumes in pod.pointer_mut(at).and_then(Value::as_array_mut).into_iter().flatten() {
+                    if volumes["name"] == "work" {
+                        volumes["name"] = volume.clone().into();
+                    }
+                }
+            }
             pod["apiVersion"] = "v1".into();
             pod["kind"] = "Pod".into();
             pod["metadata"]["name"] = name.clone();

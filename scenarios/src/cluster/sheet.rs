@@ -23,6 +23,8 @@ pub struct RunSpec<'a> {
     pub pins: &'a Pins,
     /// Load generators.
     pub generators: u32,
+    /// The CPU limit of each service; none is no limit.
+    pub service_cpu: Option<CpuQuantity>,
 }
 
 /// A cell of a run.
@@ -249,7 +251,7 @@ impl PodSheet {
             memory: if is_load { "64Mi" } else { "32Mi" },
             // A neighbour takes what it can get: that is what it is for.
             memory_limit: (workload.role != Role::Neighbour).then(|| if is_load { "1Gi" } else { "512Mi" }.to_owned()),
-            cpu_limit: None,
+            cpu_limit: run.service_cpu.filter(|_| workload.role == Role::Service).map(|limit| limit.to_string()),
             affinity: run.placement.affinity(run.run, spec.cell, &workload.part, is_load, run.pins),
             labels: all,
             annotations,

@@ -11,7 +11,7 @@ use crate::deployment::{Deployment, DeploymentSpec, ServiceNode};
 use crate::launch::{Launch, Launched};
 use crate::service;
 use crate::shape::Service;
-use crate::{Error, Result};
+use crate::Result;
 
 impl Builder<'_> {
     /// Starts every service; each says where it listens.
