@@ -144,6 +144,7 @@ fn played(args: &Args, work: &Work, path: &Path, interrupt: &Interrupt) -> anyho
         seats,
         shared: Vec::new(),
         namespace: String::new(),
+        stays: true,
         service_cpu: args.plan.service_cpu,
     };
     let mut progress = progress(&run);

@@ -118,7 +118,7 @@ impl<'a> Stage<'a> {
         let shared = if of.cell.factors.dataplane == Dataplane::IstioAmbient { self.ztunnels(&seats)? } else { Vec::new() };
         let pins = self.pins.clone();
         let (reach, service_cpu) = (self.reach, self.service_cpu);
-        Ok(Fleet { reach, seats, probes, shared, namespace, pins, service_cpu })
+        Ok(Fleet { reach, seats, probes, shared, namespace, pins, stays: false, service_cpu })
     }
 
     fn label(&self, object: &mut Value) {

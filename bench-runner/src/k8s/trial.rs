@@ -46,6 +46,8 @@ pub(super) struct Fleet<'a> {
     pub(super) namespace: String,
     /// Where each part is to be.
     pub(super) pins: BTreeMap<String, String>,
+    /// Whether the pods are of use after the trial, since nobody makes others.
+    pub(super) stays: bool,
     /// The CPU limit of each service.
     pub(super) service_cpu: Option<record::CpuQuantity>,
 }
@@ -108,7 +110,7 @@ pub(super) fn make(
     let summary = fleet.fetch(&loads, &clocks, &directory)?;
     let proofs = fleet.prove(asked, &directory)?;
     check()?;
-    for load in &loads {
+    for load in loads.iter().filter(|_| !fleet.stays) {
         // Done: whether it hears that is no matter of the trial.
         let _ = fleet.reach.order::<serde_json::Value>(load, words::LEAVE, &());
     }

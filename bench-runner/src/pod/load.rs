@@ -76,8 +76,14 @@ impl Load {
     }
 
     fn hold(&mut self, held: Held) -> anyhow::Result<Answer> {
-        anyhow::ensure!(self.part.is_none(), "its load was begun already: a trial has fresh pods");
+        anyhow::ensure!(
+            self.part.is_none() || self.state == Phase::Done,
+            "its load was begun already and has not ended"
+        );
         let start = &self.start;
+        for name in ["intervals.jsonl", "slow.jsonl", "load.json"] {
+            let _ = std::fs::remove_file(start.listening.record.join(name));
+        }
         let share = share(Share { seed: held.seed, ..start.whole }, start.index, start.generators)?;
         let mut args = vec!["load".to_owned(), start.url.clone(), "--hold".to_owned()];
         for (flag, value) in [
@@ -93,6 +99,7 @@ impl Load {
         args.extend(start.load.iter().cloned());
         let part = start.listening.start("load", args)?;
         self.part = Some(part);
+        self.state = Phase::Starting;
         Ok(Answer::done())
     }
 

@@ -75,8 +75,6 @@ fn pods_that_no_node_takes_are_pending_with_the_schedulers_words() {
 #[test]
 fn a_node_that_is_lost_under_load_ends_the_trial_and_the_run() {
     let api = Api::start(48);
-    // Once it is asked how the load goes.
-    api.fault(Method::GET, "proxy/state", 40, What::Pod("s2", "{}"));
     api.fault(Method::POST, "proxy/go", 1, What::Pod("s2", r#"{"reason": "NodeLost", "message": "Node node-a which was running pod s2 is unresponsive"}"#));
     fails(&api, &["--duration", "5s"], &["the node node-a was lost while the pod s2-", "is unresponsive"]);
 }
