@@ -93,15 +93,6 @@ impl Cluster {
         json(self.ask(asked, "get", what, "")?)
     }
 
-    /// An object that may not be there.
-    pub(crate) fn get_if_there(&self, path: &str, what: &str) -> anyhow::Result<Option<Value>> {
-        let found = self.get(path, what);
-        match found {
-            Err(error) if is_absent(&error) => Ok(None),
-            other => other.map(Some),
-        }
-    }
-
     /// All of a kind with a label, in a namespace or in all.
     pub(crate) fn list(&self, kind: Kind, namespace: Option<&str>, selector: &str) -> anyhow::Result<Value> {
         let path = format!("{}?labelSelector={}", kind.path(namespace), encoded(selector));

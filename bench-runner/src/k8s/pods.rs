@@ -35,11 +35,6 @@ pub(crate) struct Container {
 }
 
 impl Seat {
-    /// A container by its name.
-    pub(crate) fn container(&self, name: &str) -> Option<&Container> {
-        self.containers.iter().find(|container| container.name == name)
-    }
-
     /// How to read its log.
     pub(crate) fn log(&self) -> String {
         format!("kubectl logs -n {} {} --all-containers", self.namespace, self.pod)
@@ -276,11 +271,12 @@ mod tests {
         let seats = looked(&[pod("s1", ready())], Some("istio-proxy"), Duration::ZERO).unwrap().unwrap();
         let [seat] = seats.as_slice() else { panic!("{seats:?}") };
         assert_eq!((seat.node.as_str(), seat.qos.as_str()), ("node-a", "Burstable"));
-        let sidecar = seat.container("istio-proxy").unwrap();
+        let container = |name: &str| seat.containers.iter().find(|c| c.name == name);
+        let sidecar = container("istio-proxy").unwrap();
         assert_eq!((sidecar.id.as_str(), sidecar.image.as_str(), sidecar.native_sidecar), ("def", "proxyv2", true));
-        assert_eq!(seat.container("service").unwrap().id, "abc");
+        assert_eq!(container("service").unwrap().id, "abc");
         // What ran once is not there any more.
-        assert_eq!(seat.container("istio-init"), None);
+        assert_eq!(container("istio-init"), None);
     }
 
     #[test]

@@ -192,17 +192,20 @@ impl Fleet<'_> {
         let begun = Instant::now();
         let Some(load) = self.of(Role::Load).into_iter().next() else { anyhow::bail!("there is no load generator") };
         let expected = shape.visits().len();
+        let mut calls = shape.services.iter().flat_map(|service| &service.steps).flat_map(|step| &step.calls);
+        let certain = calls.all(|call| call.probability >= 1.0);
         loop {
             let last = match self.unready()? {
                 Some(why) => why,
                 None => {
                     let tried: Tried = self.reach.order(load, words::TRY, &())?;
-                    let seen = tried.hops.iter().all(|hop| shape.services.iter().any(|s| s.name == *hop));
-                    if tried.status == 200 && seen && !tried.hops.is_empty() && tried.hops.len() <= expected {
+                    let whole = if certain { tried.hops.len() == expected } else { !tried.hops.is_empty() };
+                    if tried.status == 200 && whole {
                         return Ok(());
                     }
                     let said = tried.said.lines().next().unwrap_or_default();
-                    format!("a request to {} was answered with {} {said}", tried.address, tried.status)
+                    let hops = tried.hops.len();
+                    format!("a request to {} was answered with {} by {hops} of {expected} hops {said}", tried.address, tried.status)
                 }
             };
             if begun.elapsed() > ANSWER_PATIENCE {
@@ -264,7 +267,8 @@ impl Fleet<'_> {
         let mut parts = BTreeMap::new();
         for seat in self.seats.iter().chain(&self.shared).filter(|seat| seat.node == node) {
             for container in &seat.containers {
-                let name = match sidecar_of(&container.name) {
+                // A ztunnel's container has the name that a sidecar's has, and is beside no service.
+                let name = match sidecar_of(&container.name) && role_of(seat) != Role::NodeProxy {
                     true => format!("{}-sidecar", seat.part),
                     false => seat.part.clone(),
                 };
@@ -441,7 +445,8 @@ impl Fleet<'_> {
     fn parts(&self, found: &BTreeMap<String, FoundPart>) -> Vec<Part> {
         let program = |name: &str, seat: &Seat| {
             let sidecar = seat.containers.iter().find(|c| sidecar_of(&c.name));
-            match (name.ends_with("-sidecar"), sidecar) {
+            let of_mesh = name.ends_with("-sidecar") || role_of(seat) == Role::NodeProxy;
+            match (of_mesh, sidecar) {
                 (true, Some(container)) => container.image.clone(),
                 _ => crate::run::PROGRAM.to_owned(),
             }

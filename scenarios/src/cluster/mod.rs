@@ -89,3 +89,61 @@ pub(crate) fn settle(f: &mut Factors) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use record::Mtls;
+
+    use super::*;
+
+    fn cells(text: &str, meshes: &[Dataplane]) -> crate::Matrix {
+        let mut scenario = Scenario::parse(text, "s.toml").unwrap();
+        put_in(&mut scenario, meshes);
+        scenario.matrix().unwrap()
+    }
+
+    #[test]
+    fn a_scenario_in_a_cluster_has_the_clusters_meshes_and_logs_to_the_containers_output() {
+        let text = "[mesh]\ndataplane = [\"none\", \"envoy\"]\naccess_log = \"text\"\naccess_log_dir = \"/var/log\"\n";
+        let cells_of = cells(text, &[]).cells;
+        let found: Vec<(Dataplane, Platform)> = cells_of.iter().map(|c| (c.factors.dataplane, c.factors.platform)).collect();
+        assert_eq!(found, [(Dataplane::None, Platform::Kubernetes), (Dataplane::IstioSidecar, Platform::Kubernetes)]);
+        assert_eq!(cells_of[1].factors.access_log_to, LogSink::Stdout);
+        let own = "[mesh]\ndataplane = [\"linkerd\"]\n";
+        assert_eq!(cells(own, &[]).cells[0].factors.dataplane, Dataplane::Linkerd);
+    }
+
+    #[test]
+    fn what_a_mesh_decides_stands_in_its_cell_and_what_it_cannot_be_is_left_out() {
+        let text = "[mesh]\nmtls = [\"disable\", \"strict\"]\ncpu_limit = \"1500m\"\nworkers = 4\n";
+        let matrix = cells(text, &[Dataplane::IstioSidecar, Dataplane::IstioAmbient, Dataplane::Linkerd]);
+        let of = |dataplane| matrix.cells.iter().filter(|c| c.factors.dataplane == dataplane).collect::<Vec<_>>();
+        let istio: Vec<Mtls> = of(Dataplane::IstioSidecar).iter().map(|c| c.factors.mtls).collect();
+        assert_eq!(istio, [Mtls::Disable, Mtls::Strict]);
+        assert_eq!(of(Dataplane::IstioSidecar)[0].factors.workers, 4);
+        // Linkerd takes its threads from its limit, whatever was asked for.
+        let [linkerd] = of(Dataplane::Linkerd)[..] else { panic!("{matrix:?}") };
+        assert_eq!((linkerd.factors.workers, linkerd.factors.retries), (2, 0));
+        assert!(of(Dataplane::IstioAmbient).is_empty());
+        assert!(matrix.left_out.iter().any(|l| l.reason.contains("ztunnel serves the whole node")), "{:?}", matrix.left_out);
+    }
+
+    #[test]
+    fn what_is_of_a_cluster_is_told_where_it_can_be_had() {
+        let on_this_host = Scenario::parse("[mesh]\ndataplane = [\"none\", \"linkerd\"]\n", "s.toml").unwrap();
+        let left_out = on_this_host.matrix().unwrap().left_out;
+        assert!(left_out[0].reason.contains("linkerd needs a cluster: meshtax k8s run"), "{left_out:?}");
+        let mut envoy = Scenario::parse("[mesh]\ndataplane = [\"none\", \"envoy\"]\n", "s.toml").unwrap();
+        envoy.plan.platform = Platform::Kubernetes;
+        assert!(envoy.matrix().unwrap().left_out[0].reason.contains("a cluster has no envoy"));
+    }
+
+    #[test]
+    fn a_name_that_no_service_can_have_is_refused() {
+        let mut shape = crate::Shape::chain(2);
+        shape.services[1].name = "Front_End".to_owned();
+        let timing = Scenario::default().timing;
+        let said = workloads(&Factors::unmeshed(), &shape, &timing, 1).unwrap_err().to_string();
+        assert!(said.contains("the service 'Front_End'") && said.contains("try: lower case letters"), "{said}");
+    }
+}
