@@ -21,11 +21,12 @@ const LIMITS: [&str; 8] = [
     "cpuset.cpus.effective",
 ];
 
-/// Finds containers below `cgroups`, and their processes and threads in `proc`.
+/// Finds containers below `cgroups`, and their processes and threads in `proc`; all of them must have processes, or none
+/// need: a generator has none any more when its load has ended.
 ///
 /// # Errors
-/// For a part of which there is no cgroup, or no process in it.
-pub(super) fn find(cgroups: &Path, proc: &Path, watched: &Watched) -> anyhow::Result<Found> {
+/// For a part of which there is no cgroup, or no process in it where it must have one.
+pub(super) fn find(cgroups: &Path, proc: &Path, watched: &Watched, all_alive: bool) -> anyhow::Result<Found> {
     let ids: Vec<&str> = watched.parts.values().flatten().map(String::as_str).collect();
     let mut directories: BTreeMap<&str, Vec<PathBuf>> = BTreeMap::new();
     look(cgroups, &ids, DEEPEST, &mut directories);
@@ -45,7 +46,7 @@ pub(super) fn find(cgroups: &Path, proc: &Path, watched: &Watched) -> anyhow::Re
             cgroups.display()
         );
         anyhow::ensure!(
-            !part.pids.is_empty(),
+            !part.pids.is_empty() || !all_alive,
             "{name}: its cgroup {} holds no process that is seen from here\n  try: hostPID: true for the probe",
             part.cgroups.join(", ")
         );
@@ -169,7 +170,7 @@ mod tests {
         let root = node();
         let at = |name: &str| root.path().join(name);
         let found =
-            find(&at("cgroup"), &at("proc"), &watched(&[("s1", "aaa111"), ("s1-sidecar", "bbb222")])).unwrap();
+            find(&at("cgroup"), &at("proc"), &watched(&[("s1", "aaa111"), ("s1-sidecar", "bbb222")]), true).unwrap();
         let (service, sidecar) = (&found.parts["s1"], &found.parts["s1-sidecar"]);
         // The attendant is no part of the service, and the runtime's helper none of the container.
         assert_eq!(service.pids, [11]);
@@ -184,11 +185,13 @@ mod tests {
     fn what_is_not_there_is_told_with_the_way_out() {
         let root = node();
         let at = |name: &str| root.path().join(name);
-        let none = find(&at("cgroup"), &at("proc"), &watched(&[("s1", "ccc333")])).unwrap_err().to_string();
+        let none = find(&at("cgroup"), &at("proc"), &watched(&[("s1", "ccc333")]), false).unwrap_err().to_string();
         assert!(none.starts_with("s1: no cgroup of a container ccc333") && none.contains("try:"), "{none}");
         write(&at("cgroup/cri-containerd-ddd444.scope/cgroup.procs"), "0\n");
         write(&at("cgroup/cri-containerd-ddd444.scope/cpu.stat"), "");
-        let hidden = find(&at("cgroup"), &at("proc"), &watched(&[("s1", "ddd444")])).unwrap_err().to_string();
+        let ended = watched(&[("s1", "ddd444")]);
+        let hidden = find(&at("cgroup"), &at("proc"), &ended, true).unwrap_err().to_string();
         assert!(hidden.contains("hostPID: true"), "{hidden}");
+        assert!(find(&at("cgroup"), &at("proc"), &ended, false).unwrap().parts["s1"].pids.is_empty());
     }
 }

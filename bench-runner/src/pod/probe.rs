@@ -43,14 +43,14 @@ impl Probe {
         self.listening.record.join("samples.jsonl")
     }
 
-    fn find(&self, watched: &Watched) -> anyhow::Result<Found> {
-        containers::find(&self.cgroups, Path::new("/proc"), watched)
+    fn find(&self, watched: &Watched, all_alive: bool) -> anyhow::Result<Found> {
+        containers::find(&self.cgroups, Path::new("/proc"), watched, all_alive)
     }
 
     /// Begins to watch; what was recorded before is of a trial that was fetched.
     fn watch(&mut self, watched: &Watched) -> anyhow::Result<Found> {
         self.end()?;
-        let found = self.find(watched)?;
+        let found = self.find(watched, true)?;
         let _ = std::fs::remove_file(self.samples());
         let mut args: Vec<String> = ["probe", "--sensor", "--every", PROBE_EVERY].map(str::to_owned).to_vec();
         for (name, part) in &found.parts {
@@ -80,7 +80,7 @@ impl Probe {
     }
 
     fn edges(&self, watched: &Watched) -> anyhow::Result<record::EdgeReadings> {
-        let found = self.find(watched)?;
+        let found = self.find(watched, false)?;
         let processes: Vec<(String, u32)> =
             found.parts.into_iter().flat_map(|(name, part)| part.pids.into_iter().map(move |pid| (name.clone(), pid))).collect();
         Ok(node_probe::edges(Path::new("/"), &processes, Some(&self.listening.record)))
@@ -109,7 +109,7 @@ impl Attend for Probe {
         match path {
             words::HOST => Answer::json(&self.host()),
             words::WATCH => Answer::json(&self.watch(&watched()?)?),
-            words::READ => Answer::json(&self.find(&watched()?)?),
+            words::READ => Answer::json(&self.find(&watched()?, false)?),
             words::EDGES => Answer::json(&self.edges(&watched()?)?),
             words::END => self.end().map(|()| Answer::done()),
             _ => anyhow::bail!("a probe takes no order {path}"),

@@ -88,7 +88,11 @@ impl Documents {
             let template = object.pointer("/spec/template")?;
             let name = object.pointer("/metadata/labels/meshtax~1part").or_else(|| object.pointer("/metadata/name"))?;
             let mut pod = template.clone();
-            // podman has one volume of a name for all pods.
+            // What a container says of its ports is for people in a cluster; podman would take them on the host, of which
+            // there is one for all pods. So it is with volumes of one name.
+            if let Some(container) = pod.pointer_mut("/spec/containers/0").and_then(Value::as_object_mut) {
+                container.remove("ports");
+            }
             let volume = format!("{}-work", name.as_str()?);
             for at in ["/spec/volumes", "/spec/containers/0/volumeMounts"] {
                 for volumes in pod.pointer_mut(at).and_then(Value::as_array_mut).into_iter().flatten() {
