@@ -29,7 +29,11 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         && !runs.contains_key(run)
     {
         let known: Vec<&str> = runs.keys().map(String::as_str).collect();
-        let known = if known.is_empty() { "nothing is left of any run".to_owned() } else { format!("one of {}", known.join(", ")) };
+        let known = if known.is_empty() {
+            "nothing is left of any run".to_owned()
+        } else {
+            format!("one of {}", known.join(", "))
+        };
         return Err(Usage(format!("nothing is left of the run '{run}'\n  try: {known}")).into());
     }
     let mut removed = Vec::new();
@@ -38,7 +42,9 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         match left.alive_until {
             Some(until) if !asked => {
                 if args.run.is_none() {
-                    print(&format!("kept {run}, which is alive until {until} at least (--run {run} removes it all the same)"))?;
+                    print(&format!(
+                        "kept {run}, which is alive until {until} at least (--run {run} removes it all the same)"
+                    ))?;
                 }
             }
             _ if asked || args.run.is_none() => removed.extend(left.namespaces),

@@ -73,7 +73,14 @@ impl Cluster {
         let url = config.cluster_url.to_string();
         let client = runtime.block_on(async { Client::try_from(config) });
         let client = client.map_err(|e| Trouble::NoContext { why: e.to_string(), contexts: Vec::new() })?;
-        Ok(Self { client, runtime, interrupt: interrupt.clone(), heedless: Cell::new(false), patience: AWAY_PATIENCE, url })
+        Ok(Self {
+            client,
+            runtime,
+            interrupt: interrupt.clone(),
+            heedless: Cell::new(false),
+            patience: AWAY_PATIENCE,
+            url,
+        })
     }
 
     /// From now on it goes on though the user has asked to stop: for cleaning up.
@@ -144,7 +151,13 @@ impl Cluster {
     ) -> anyhow::Result<Vec<u8>> {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
         let (method, verb) = if body.is_some() { (Method::POST, "create") } else { (Method::GET, "get") };
-        let asked = Asked { method: &method, path: &path, kind: "application/json", body: body.unwrap_or_default(), again: body.is_none() };
+        let asked = Asked {
+            method: &method,
+            path: &path,
+            kind: "application/json",
+            body: body.unwrap_or_default(),
+            again: body.is_none(),
+        };
         self.ask(asked, verb, &format!("pods/proxy {pod}"), namespace)
     }
 

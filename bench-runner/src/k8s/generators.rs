@@ -117,8 +117,9 @@ pub(super) mod tests {
 
     /// Requests of these times, as a generator that began at a moment of its own clock records them.
     fn recorded(start_ns: u64, times: &[u64]) -> Recorded {
-        let mut intervals: Vec<Interval> =
-            (0..10).map(|k| Interval::empty(Phase::Measure, start_ns + k * record::INTERVAL_NS, record::INTERVAL_NS)).collect();
+        let mut intervals: Vec<Interval> = (0..10)
+            .map(|k| Interval::empty(Phase::Measure, start_ns + k * record::INTERVAL_NS, record::INTERVAL_NS))
+            .collect();
         let mut summary = empty_summary(start_ns);
         for (at, time) in times.iter().enumerate() {
             let interval = &mut intervals[at % 10];
@@ -168,7 +169,10 @@ pub(super) mod tests {
         late.summary.verdict = Verdict::Invalid;
         late.summary.reasons = vec!["it lagged".to_owned()];
         let merged = together(&[recorded(1, &[1]), late]).unwrap();
-        assert_eq!((merged.summary.verdict, merged.summary.reasons), (Verdict::Invalid, vec!["load-1: it lagged".to_owned()]));
+        assert_eq!(
+            (merged.summary.verdict, merged.summary.reasons),
+            (Verdict::Invalid, vec!["load-1: it lagged".to_owned()])
+        );
         assert!(together(&[]).is_err());
     }
 }

@@ -29,7 +29,8 @@ pub(super) struct Args {
 
 fn name(text: &str) -> Result<String, String> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let whole = (1..=40).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-');
+    let whole =
+        (1..=40).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-');
     if whole { Ok(text.to_owned()) } else { Err("1 to 40 lower case letters, digits and '-'".to_owned()) }
 }
 
@@ -39,7 +40,10 @@ pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         crate::progress::say(&format!("left out: {}: {}\n", left_out.what, left_out.reason));
     }
     if args.runner {
-        let istio = matrix.cells.iter().any(|cell| matches!(cell.factors.dataplane, Dataplane::IstioSidecar | Dataplane::IstioAmbient));
+        let istio = matrix
+            .cells
+            .iter()
+            .any(|cell| matches!(cell.factors.dataplane, Dataplane::IstioSidecar | Dataplane::IstioAmbient));
         let told = runner_args(&args.plan);
         let spec = RunnerSpec { image: &args.plan.image, scenario: &scenario.to_toml(), args: &told, istio };
         print(&cluster::runner(&spec)?.text())?;
@@ -62,7 +66,14 @@ pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
             continue;
         }
         let shape = scenario.shape(&cell.factors)?;
-        let spec = CellSpec { run: &run, cell: &short, id: &cell.id, factors: &cell.factors, shape: &shape, timing: &scenario.timing };
+        let spec = CellSpec {
+            run: &run,
+            cell: &short,
+            id: &cell.id,
+            factors: &cell.factors,
+            shape: &shape,
+            timing: &scenario.timing,
+        };
         documents = documents.and(cluster::cell(&spec)?);
         printed += 1;
     }

@@ -115,7 +115,8 @@ mod tests {
             after_ns: at + there + back,
             there_ns: at + there - 5_000_000_000,
         };
-        let found = offset(&[exchange(10_000_000_000, 9_000_000, 1_000_000), exchange(11_000_000_000, 1_500_000, 500_000)]);
+        let found =
+            offset(&[exchange(10_000_000_000, 9_000_000, 1_000_000), exchange(11_000_000_000, 1_500_000, 500_000)]);
         assert!((found.add_ns - 5_000_000_000).unsigned_abs() <= found.bound_ns, "{found:?}");
         assert_eq!(found.bound_ns, 1_000_001);
         let other = Offset { add_ns: 2_000_000_000, bound_ns: 9 };
@@ -135,8 +136,10 @@ mod tests {
         };
         let offset = Offset { add_ns: -1000, bound_ns: 1 };
         let joined = together(vec![sample(100, "s1"), sample(200, "s1")], vec![(offset, vec![sample(1150, "s2")])]);
-        let shown: Vec<(u64, u64, bool, Vec<&String>)> =
-            joined.iter().map(|s| (s.round, s.before_ns, matches!(s.node.cpu, Reading::Seen(_)), s.processes.keys().collect())).collect();
+        let shown: Vec<(u64, u64, bool, Vec<&String>)> = joined
+            .iter()
+            .map(|s| (s.round, s.before_ns, matches!(s.node.cpu, Reading::Seen(_)), s.processes.keys().collect()))
+            .collect();
         let (s1, s2) = ("s1".to_owned(), "s2".to_owned());
         assert_eq!(shown, [(0, 100, true, vec![&s1]), (1, 150, false, vec![&s2]), (2, 200, true, vec![&s1])]);
     }

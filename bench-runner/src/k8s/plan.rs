@@ -100,7 +100,10 @@ impl PlanArgs {
         let matrix = scenario.matrix().map_err(say_flag)?;
         let fewest = matrix.cells.iter().map(|cell| cell.factors.connections).min().unwrap_or(0);
         if fewest < self.generators {
-            let said = format!("{} generators cannot share {fewest} connections\n  try: --connections with as many, or fewer --generators", self.generators);
+            let said = format!(
+                "{} generators cannot share {fewest} connections\n  try: --connections with as many, or fewer --generators",
+                self.generators
+            );
             return Err(Usage(said).into());
         }
         Ok((scenario, matrix))
@@ -114,7 +117,10 @@ mod tests {
     #[test]
     fn meshes_and_nodes_are_read_and_others_refused_with_the_words() {
         assert_eq!(mesh("istio-ambient"), Ok(Dataplane::IstioAmbient));
-        assert_eq!(mesh("envoy").unwrap_err(), "'envoy' is no mesh of a cluster: none, istio-sidecar, istio-ambient, linkerd");
+        assert_eq!(
+            mesh("envoy").unwrap_err(),
+            "'envoy' is no mesh of a cluster: none, istio-sidecar, istio-ambient, linkerd"
+        );
         assert_eq!(pin("s1=node-a"), Ok(("s1".to_owned(), "node-a".to_owned())));
         assert!(pin("s1").unwrap_err().contains("s1=NODE"));
     }

@@ -94,7 +94,11 @@ impl Awaited<'_> {
             for (at, pod) in mine.into_iter().enumerate() {
                 self.injected(part, pod)?;
                 if !is_ready(pod) {
-                    return Ok(Err(format!("{} is {}", named(text(pod, "/metadata/name"), text(pod, "/metadata/namespace")), state(pod))));
+                    return Ok(Err(format!(
+                        "{} is {}",
+                        named(text(pod, "/metadata/name"), text(pod, "/metadata/namespace")),
+                        state(pod)
+                    )));
                 }
                 let name = if at == 0 { part.clone() } else { format!("{part}-{at}") };
                 seats.push(seat(name, pod));
@@ -145,9 +149,8 @@ pub(crate) fn fatal(pod: &Value) -> anyhow::Result<()> {
     let who = || named(name, namespace);
     let log = || format!("kubectl logs -n {namespace} {name} --all-containers --previous");
     let lost = text(pod, "/status/reason") == "NodeLost"
-        || items(pod, "/status/conditions").any(|c| {
-            text(c, "/type") == "DisruptionTarget" && text(c, "/reason") == "DeletionByTaintManager"
-        })
+        || items(pod, "/status/conditions")
+            .any(|c| text(c, "/type") == "DisruptionTarget" && text(c, "/reason") == "DeletionByTaintManager")
         || items(pod, "/status/conditions").any(|c| text(c, "/type") == "Ready" && text(c, "/reason") == "NodeLost");
     if lost {
         let why = [text(pod, "/status/message"), "the node no longer answers"].into_iter().find(|s| !s.is_empty());
@@ -192,7 +195,8 @@ fn state(pod: &Value) -> String {
     let waiting = items(pod, "/status/containerStatuses")
         .chain(items(pod, "/status/initContainerStatuses"))
         .find(|s| s.pointer("/state/waiting").is_some());
-    let unscheduled = items(pod, "/status/conditions").find(|c| text(c, "/type") == "PodScheduled" && text(c, "/status") == "False");
+    let unscheduled =
+        items(pod, "/status/conditions").find(|c| text(c, "/type") == "PodScheduled" && text(c, "/status") == "False");
     match (unscheduled, waiting) {
         (Some(why), _) => format!("without a node: {}", text(why, "/message")),
         (None, Some(status)) => {
@@ -261,8 +265,12 @@ mod tests {
     fn looked(pods: &[Value], sidecar: Option<&str>, waited: Duration) -> anyhow::Result<Result<Vec<Seat>, String>> {
         let (parts, meshed) = ([("s1".to_owned(), 1)], ["s1".to_owned()]);
         let since = Instant::now().checked_sub(waited).unwrap();
-        let awaited =
-            Awaited { parts: &parts, sidecar: sidecar.map(|s| (s, &meshed[..])), labels: "istio-injection=enabled", since };
+        let awaited = Awaited {
+            parts: &parts,
+            sidecar: sidecar.map(|s| (s, &meshed[..])),
+            labels: "istio-injection=enabled",
+            since,
+        };
         awaited.look(pods)
     }
 
@@ -281,14 +289,18 @@ mod tests {
 
     #[test]
     fn each_thing_that_can_be_wrong_with_a_pod_is_named() {
-        let waiting = |reason: &str| {
-            json!({"containerStatuses": [{"name": "service", "image": "meshtax:1", "state": {"waiting": {"reason": reason, "message": "said"}}}]})
-        };
+        let waiting = |reason: &str| json!({"containerStatuses": [{"name": "service", "image": "meshtax:1", "state": {"waiting": {"reason": reason, "message": "said"}}}]});
         for (status, want) in [
             (waiting("ImagePullBackOff"), "the image meshtax:1 cannot be pulled: ImagePullBackOff: said"),
             (waiting("CrashLoopBackOff"), "its container service: CrashLoopBackOff"),
-            (json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}), "ended: Evicted low on memory"),
-            (json!({"reason": "NodeLost", "message": "gone"}), "the node node-a was lost while the pod s1-x of n was on it"),
+            (
+                json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}),
+                "ended: Evicted low on memory",
+            ),
+            (
+                json!({"reason": "NodeLost", "message": "gone"}),
+                "the node node-a was lost while the pod s1-x of n was on it",
+            ),
         ] {
             let said = looked(&[pod("s1", status)], None, Duration::ZERO).unwrap_err().to_string();
             assert!(said.contains(want) && said.contains("try:"), "{said}");
@@ -305,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_pod_that_could_not_be_made_is_explained_by_events() {
-        let event = |message: &str| json!({"reason": "FailedCreate", "message": message, "involvedObject": {"name": "s1-7d9"}});
+        let event =
+            |message: &str| json!({"reason": "FailedCreate", "message": message, "involvedObject": {"name": "s1-7d9"}});
         let said = not_made(&[event("exceeded quota: small")], "n").unwrap().to_string();
         assert!(said.contains("a quota does not admit the pods of s1-7d9 in n"), "{said}");
         assert!(not_made(&[json!({"reason": "Scheduled"})], "n").is_none());

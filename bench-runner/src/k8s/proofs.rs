@@ -10,7 +10,9 @@ use crate::pod::words::{ENVOY_ADMIN, FoundPart, LINKERD_ADMIN, PROXY};
 
 /// Whose configuration is not what it should be.
 #[derive(Debug, thiserror::Error)]
-#[error("{part}: {claim} should be {expected}, and {found} was found ({source_read})\n  try: what else sets it in this cluster: a policy of the whole mesh, a LimitRange, a webhook")]
+#[error(
+    "{part}: {claim} should be {expected}, and {found} was found ({source_read})\n  try: what else sets it in this cluster: a policy of the whole mesh, a LimitRange, a webhook"
+)]
 pub(super) struct Unproven {
     part: String,
     claim: String,
@@ -26,10 +28,17 @@ fn claim(part: &str, claim: &str, expected: &str, found: &str, source: &str) -> 
 fn held(holds: bool, part: &str, claim: &str, expected: &str, found: &str, source: &str) -> Result<Proof, Unproven> {
     let text = str::to_owned;
     if holds {
-        let (part, claim, expected, found, source) = (text(part), text(claim), text(expected), text(found), text(source));
+        let (part, claim, expected, found, source) =
+            (text(part), text(claim), text(expected), text(found), text(source));
         return Ok(Proof { part, claim, expected, found, source });
     }
-    Err(Unproven { part: text(part), claim: text(claim), expected: text(expected), found: text(found), source_read: text(source) })
+    Err(Unproven {
+        part: text(part),
+        claim: text(claim),
+        expected: text(expected),
+        found: text(found),
+        source_read: text(source),
+    })
 }
 
 /// Something that is recorded and follows from no factor.
@@ -149,14 +158,17 @@ fn istio_callee(part: &str, factors: &Factors, dump: &[u8], stats: &str) -> anyh
 fn inbound_mode(dump: &Value, port: u16) -> Option<Mtls> {
     let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let listeners = list(dump, "configs").into_iter().flat_map(|config| {
-        let dynamic = list(&config, "dynamic_listeners").into_iter().filter_map(|l| l.pointer("/active_state/listener").cloned());
+        let dynamic =
+            list(&config, "dynamic_listeners").into_iter().filter_map(|l| l.pointer("/active_state/listener").cloned());
         let fixed = list(&config, "static_listeners").into_iter().filter_map(|l| l.get("listener").cloned());
         dynamic.chain(fixed).collect::<Vec<_>>()
     });
     let chains: Vec<Value> = listeners
         .filter(|listener| listener.get("name").and_then(Value::as_str) == Some("virtualInbound"))
         .flat_map(|listener| list(&listener, "filter_chains"))
-        .filter(|chain| chain.pointer("/filter_chain_match/destination_port").and_then(Value::as_u64) == Some(port.into()))
+        .filter(|chain| {
+            chain.pointer("/filter_chain_match/destination_port").and_then(Value::as_u64) == Some(port.into())
+        })
         .collect();
     // TLS that is not the mesh's own is handed on as bytes, and ends nowhere here.
     let ends = chains.iter().any(|chain| chain.get("transport_socket").is_some());
@@ -239,7 +251,10 @@ mod tests {
         };
         let other = chain(None, true, 9);
         for (chains, mode) in [
-            (json!([chain(Some("tls"), true, 8080), chain(Some("raw_buffer"), false, 8080), other]), Some(Mtls::Permissive)),
+            (
+                json!([chain(Some("tls"), true, 8080), chain(Some("raw_buffer"), false, 8080), other]),
+                Some(Mtls::Permissive),
+            ),
             (json!([chain(Some("tls"), true, 8080)]), Some(Mtls::Strict)),
             (json!([chain(None, false, 8080)]), Some(Mtls::Disable)),
             (json!([other]), None),
@@ -256,7 +271,10 @@ mod tests {
                        istio_tcp_connections_opened_total{destination_workload_namespace=\"m\",connection_security_policy=\"mutual_tls\"} 9\n";
         assert_eq!(of_ztunnel("node-proxy", metrics, "n").unwrap().found, "3");
         let said = of_ztunnel("node-proxy", metrics, "x").unwrap_err().to_string();
-        assert!(said.contains("connections with mTLS should be more than 0, and 0 was found") && said.contains("try:"), "{said}");
+        assert!(
+            said.contains("connections with mTLS should be more than 0, and 0 was found") && said.contains("try:"),
+            "{said}"
+        );
         let linkerd = "response_total{direction=\"inbound\",tls=\"true\",status_code=\"200\"} 12\n";
         assert_eq!(linkerd_callee("s1", linkerd).unwrap().found, "12");
         assert!(linkerd_callee("s1", "").is_err());
@@ -278,10 +296,20 @@ mod tests {
         };
         let proofs = of_sidecar("s1-sidecar", true, &factors, &found("50000 100000")).unwrap();
         let proof = |claim: &str| proofs.iter().find(|p| p.claim == claim).unwrap().found.clone();
-        assert_eq!((proof("CPU limit"), proof("worker threads"), proof("injected as")), ("500m".into(), "1".into(), "native sidecar".into()));
+        assert_eq!(
+            (proof("CPU limit"), proof("worker threads"), proof("injected as")),
+            ("500m".into(), "1".into(), "native sidecar".into())
+        );
         let said = of_sidecar("s1-sidecar", true, &factors, &found("200000 100000")).unwrap_err().to_string();
         assert!(said.starts_with("s1-sidecar: CPU limit should be 500m, and 2 was found"), "{said}");
-        let seat = Seat { part: "s1".into(), pod: "s1-x".into(), namespace: "n".into(), node: "b".into(), qos: String::new(), containers: vec![] };
+        let seat = Seat {
+            part: "s1".into(),
+            pod: "s1-x".into(),
+            namespace: "n".into(),
+            node: "b".into(),
+            qos: String::new(),
+            containers: vec![],
+        };
         let said = of_seat(&seat, Some("a")).unwrap_err().to_string();
         assert!(said.contains("node should be a, and b was found"), "{said}");
     }

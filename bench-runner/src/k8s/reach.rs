@@ -45,7 +45,10 @@ pub(super) struct Played {
 pub(super) fn played(path: &Path) -> anyhow::Result<(Vec<Seat>, Reach<'static>)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let all: Vec<Played> = serde_json::from_str(&text).map_err(|e| {
-        Usage(format!("{}: {e}\n  try: [{{\"part\":\"s1\",\"address\":\"10.88.0.2:9469\",\"containers\":[\"ID\"]}}, ..]", path.display()))
+        Usage(format!(
+            "{}: {e}\n  try: [{{\"part\":\"s1\",\"address\":\"10.88.0.2:9469\",\"containers\":[\"ID\"]}}, ..]",
+            path.display()
+        ))
     })?;
     let seat = |p: &Played| Seat {
         part: p.part.clone(),
@@ -70,7 +73,12 @@ impl Reach<'_> {
     }
 
     /// Orders something of a pod.
-    pub(super) fn order<T: DeserializeOwned>(&self, seat: &Seat, path: &str, body: &impl serde::Serialize) -> anyhow::Result<T> {
+    pub(super) fn order<T: DeserializeOwned>(
+        &self,
+        seat: &Seat,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> anyhow::Result<T> {
         let answer = self.ask(seat, path, Some(&serde_json::to_vec(body)?))?;
         serde_json::from_slice(&answer).map_err(|e| disobeyed(seat, path, &e.to_string()))
     }
@@ -85,11 +93,13 @@ impl Reach<'_> {
         match self {
             Self::ByApiServer(cluster) => {
                 let port = scenarios::cluster::ATTEND_PORT;
-                cluster.ask_pod((&seat.namespace, &seat.pod, port), path, body).map_err(|error| match error.downcast::<Trouble>() {
-                    // What the pod itself answered, not the API server.
-                    Ok(Trouble::Refused { why, .. }) => disobeyed(seat, path, &why),
-                    Ok(other) => other.into(),
-                    Err(other) => other,
+                cluster.ask_pod((&seat.namespace, &seat.pod, port), path, body).map_err(|error| {
+                    match error.downcast::<Trouble>() {
+                        // What the pod itself answered, not the API server.
+                        Ok(Trouble::Refused { why, .. }) => disobeyed(seat, path, &why),
+                        Ok(other) => other.into(),
+                        Err(other) => other,
+                    }
                 })
             }
             Self::Straight(addresses) => {

@@ -116,13 +116,20 @@ fn announce(work: &Work) {
 /// Pods that somebody else has started: one cell of them.
 fn played(args: &Args, work: &Work, path: &Path, interrupt: &Interrupt) -> anyhow::Result<RunDirectory> {
     let [cell] = work.matrix.cells.as_slice() else {
-        let said = format!("the scenario has {} cells, and pods that are there already are of one\n  try: --mesh none and single values", work.matrix.cells.len());
+        let said = format!(
+            "the scenario has {} cells, and pods that are there already are of one\n  try: --mesh none and single values",
+            work.matrix.cells.len()
+        );
         return Err(Usage(said).into());
     };
     let (seats, reach) = reach::played(path)?;
     let (probes, seats): (Vec<_>, Vec<_>) = seats.into_iter().partition(|seat| seat.part == "probe");
     let Some(probe) = probes.into_iter().next() else {
-        return Err(Usage(format!("{} names no pod 'probe'\n  try: play it too; it is among the printed pods", path.display())).into());
+        return Err(Usage(format!(
+            "{} names no pod 'probe'\n  try: play it too; it is among the printed pods",
+            path.display()
+        ))
+        .into());
     };
     let of = work.of(cell, "c1")?;
     let versions = BTreeMap::from([("pods".to_owned(), "played".to_owned())]);
@@ -210,7 +217,10 @@ fn deployed(args: &Args, work: &Work, interrupt: &Interrupt) -> anyhow::Result<R
         None => Ok(()),
     });
     if let Err(error) = cleaned {
-        say(&format!("what is left in the cluster could not be removed: {}\n  later: meshtax k8s clean --run {run}\n", exit::say(&error)));
+        say(&format!(
+            "what is left in the cluster could not be removed: {}\n  later: meshtax k8s clean --run {run}\n",
+            exit::say(&error)
+        ));
     }
     made
 }
@@ -242,7 +252,8 @@ fn in_cluster(args: &Args, work: &Work, cluster: &Cluster, interrupt: &Interrupt
     let order = plan::trials(&work.matrix.cells, work.scenario.plan.repeats, work.scenario.plan.seed);
     let mut begun: Option<(RunDirectory, Run, Progress, std::fs::File)> = None;
     for at in 0..order.len() {
-        let Some((cell, name)) = work.matrix.cells.iter().zip(&names).find(|(cell, _)| cell.id == order[at].cell) else {
+        let Some((cell, name)) = work.matrix.cells.iter().zip(&names).find(|(cell, _)| cell.id == order[at].cell)
+        else {
             anyhow::bail!("the plan has a trial of '{}', which is no cell", order[at].cell);
         };
         let of = work.of(cell, name)?;
@@ -273,7 +284,11 @@ fn in_cluster(args: &Args, work: &Work, cluster: &Cluster, interrupt: &Interrupt
             if interrupt.asked() || sealed == 0 {
                 return finish_early(error, directory);
             }
-            return Err(error.context(format!("{sealed} of {} trials are sealed and kept in {}", order.len(), directory.path().display())));
+            return Err(error.context(format!(
+                "{sealed} of {} trials are sealed and kept in {}",
+                order.len(),
+                directory.path().display()
+            )));
         }
         stage.lower(of)?;
         progress.end();
@@ -301,7 +316,10 @@ fn begin(args: &Args, work: &Work, cluster: &Cluster, fleet: &Fleet<'_>) -> anyh
     if args.plan.generators > 1 {
         run.warnings.push(Warning::new(
             WarningKind::Unproven,
-            format!("{} generators share the load; each keeps its own times, and nobody keeps them in step", args.plan.generators),
+            format!(
+                "{} generators share the load; each keeps its own times, and nobody keeps them in step",
+                args.plan.generators
+            ),
             "--arrival poisson adds up to one such load however they are in step",
         ));
     }

@@ -63,7 +63,14 @@ impl<'a> Stage<'a> {
     }
 
     fn cell_spec<'s>(&'s self, of: Of<'s>, spec: &'s RunSpec<'s>) -> CellSpec<'s> {
-        CellSpec { run: spec, cell: of.name, id: &of.cell.id, factors: &of.cell.factors, shape: of.shape, timing: &self.timing }
+        CellSpec {
+            run: spec,
+            cell: of.name,
+            id: &of.cell.id,
+            factors: &of.cell.factors,
+            shape: of.shape,
+            timing: &self.timing,
+        }
     }
 
     /// Puts the probe on every node, and waits for one at least.
@@ -78,7 +85,8 @@ impl<'a> Stage<'a> {
     fn probes(&self, enough: impl Fn(&BTreeMap<String, Seat>) -> bool) -> anyhow::Result<BTreeMap<String, Seat>> {
         let namespace = self.namespace();
         let selector = format!("meshtax/run={},meshtax/role=probe", self.run);
-        let list = List { kind: POD, namespace: &namespace, selector: &selector, what: "a probe on each node of the chain" };
+        let list =
+            List { kind: POD, namespace: &namespace, selector: &selector, what: "a probe on each node of the chain" };
         self.awaiting(&list, |all| {
             let mut seats = BTreeMap::new();
             for pod in all {
@@ -115,7 +123,8 @@ impl<'a> Stage<'a> {
         let probes = self.probes(|there| seats.iter().all(|seat| there.contains_key(&seat.node)))?;
         let probes: BTreeMap<String, Seat> =
             probes.into_iter().filter(|(node, _)| seats.iter().any(|seat| seat.node == *node)).collect();
-        let shared = if of.cell.factors.dataplane == Dataplane::IstioAmbient { self.ztunnels(&seats)? } else { Vec::new() };
+        let shared =
+            if of.cell.factors.dataplane == Dataplane::IstioAmbient { self.ztunnels(&seats)? } else { Vec::new() };
         let pins = self.pins.clone();
         let (reach, service_cpu) = (self.reach, self.service_cpu);
         Ok(Fleet { reach, seats, probes, shared, namespace, pins, stays: false, service_cpu })
@@ -209,7 +218,9 @@ impl<'a> Stage<'a> {
             let there = all.iter().find(|pod| pod.pointer("/metadata/name").and_then(Value::as_str) == Some(&seat.pod));
             let why = match there {
                 None => "it is gone",
-                Some(pod) if pods::seat(seat.part.clone(), pod).containers != seat.containers => "a container of it was started anew",
+                Some(pod) if pods::seat(seat.part.clone(), pod).containers != seat.containers => {
+                    "a container of it was started anew"
+                }
                 Some(_) => continue,
             };
             return Err(Trouble::Ended { pod: seat.named(), why: why.to_owned(), log: seat.log() }.into());
@@ -237,8 +248,9 @@ impl<'a> Stage<'a> {
         }
         let selector = format!("meshtax/run={}", self.run);
         let list = List { kind: POD, namespace: &namespace, selector: &selector, what: "the end of the pods" };
-        let gone = |all: &[Value]| Ok(if all.is_empty() { Ok(()) } else { Err(format!("{} pods are still there", all.len())) });
+        let gone = |all: &[Value]| {
+            Ok(if all.is_empty() { Ok(()) } else { Err(format!("{} pods are still there", all.len())) })
+        };
         self.cluster.watch(&list, self.patience, gone)
     }
 }
-

@@ -120,7 +120,11 @@ pub(super) fn make(
         id: planned.id.clone(),
         cell: cell.id.clone(),
         block: planned.block,
-        position: run.trials.iter().position(|t| t.id == planned.id).map_or(0, |at| u32::try_from(at + 1).unwrap_or(u32::MAX)),
+        position: run
+            .trials
+            .iter()
+            .position(|t| t.id == planned.id)
+            .map_or(0, |at| u32::try_from(at + 1).unwrap_or(u32::MAX)),
         phases: vec![
             PhaseSpan { phase: Phase::Settle, start_ns: settled, end_ns: released },
             PhaseSpan {
@@ -128,7 +132,11 @@ pub(super) fn make(
                 start_ns: summary.start_ns.saturating_sub(timing.warm_up_ns),
                 end_ns: summary.start_ns,
             },
-            PhaseSpan { phase: Phase::Measure, start_ns: summary.start_ns, end_ns: summary.start_ns + summary.duration_ns },
+            PhaseSpan {
+                phase: Phase::Measure,
+                start_ns: summary.start_ns,
+                end_ns: summary.start_ns + summary.duration_ns,
+            },
             PhaseSpan { phase: Phase::CoolDown, start_ns: cooling, end_ns: cooled },
         ],
         anchor: clocks.anchor,
@@ -205,7 +213,10 @@ impl Fleet<'_> {
                     }
                     let said = tried.said.lines().next().unwrap_or_default();
                     let hops = tried.hops.len();
-                    format!("a request to {} was answered with {} by {hops} of {expected} hops {said}", tried.address, tried.status)
+                    format!(
+                        "a request to {} was answered with {} by {hops} of {expected} hops {said}",
+                        tried.address, tried.status
+                    )
                 }
             };
             if begun.elapsed() > ANSWER_PATIENCE {
@@ -385,7 +396,8 @@ impl Fleet<'_> {
         let main = nodes::main_node(self.seats.iter().map(|seat| seat.node.as_str())).unwrap_or_default().to_owned();
         let main_offset = clocks.of(&main);
         let first = streams.remove(main.as_str()).unwrap_or_default();
-        let others = streams.into_iter().map(|(node, samples)| (clocks.of(node).beside(main_offset), samples)).collect();
+        let others =
+            streams.into_iter().map(|(node, samples)| (clocks.of(node).beside(main_offset), samples)).collect();
         // All on the clock of the load's node.
         let samples = on_clock(nodes::together(first, others), main_offset);
         write_lines(&directory.intervals_path(), &whole.intervals)?;
@@ -453,13 +465,19 @@ impl Fleet<'_> {
         };
         let mut parts = Vec::new();
         for (name, part) in found {
-            let Some(seat) = self.seats.iter().chain(&self.shared).find(|seat| {
-                *name == seat.part || *name == format!("{}-sidecar", seat.part)
-            }) else {
+            let Some(seat) = self
+                .seats
+                .iter()
+                .chain(&self.shared)
+                .find(|seat| *name == seat.part || *name == format!("{}-sidecar", seat.part))
+            else {
                 continue;
             };
             let role = if name.ends_with("-sidecar") { Role::Sidecar } else { role_of(seat) };
-            let cgroup = part.cgroups.first().map_or_else(|| Reading::absent("it has none that counts"), |c| Reading::Seen(c.clone()));
+            let cgroup = part
+                .cgroups
+                .first()
+                .map_or_else(|| Reading::absent("it has none that counts"), |c| Reading::Seen(c.clone()));
             let pid = part.pids.first().copied().unwrap_or_default();
             parts.push(Part { name: name.clone(), role, pid, program: program(name, seat), cgroup });
         }

@@ -147,7 +147,9 @@ impl Attend for Load {
                 Err(waits_for) => Phase::Waiting { waits_for },
             });
         };
-        if self.state == Phase::Running && let Some(status) = part.try_wait()? {
+        if self.state == Phase::Running
+            && let Some(status) = part.try_wait()?
+        {
             if !status.success() {
                 return Err(with_log(format!("the load generator ended with {status}"), &self.start.listening.record));
             }

@@ -55,7 +55,9 @@ mod tests {
     fn a_callee_is_a_name_and_a_url() {
         let callee: Callee = "s2=http://s2:8080/".parse().unwrap();
         assert_eq!((callee.name.as_str(), callee.authority.as_str()), ("s2", "s2:8080"));
-        for bad in ["", "s2", "=http://s2:8080/", "s2=https://s2:1/", "s2=http://s2/", "s2=http://s2:80/x", "s2=http://:80/"] {
+        for bad in
+            ["", "s2", "=http://s2:8080/", "s2=https://s2:1/", "s2=http://s2/", "s2=http://s2:80/x", "s2=http://:80/"]
+        {
             assert!(bad.parse::<Callee>().unwrap_err().contains("NAME=http://HOST:PORT/"), "{bad}");
         }
         assert!(entry("ftp://x").unwrap_err().to_string().contains("http://HOST:PORT/"));

@@ -81,8 +81,11 @@ impl Probe {
 
     fn edges(&self, watched: &Watched) -> anyhow::Result<record::EdgeReadings> {
         let found = self.find(watched, false)?;
-        let processes: Vec<(String, u32)> =
-            found.parts.into_iter().flat_map(|(name, part)| part.pids.into_iter().map(move |pid| (name.clone(), pid))).collect();
+        let processes: Vec<(String, u32)> = found
+            .parts
+            .into_iter()
+            .flat_map(|(name, part)| part.pids.into_iter().map(move |pid| (name.clone(), pid)))
+            .collect();
         Ok(node_probe::edges(Path::new("/"), &processes, Some(&self.listening.record)))
     }
 

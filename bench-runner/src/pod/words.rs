@@ -168,7 +168,10 @@ mod tests {
     fn limits_are_read_as_the_kernel_writes_them_in_both_versions() {
         assert_eq!(limited(&[("cpu.max", "50000 100000")]).cpu_millicores(), Some(500));
         assert_eq!(limited(&[("cpu.max", "max 100000")]).cpu_millicores(), None);
-        assert_eq!(limited(&[("cpu.cfs_quota_us", "20000"), ("cpu.cfs_period_us", "100000")]).cpu_millicores(), Some(200));
+        assert_eq!(
+            limited(&[("cpu.cfs_quota_us", "20000"), ("cpu.cfs_period_us", "100000")]).cpu_millicores(),
+            Some(200)
+        );
         assert_eq!(limited(&[("cpu.cfs_quota_us", "-1"), ("cpu.cfs_period_us", "100000")]).cpu_millicores(), None);
         assert!(!limited(&[]).tells_cpu() && limited(&[("cpu.max", "max 1")]).tells_cpu());
         assert_eq!(limited(&[("memory.max", "1048576")]).memory_bytes(), Some(1 << 20));

@@ -83,7 +83,9 @@ impl Api {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
             }
         });
@@ -200,18 +202,26 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
     if uri.path() == "/version" {
         return Ok(whole(200, &json!({"gitVersion": "v1.37.0-test"})));
     }
-    let Some(at) = taken_apart(uri.path()) else { return Ok(refusal(404, "the server could not find the requested resource")) };
+    let Some(at) = taken_apart(uri.path()) else {
+        return Ok(refusal(404, "the server could not find the requested resource"));
+    };
     note_right(&mut lock(), &method, &uri, &at);
     Ok(match method {
         Method::GET if at.rest.starts_with("proxy") => proxied(&at, &uri, "GET", Vec::new(), &state).await,
         Method::POST if at.rest.starts_with("proxy") => proxied(&at, &uri, "POST", body.to_vec(), &state).await,
         Method::GET if query(&uri, "watch").is_some() => watched(&at, &uri, state).await,
-        Method::GET if at.name.is_some() => lock().store.get(&at.path).map_or_else(|| refusal(404, "not found"), |o| whole(200, o)),
+        Method::GET if at.name.is_some() => {
+            lock().store.get(&at.path).map_or_else(|| refusal(404, "not found"), |o| whole(200, o))
+        }
         Method::GET => {
             let selector = query(&uri, "labelSelector").unwrap_or_default();
             let state = lock();
-            let items: Vec<&Value> = state.store.below(&at.path).map(|(_, o)| o).filter(|o| selected(o, &selector)).collect();
-            whole(200, &json!({"kind": "List", "metadata": {"resourceVersion": state.store.version().to_string()}, "items": items}))
+            let items: Vec<&Value> =
+                state.store.below(&at.path).map(|(_, o)| o).filter(|o| selected(o, &selector)).collect();
+            whole(
+                200,
+                &json!({"kind": "List", "metadata": {"resourceVersion": state.store.version().to_string()}, "items": items}),
+            )
         }
         Method::PATCH => patched(&mut lock(), &at, &kind, &body),
         Method::DELETE => deleted(&mut lock(), &at, &query(&uri, "labelSelector").unwrap_or_default()),
@@ -312,7 +322,10 @@ fn deleted(state: &mut State, at: &At, selector: &str) -> Response<Body> {
     for path in paths {
         let Some(object) = state.store.remove(&path) else { continue };
         // What a controller made goes with it.
-        let (namespace, name) = (object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned(), object["metadata"]["name"].as_str().unwrap().to_owned());
+        let (namespace, name) = (
+            object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned(),
+            object["metadata"]["name"].as_str().unwrap().to_owned(),
+        );
         let pods: Vec<(String, String)> = state
             .store
             .below(&format!("/api/v1/namespaces/{namespace}/pods"))
@@ -379,11 +392,15 @@ impl hyper::body::Body for Lines {
 async fn proxied(at: &At, uri: &hyper::Uri, method: &str, body: Vec<u8>, state: &Arc<Mutex<State>>) -> Response<Body> {
     let named = at.name.clone().unwrap_or_default();
     let (pod, port) = named.split_once(':').unwrap();
-    let address = state.lock().unwrap_or_else(PoisonError::into_inner).kubelet.address(at.namespace.as_deref().unwrap(), pod);
+    let address =
+        state.lock().unwrap_or_else(PoisonError::into_inner).kubelet.address(at.namespace.as_deref().unwrap(), pod);
     let Some(address) = address else { return refusal(503, "no endpoints available") };
     let path = at.rest.strip_prefix("proxy").unwrap_or_default();
     let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
-    let head = format!("{method} {path}{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "{method} {path}{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     let at = format!("{address}:{port}");
     let told = tokio::task::spawn_blocking(move || tell(&at, &head, &body)).await.unwrap();
     match told {

@@ -28,7 +28,12 @@ fn clean_removes_what_a_run_left_and_nothing_else() {
     let other = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {}}});
     api.lock().store.put("/api/v1/namespaces/shop", other);
     let said = clean(&api, &[]);
-    assert_eq!((said.code, said.stdout.as_str()), (Some(0), "removed the namespace meshtax-old\nremoved the namespace meshtax-old-c1\n"), "{}", said.stderr);
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (Some(0), "removed the namespace meshtax-old\nremoved the namespace meshtax-old-c1\n"),
+        "{}",
+        said.stderr
+    );
     assert!(api.lock().store.get("/api/v1/namespaces/shop").is_some());
     assert_eq!(clean(&api, &[]).stdout, "nothing was removed\n");
 }
@@ -90,6 +95,7 @@ fn without_a_cluster_the_contexts_are_named() {
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("no cluster is named") && said.stderr.contains("(there are test)"), "{}", said.stderr);
     assert!(said.stderr.contains("try: --context NAME"), "{}", said.stderr);
-    let none = answer(meshtax(&["k8s", "clean"]).env("KUBECONFIG", "/no/such/file").env_remove("KUBERNETES_SERVICE_HOST"));
+    let none =
+        answer(meshtax(&["k8s", "clean"]).env("KUBECONFIG", "/no/such/file").env_remove("KUBERNETES_SERVICE_HOST"));
     assert!(none.stderr.contains("no cluster is named"), "{}", none.stderr);
 }

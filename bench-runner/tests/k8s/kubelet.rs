@@ -65,7 +65,8 @@ impl Kubelet {
         let namespace = controller["metadata"]["namespace"].as_str().unwrap().to_owned();
         let name = format!("{}-{n}", controller["metadata"]["name"].as_str().unwrap());
         let part = template["metadata"]["labels"]["meshtax/part"].as_str().unwrap().to_owned();
-        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]});
+        let mut pod =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]});
         pod["metadata"]["name"] = json!(name);
         pod["metadata"]["namespace"] = json!(namespace);
         pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] = json!(index.to_string());
@@ -86,7 +87,8 @@ impl Kubelet {
         std::fs::write(cgroup.join("cpu.max"), "max 100000\n").unwrap();
         std::fs::write(cgroup.join("memory.max"), "536870912\n").unwrap();
         std::fs::write(cgroup.join("cgroup.procs"), "").unwrap();
-        let args: Vec<String> = container["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap().to_owned()).collect();
+        let args: Vec<String> =
+            container["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap().to_owned()).collect();
         let args = self.told(args, &namespace, &address, &work);
         let log = std::fs::File::create(work.join("stderr")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_meshtax"))

@@ -63,13 +63,15 @@ fn typed<T: DeserializeOwned + Serialize>(object: &Value) -> Option<String> {
 /// The first thing that is in the one and not in the other.
 fn lost(one: &Value, other: &Value, at: &str) -> Option<String> {
     match (one, other) {
-        (Value::Object(fields), Value::Object(others)) => fields.iter().find_map(|(key, value)| match others.get(key) {
-            Some(other) => lost(value, other, &format!("{at}/{key}")),
-            // An empty map or list is as good as none.
-            None if value.as_object().is_some_and(serde_json::Map::is_empty) => None,
-            None if value.is_null() => None,
-            None => Some(format!("{at}/{key} is unknown")),
-        }),
+        (Value::Object(fields), Value::Object(others)) => {
+            fields.iter().find_map(|(key, value)| match others.get(key) {
+                Some(other) => lost(value, other, &format!("{at}/{key}")),
+                // An empty map or list is as good as none.
+                None if value.as_object().is_some_and(serde_json::Map::is_empty) => None,
+                None if value.is_null() => None,
+                None => Some(format!("{at}/{key} is unknown")),
+            })
+        }
         (Value::Array(all), Value::Array(others)) if all.len() == others.len() => {
             all.iter().zip(others).enumerate().find_map(|(k, (a, b))| lost(a, b, &format!("{at}/{k}")))
         }
@@ -114,7 +116,8 @@ fn all_manifests_of_all_meshes_and_scenarios_are_valid_to_the_last_field() {
     let crds = crds();
     let (mut kinds, mut cells) = (BTreeSet::new(), 0);
     let listed = answer(&mut meshtax(&["scenarios"])).stdout;
-    let scenarios: Vec<&str> = listed.lines().take_while(|l| !l.is_empty()).filter_map(|l| l.split_whitespace().next()).collect();
+    let scenarios: Vec<&str> =
+        listed.lines().take_while(|l| !l.is_empty()).filter_map(|l| l.split_whitespace().next()).collect();
     assert!(scenarios.len() >= 18, "{listed}");
     for scenario in scenarios {
         for mesh in MESHES {
@@ -132,7 +135,17 @@ fn all_manifests_of_all_meshes_and_scenarios_are_valid_to_the_last_field() {
             }
         }
     }
-    for kind in ["Namespace", "Service", "Deployment", "DaemonSet", "Job", "PeerAuthentication", "DestinationRule", "VirtualService", "Telemetry"] {
+    for kind in [
+        "Namespace",
+        "Service",
+        "Deployment",
+        "DaemonSet",
+        "Job",
+        "PeerAuthentication",
+        "DestinationRule",
+        "VirtualService",
+        "Telemetry",
+    ] {
         assert!(kinds.contains(kind), "{kind} is in none of {kinds:?}");
     }
     assert!(cells > 60, "{cells} cells");
@@ -158,7 +171,15 @@ fn the_runner_is_valid_too_and_so_are_bare_pods() {
     let kinds: Vec<&str> = runner.iter().map(|o| o["kind"].as_str().unwrap()).collect();
     assert_eq!(
         kinds,
-        ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "ConfigMap", "PersistentVolumeClaim", "Job"]
+        [
+            "Namespace",
+            "ServiceAccount",
+            "ClusterRole",
+            "ClusterRoleBinding",
+            "ConfigMap",
+            "PersistentVolumeClaim",
+            "Job"
+        ]
     );
     let pods = documents(&printed(&["quick", "--mesh", "none", "--pods"]));
     let names: Vec<&str> = pods.iter().map(|o| o["metadata"]["name"].as_str().unwrap()).collect();
@@ -181,13 +202,21 @@ fn golden_files_show_what_is_applied() {
             std::fs::write(&path, &now).unwrap();
         }
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(now, kept, "{name} is other than it was; look at it, then: UPDATE_GOLDEN=1 cargo test -p bench-runner --test k8s golden");
+        assert_eq!(
+            now, kept,
+            "{name} is other than it was; look at it, then: UPDATE_GOLDEN=1 cargo test -p bench-runner --test k8s golden"
+        );
     };
     for mesh in MESHES {
-        golden(&format!("{mesh}.yaml"), &["quick", "--services", "2", "--mesh", mesh, "--image", "example.com/meshtax:1"]);
+        golden(
+            &format!("{mesh}.yaml"),
+            &["quick", "--services", "2", "--mesh", mesh, "--image", "example.com/meshtax:1"],
+        );
     }
-    let limits = ["--cpu-limit", "500m", "--memory-limit", "64Mi", "--access-log", "text", "--requests-per-connection", "10"];
-    let canary = ["canary-90-10", "--mesh", "istio-sidecar", "--image", "example.com/meshtax:1", "--placement", "load-apart"];
+    let limits =
+        ["--cpu-limit", "500m", "--memory-limit", "64Mi", "--access-log", "text", "--requests-per-connection", "10"];
+    let canary =
+        ["canary-90-10", "--mesh", "istio-sidecar", "--image", "example.com/meshtax:1", "--placement", "load-apart"];
     golden("istio-sidecar-canary.yaml", &[&canary[..], &limits].concat());
     golden("runner.yaml", &["quick", "--runner", "--mesh", "none,istio-sidecar", "--image", "example.com/meshtax:1"]);
 }

@@ -40,10 +40,12 @@ fn a_run_in_a_cluster_becomes_an_ordinary_run_directory() {
         assert!(cell["response_ns"]["p99"]["value"].as_f64().unwrap() > 0.0);
     }
     // The whole chain has answered, and what was watched are its processes.
-    let trials: Vec<PathBuf> = std::fs::read_dir(directory.join("trials")).unwrap().map(|e| e.unwrap().path()).collect();
+    let trials: Vec<PathBuf> =
+        std::fs::read_dir(directory.join("trials")).unwrap().map(|e| e.unwrap().path()).collect();
     assert_eq!(trials.len(), 4);
     let trial = json(&trials[0].join("trial.json"));
-    let parts: BTreeSet<&str> = trial["parts"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    let parts: BTreeSet<&str> =
+        trial["parts"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(parts, ["load", "s1", "s2"].into());
     assert!(trial["load"]["answered"].as_u64().unwrap() >= 95, "{}", trial["load"]);
     let node = trial["proofs"].as_array().unwrap().iter().find(|p| p["claim"] == "node" && p["part"] == "s1").unwrap();
@@ -102,7 +104,12 @@ fn watches_that_break_off_or_are_too_old_begin_anew() {
     api.fault(Method::GET, "watch=1", 1, What::Gone);
     api.fault(Method::GET, "watch=1", 1, What::Break);
     api.fault(Method::GET, "watch=1", 1, What::Disconnect);
-    api.fault(Method::PATCH, "deployments/s2", 1, What::Refuse(409, "Operation cannot be fulfilled: the object has been modified", None));
+    api.fault(
+        Method::PATCH,
+        "deployments/s2",
+        1,
+        What::Refuse(409, "Operation cannot be fulfilled: the object has been modified", None),
+    );
     api.fault(Method::PATCH, "services/s1", 1, What::Refuse(429, "too many", Some(("retry-after", "1"))));
     let (said, _folder) = run(&api, &[]);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
@@ -117,7 +124,9 @@ fn a_real_cluster_is_measured() {
     let out = folder.path().to_string_lossy().into_owned();
     let image = std::env::var("MESHTAX_IMAGE").expect("MESHTAX_IMAGE names an image that the nodes can have");
     assert!(std::env::var_os("KUBECONFIG").is_some(), "KUBECONFIG names a cluster");
-    let said = answer(&mut meshtax(&["k8s", "run", "quick", "--mesh", "none", "--quick", "--aa", "--out", &out, "--image", &image]));
+    let said = answer(&mut meshtax(&[
+        "k8s", "run", "quick", "--mesh", "none", "--quick", "--aa", "--out", &out, "--image", &image,
+    ]));
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     let directory = PathBuf::from(said.stdout.lines().last().unwrap());
     let findings = json(&directory.join("findings.json"));

@@ -36,7 +36,8 @@ impl Store {
         let plural = collection.rsplit('/').next().unwrap_or_default();
         // Of all namespaces, a collection's objects are deeper than it.
         self.objects.iter().filter(move |(path, _)| {
-            let of_it = path.strip_prefix(collection).is_some_and(|rest| rest.starts_with('/') && !rest[1..].contains('/'));
+            let of_it =
+                path.strip_prefix(collection).is_some_and(|rest| rest.starts_with('/') && !rest[1..].contains('/'));
             let root = collection.strip_suffix(plural).unwrap_or_default();
             let spread = path.strip_prefix(root).is_some_and(|rest| {
                 let parts: Vec<&str> = rest.split('/').collect();
@@ -50,7 +51,9 @@ impl Store {
         self.version += 1;
         let known = self.objects.get(path);
         let kind = if known.is_some() { "MODIFIED" } else { "ADDED" };
-        let uid = known.and_then(|o| o.pointer("/metadata/uid").cloned()).unwrap_or_else(|| json!(format!("uid-{}", self.version)));
+        let uid = known
+            .and_then(|o| o.pointer("/metadata/uid").cloned())
+            .unwrap_or_else(|| json!(format!("uid-{}", self.version)));
         object["metadata"]["uid"] = uid;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert(path.to_owned(), object.clone());

@@ -35,7 +35,11 @@ pub fn share(whole: Share, index: u32, generators: u32) -> Result<Share> {
         rate_per_second: whole.rate_per_second / f64::from(generators),
         connections: whole.connections / generators + more,
         // One alone has the arrivals that it has on one machine.
-        seed: if index == 0 { whole.seed } else { whole.seed.rotate_left(17) ^ u64::from(index).wrapping_mul(0x9E37_79B9_7F4A_7C15) },
+        seed: if index == 0 {
+            whole.seed
+        } else {
+            whole.seed.rotate_left(17) ^ u64::from(index).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        },
     })
 }
 

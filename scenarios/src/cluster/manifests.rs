@@ -158,7 +158,8 @@ pub fn cell(spec: &CellSpec<'_>) -> Result<Documents> {
     for service in &spec.shape.services {
         let port_name = if spec.factors.protocol == Protocol::Http || mesh == Mesh::None { "http" } else { "any" };
         let names = context! { service => service.name, port_name };
-        documents.add(&templates.fill("base/service", context! { ..names, ..minijinja::Value::from_serialize(&sheet) })?);
+        documents
+            .add(&templates.fill("base/service", context! { ..names, ..minijinja::Value::from_serialize(&sheet) })?);
     }
     for workload in workloads(spec.factors, spec.shape, spec.timing, spec.run.generators)? {
         let marked = Marked::of(&sheet, &workload);

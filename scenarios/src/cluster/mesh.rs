@@ -76,34 +76,50 @@ fn first(condition: bool, reason: &str) -> Option<String> {
 /// What holds for all of them.
 fn any(f: &Factors) -> Option<String> {
     let plain = Factors::unmeshed();
-    first(f.entry == Entry::Gateway, "in a cluster the gateway is the mesh's own, with a certificate of yours; it is not made here")
-        .or_else(|| first(f.rotate_ns > 0, "in a cluster the mesh renews certificates by a clock of its own"))
-        .or_else(|| first(f.stats_scrape_ns > 0, "in a cluster it is the cluster's Prometheus that asks proxies for counters"))
-        .or_else(|| {
-            let buffers = (f.log_flush_ns, f.log_flush_kb) != (plain.log_flush_ns, plain.log_flush_kb);
-            first(buffers, "in a cluster the log's buffer is set for the whole mesh")
-        })
+    first(
+        f.entry == Entry::Gateway,
+        "in a cluster the gateway is the mesh's own, with a certificate of yours; it is not made here",
+    )
+    .or_else(|| first(f.rotate_ns > 0, "in a cluster the mesh renews certificates by a clock of its own"))
+    .or_else(|| {
+        first(f.stats_scrape_ns > 0, "in a cluster it is the cluster's Prometheus that asks proxies for counters")
+    })
+    .or_else(|| {
+        let buffers = (f.log_flush_ns, f.log_flush_kb) != (plain.log_flush_ns, plain.log_flush_kb);
+        first(buffers, "in a cluster the log's buffer is set for the whole mesh")
+    })
 }
 
 fn istio_sidecar(f: &Factors) -> Option<String> {
-    first(f.access_log == AccessLog::Json, "Telemetry turns Istio's log on, and its form is set for the whole mesh (meshConfig.accessLogEncoding)")
+    first(
+        f.access_log == AccessLog::Json,
+        "Telemetry turns Istio's log on, and its form is set for the whole mesh (meshConfig.accessLogEncoding)",
+    )
 }
 
 fn istio_ambient(f: &Factors) -> Option<String> {
     let limited = f.cpu_limit.is_some() || f.cpu_request.is_some() || f.memory_limit.is_some();
     let clear = f.mtls == Mtls::Disable || f.own_port_mtls() == Mtls::Disable;
     first(clear, "ambient has no mode disable: what is carried between its workloads is always in a tunnel with mTLS")
-        .or_else(|| first(f.sidecars != Sidecars::Both, "ambient has no sides: a ztunnel stands at both ends of every hop"))
+        .or_else(|| {
+            first(f.sidecars != Sidecars::Both, "ambient has no sides: a ztunnel stands at both ends of every hop")
+        })
         .or_else(|| first(f.canary.is_some(), "ambient splits no requests: weights need a waypoint, which reads them"))
-        .or_else(|| first(f.access_log != AccessLog::Off, "ztunnel reads no requests, and so cannot write a line for each"))
+        .or_else(|| {
+            first(f.access_log != AccessLog::Off, "ztunnel reads no requests, and so cannot write a line for each")
+        })
         .or_else(|| first(limited, "ztunnel serves the whole node: its resources are set where the mesh is installed"))
 }
 
 fn linkerd(f: &Factors) -> Option<String> {
-    let clear = f.mtls == Mtls::Disable && f.sidecars != Sidecars::Client;
-    first(clear || f.port_mtls == Some(Mtls::Disable), "Linkerd has no mode disable: its proxies always speak mTLS with one another")
+    let client = f.sidecars == Sidecars::Client;
+    let clear = f.mtls == Mtls::Disable || f.port_mtls == Some(Mtls::Disable);
+    first(client, "Linkerd speaks mTLS to every callee that has its proxy, also to one that would leave it aside")
+        .or_else(|| first(clear, "Linkerd has no mode disable: its proxies always speak mTLS with one another"))
         .or_else(|| first(f.port_mtls.is_some(), "Linkerd sets a port's own mode by a Server, which is not made here"))
-        .or_else(|| first(f.canary.is_some(), "Linkerd splits by an HTTPRoute of the Gateway API, which is not made here"))
+        .or_else(|| {
+            first(f.canary.is_some(), "Linkerd splits by an HTTPRoute of the Gateway API, which is not made here")
+        })
         .or_else(|| first(f.requests_per_connection > 0, "Linkerd has no bound of requests for a connection"))
         .or_else(|| first(f.protocol == Protocol::Http, "Linkerd looks at the first bytes of each connection"))
 }
@@ -119,8 +135,7 @@ mod tests {
 
     #[test]
     fn each_mesh_can_be_what_is_usual_and_says_what_it_cannot_be() {
-        let (sidecar, ambient, linkerd) =
-            (Dataplane::IstioSidecar, Dataplane::IstioAmbient, Dataplane::Linkerd);
+        let (sidecar, ambient, linkerd) = (Dataplane::IstioSidecar, Dataplane::IstioAmbient, Dataplane::Linkerd);
         for dataplane in [sidecar, ambient, linkerd] {
             assert_eq!(cannot(&factors(dataplane)), None, "{dataplane}");
             let rotated = Factors { rotate_ns: 1, ..factors(dataplane) };

@@ -49,7 +49,9 @@ pub fn put_in(scenario: &mut Scenario, meshes: &[Dataplane]) {
 /// Why a dataplane and a platform do not go together; none if they do.
 pub(crate) fn elsewhere(f: &Factors) -> Option<String> {
     match (f.platform == Platform::Kubernetes, f.dataplane.of_a_cluster()) {
-        (true, false) => Some(format!("a cluster has no {}; it has istio-sidecar, istio-ambient and linkerd", f.dataplane)),
+        (true, false) => {
+            Some(format!("a cluster has no {}; it has istio-sidecar, istio-ambient and linkerd", f.dataplane))
+        }
         (false, true) => Some(format!("{} needs a cluster: meshtax k8s run", f.dataplane)),
         (true, true) | (false, false) => None,
     }
@@ -106,7 +108,8 @@ mod tests {
     fn a_scenario_in_a_cluster_has_the_clusters_meshes_and_logs_to_the_containers_output() {
         let text = "[mesh]\ndataplane = [\"none\", \"envoy\"]\naccess_log = \"text\"\naccess_log_dir = \"/var/log\"\n";
         let cells_of = cells(text, &[]).cells;
-        let found: Vec<(Dataplane, Platform)> = cells_of.iter().map(|c| (c.factors.dataplane, c.factors.platform)).collect();
+        let found: Vec<(Dataplane, Platform)> =
+            cells_of.iter().map(|c| (c.factors.dataplane, c.factors.platform)).collect();
         assert_eq!(found, [(Dataplane::None, Platform::Kubernetes), (Dataplane::IstioSidecar, Platform::Kubernetes)]);
         assert_eq!(cells_of[1].factors.access_log_to, LogSink::Stdout);
         let own = "[mesh]\ndataplane = [\"linkerd\"]\n";
@@ -125,7 +128,11 @@ mod tests {
         let [linkerd] = of(Dataplane::Linkerd)[..] else { panic!("{matrix:?}") };
         assert_eq!((linkerd.factors.workers, linkerd.factors.retries), (2, 0));
         assert!(of(Dataplane::IstioAmbient).is_empty());
-        assert!(matrix.left_out.iter().any(|l| l.reason.contains("ztunnel serves the whole node")), "{:?}", matrix.left_out);
+        assert!(
+            matrix.left_out.iter().any(|l| l.reason.contains("ztunnel serves the whole node")),
+            "{:?}",
+            matrix.left_out
+        );
     }
 
     #[test]

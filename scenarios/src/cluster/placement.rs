@@ -95,7 +95,9 @@ impl Placement {
             Self::Together => Affinity { beside: Some(of_cell()), ..plain },
             Self::LoadApart if is_load => Affinity { apart: with("chain"), ..plain },
             Self::LoadApart => Affinity { beside: with("chain"), apart: with("load"), ..plain },
-            Self::Spread { topology_key } => Affinity { topology_key: topology_key.clone(), apart: Some(of_cell()), ..plain },
+            Self::Spread { topology_key } => {
+                Affinity { topology_key: topology_key.clone(), apart: Some(of_cell()), ..plain }
+            }
         })
     }
 }

@@ -7,11 +7,11 @@ use record::Role;
 
 use super::builder::Builder;
 use super::instance::{Instance, instances};
+use crate::Result;
 use crate::deployment::{Deployment, DeploymentSpec, ServiceNode};
 use crate::launch::{Launch, Launched};
 use crate::service;
 use crate::shape::Service;
-use crate::Result;
 
 impl Builder<'_> {
     /// Starts every service; each says where it listens.
@@ -88,7 +88,12 @@ impl Builder<'_> {
 
 /// The names of all processes of services.
 pub(super) fn processes(spec: &DeploymentSpec<'_>) -> Vec<String> {
-    spec.shape.services.iter().flat_map(|service| instances(spec.factors, service)).map(|instance| instance.name).collect()
+    spec.shape
+        .services
+        .iter()
+        .flat_map(|service| instances(spec.factors, service))
+        .map(|instance| instance.name)
+        .collect()
 }
 
 /// Tells a service where a callee is; returns where it says it will call.
