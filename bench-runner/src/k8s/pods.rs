@@ -10,6 +10,9 @@ use super::trouble::Trouble;
 /// just being freed.
 const UNSCHEDULED_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Between a pod and why no node takes it.
+pub(super) const WITHOUT_A_NODE: &str = " is without a node: ";
+
 /// A pod that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seat {
@@ -198,7 +201,7 @@ fn state(pod: &Value) -> String {
     let unscheduled =
         items(pod, "/status/conditions").find(|c| text(c, "/type") == "PodScheduled" && text(c, "/status") == "False");
     match (unscheduled, waiting) {
-        (Some(why), _) => format!("without a node: {}", text(why, "/message")),
+        (Some(why), _) => format!("{}{}", WITHOUT_A_NODE.trim_start_matches(" is "), text(why, "/message")),
         (None, Some(status)) => {
             let (name, reason) = (text(status, "/name"), text(status, "/state/waiting/reason"));
             format!("waiting for its container {name}: {reason} {}", text(status, "/state/waiting/message"))

@@ -181,6 +181,9 @@ impl<'a> Stage<'a> {
                 return Err(trouble.into());
             }
             if begun.elapsed() >= self.patience {
+                if let Some((pod, why)) = last.split_once(pods::WITHOUT_A_NODE) {
+                    return Err(Trouble::Pending { pod: pod.to_owned(), why: why.to_owned() }.into());
+                }
                 return Err(Trouble::Late { what, namespace, seconds: self.patience.as_secs_f64(), last }.into());
             }
         }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -58,6 +58,25 @@ pub(crate) struct State {
     pub(crate) rights: Vec<Right>,
     /// Method and path of every request.
     pub(crate) heard: Vec<String>,
+    /// Statuses that pods get later.
+    later: Vec<(Instant, String, Value)>,
+}
+
+/// How long a pod takes to be ready.
+const READY_AFTER: Duration = Duration::from_millis(300);
+
+impl State {
+    /// What has come to pass meanwhile.
+    fn settle(&mut self) {
+        let now = Instant::now();
+        let due: Vec<(Instant, String, Value)> = self.later.extract_if(.., |(at, ..)| *at <= now).collect();
+        for (_, path, status) in due {
+            if let Some(mut pod) = self.store.get(&path).cloned() {
+                pod["status"] = status;
+                self.store.put(&path, pod);
+            }
+        }
+    }
 }
 
 /// The server; it ends with the test.
@@ -73,7 +92,14 @@ impl Api {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (store, kubelet) = (Store::default(), Kubelet::new(net));
         let state =
-            Arc::new(Mutex::new(State { store, kubelet, faults: Vec::new(), rights: Vec::new(), heard: Vec::new() }));
+            Arc::new(Mutex::new(State {
+            store,
+            kubelet,
+            faults: Vec::new(),
+            rights: Vec::new(),
+            heard: Vec::new(),
+            later: Vec::new(),
+        }));
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::clone(&state);
@@ -173,6 +199,7 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
     let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
     let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
     let text = uri.to_string();
+    lock().settle();
     lock().heard.push(format!("{method} {text}"));
     let fault = {
         let mut state = lock();
@@ -279,9 +306,12 @@ fn control(state: &mut State, object: &Value) {
         state.store.put(&format!("/api/v1/namespaces/{namespace}/events/{name}.1"), event);
         return;
     }
-    for pod in state.kubelet.pods(object) {
+    for mut pod in state.kubelet.pods(object) {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{}", pod["metadata"]["name"].as_str().unwrap());
+        let status = pod["status"].take();
+        pod["status"] = json!({"phase": "Pending"});
         state.store.put(&path, pod);
+        state.later.push((Instant::now() + READY_AFTER, path, status));
     }
 }
 
@@ -353,7 +383,11 @@ async fn watched(at: &At, uri: &hyper::Uri, state: Arc<Mutex<State>>) -> Respons
     let collection = at.path.clone();
     tokio::spawn(async move {
         loop {
-            let changes = state.lock().unwrap_or_else(PoisonError::into_inner).store.since(since);
+            let changes = {
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.settle();
+                state.store.since(since)
+            };
             for change in changes {
                 since = change.version;
                 let name = change.path.strip_prefix(&collection).unwrap_or_default();

@@ -91,7 +91,7 @@ fn pods_that_no_node_takes_are_pending_with_the_schedulers_words() {
     fails(
         &api,
         &["--patience", "6s"],
-        &["did not come within 6 s", "without a node: 0/3 nodes are available: 3 Insufficient cpu."],
+        &["is pending since no node takes it: 0/3 nodes are available: 3 Insufficient cpu."],
     );
 }
 

@@ -14,9 +14,22 @@ use crate::{Answer, answer, meshtax};
 pub(crate) fn run(api: &Api, more: &[&str]) -> (Answer, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_string_lossy().into_owned();
-    let args = ["k8s", "run", "quick", "--services", "2", "--rate", "100", "--connections", "4", "--duration", "1s"];
-    let rest = ["--warm-up", "200ms", "--repeats", "1", "--mesh", "none", "--out", &out];
-    let said = answer(meshtax(&[&args[..], &rest, more].concat()).env("KUBECONFIG", api.kubeconfig()));
+    let usual = [
+        ("--services", "2"),
+        ("--rate", "100"),
+        ("--connections", "4"),
+        ("--duration", "1s"),
+        ("--warm-up", "200ms"),
+        ("--repeats", "1"),
+        ("--mesh", "none"),
+        ("--out", &out),
+    ];
+    let mut args = vec!["k8s", "run", "quick"];
+    for (flag, value) in usual.iter().filter(|(flag, _)| !more.contains(flag)) {
+        args.extend([*flag, *value]);
+    }
+    args.extend(more);
+    let said = answer(meshtax(&args).env("KUBECONFIG", api.kubeconfig()));
     (said, folder)
 }
 
