@@ -19,7 +19,7 @@ use super::stage::{Of, Stage};
 use super::trial::{self, Asked, Fleet};
 use super::{lease, nodes};
 use crate::exit::{self, Exit, Usage};
-use crate::interrupt::{Interrupt, Stopped};
+use crate::interrupt::Interrupt;
 use crate::plan;
 use crate::pod::words;
 use crate::progress::{Progress, say};
@@ -281,14 +281,7 @@ fn in_cluster(args: &Args, work: &Work, cluster: &Cluster, interrupt: &Interrupt
         let made = trial::make(&asked, &fleet, directory.begin_trial(&order[at].id)?, progress, &check, &shift);
         if let Err(error) = made {
             let sealed = run.trials.iter().filter(|t| directory.is_sealed(&t.id)).count();
-            if interrupt.asked() || sealed == 0 {
-                return finish_early(error, directory);
-            }
-            return Err(error.context(format!(
-                "{sealed} of {} trials are sealed and kept in {}",
-                order.len(),
-                directory.path().display()
-            )));
+            return Err(kept(error, directory, sealed, order.len()));
         }
         stage.lower(of)?;
         progress.end();
@@ -296,12 +289,20 @@ fn in_cluster(args: &Args, work: &Work, cluster: &Cluster, interrupt: &Interrupt
     begun.map(|(directory, ..)| directory).ok_or_else(|| anyhow::anyhow!("the plan has no trial"))
 }
 
-/// A run that was stopped keeps its directory where it has a sealed trial.
-fn finish_early(error: anyhow::Error, directory: &RunDirectory) -> anyhow::Result<RunDirectory> {
-    if error.is::<Stopped>() {
-        say(&format!("stopped; what was sealed is in {}\n", directory.path().display()));
+/// What was sealed before a run ended early gets its report, and its place is said.
+fn kept(error: anyhow::Error, directory: &RunDirectory, sealed: usize, planned: usize) -> anyhow::Error {
+    if sealed == 0 {
+        return error;
     }
-    Err(error)
+    let written = reports::findings(directory).map_err(Into::into).and_then(|f| report::write_all(&f, directory));
+    let path = directory.path().display();
+    match written {
+        Ok(()) => say(&format!("{sealed} of {planned} trials are sealed, with a report of them: {path}\n")),
+        Err(why) => {
+            say(&format!("{sealed} of {planned} trials are sealed in {path}; no report: {}\n", exit::say(&why)))
+        }
+    }
+    error
 }
 
 fn begin(args: &Args, work: &Work, cluster: &Cluster, fleet: &Fleet<'_>) -> anyhow::Result<Run> {

@@ -91,8 +91,7 @@ impl Api {
     pub(crate) fn start(net: u8) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (store, kubelet) = (Store::default(), Kubelet::new(net));
-        let state =
-            Arc::new(Mutex::new(State {
+        let state = Arc::new(Mutex::new(State {
             store,
             kubelet,
             faults: Vec::new(),

@@ -19,6 +19,8 @@ pub(crate) struct Mood {
 #[derive(Debug)]
 pub(crate) struct Kubelet {
     pub(crate) mood: Mood,
+    /// The process that is every pod's injected sidecar, where there is a mesh.
+    pub(crate) sidecar: Option<u32>,
     folder: tempfile::TempDir,
     running: BTreeMap<String, Running>,
     /// Addresses of services by their names, in a namespace.
@@ -49,7 +51,15 @@ fn end(running: &mut Running) {
 impl Kubelet {
     pub(crate) fn new(net: u8) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { mood: Mood::default(), folder, running: BTreeMap::new(), services: BTreeMap::new(), started: 0, net }
+        Self {
+            mood: Mood::default(),
+            sidecar: None,
+            folder,
+            running: BTreeMap::new(),
+            services: BTreeMap::new(),
+            started: 0,
+            net,
+        }
     }
 
     /// The pods of a controller.
@@ -105,7 +115,29 @@ impl Kubelet {
             "conditions": [{"type": "Ready", "status": "True"}],
             "containerStatuses": [{"name": container["name"], "containerID": format!("containerd://{id}"), "imageID": "meshtax@sha256:0"}],
         });
+        if let Some(process) = self.sidecar.filter(|_| pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "true") {
+            self.inject(&mut pod, n, process);
+        }
         pod
+    }
+
+    /// What a mesh's webhook adds: a native sidecar with a cgroup of its own.
+    fn inject(&self, pod: &mut Value, n: u32, process: u32) {
+        let id = format!("{:03}{n:013}fedcba", self.net);
+        let cgroup = self.folder.path().join(format!("cgroup/cri-{id}.scope"));
+        std::fs::create_dir_all(&cgroup).unwrap();
+        for (file, text) in [
+            ("cpu.stat", "usage_usec 1000\nuser_usec 600\nsystem_usec 400\n".to_owned()),
+            ("cpu.max", "max 100000\n".to_owned()),
+            ("memory.max", "max\n".to_owned()),
+            ("cgroup.procs", format!("{process}\n")),
+        ] {
+            std::fs::write(cgroup.join(file), text).unwrap();
+        }
+        pod["spec"]["initContainers"] =
+            json!([{"name": "istio-proxy", "image": "proxyv2:1.29", "restartPolicy": "Always"}]);
+        let status = json!([{"name": "istio-proxy", "containerID": format!("containerd://{id}"), "imageID": "proxyv2@sha256:1"}]);
+        pod["status"]["initContainerStatuses"] = status;
     }
 
     /// A container's arguments as they are here: an address of its own, and names that no resolver has.

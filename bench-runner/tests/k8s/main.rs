@@ -8,6 +8,7 @@ mod cluster;
 mod errors;
 mod kubelet;
 mod manifests;
+mod mesh;
 mod run;
 mod store;
 

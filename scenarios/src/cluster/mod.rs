@@ -36,7 +36,8 @@ pub fn entry_url(shape: &crate::Shape) -> String {
 pub fn put_in(scenario: &mut Scenario, meshes: &[Dataplane]) {
     let there: Vec<Dataplane> =
         scenario.mesh.dataplane.iter().copied().filter(|d| d.of_a_cluster() || *d == Dataplane::None).collect();
-    scenario.mesh.dataplane = match (meshes, there.iter().any(|d| d.of_a_cluster())) {
+    let of_a_cluster = scenario.plan.platform == Platform::Kubernetes || there.iter().any(|d| d.of_a_cluster());
+    scenario.mesh.dataplane = match (meshes, of_a_cluster && !there.is_empty()) {
         ([], true) => there,
         ([], false) => vec![Dataplane::None, Dataplane::IstioSidecar],
         (asked, _) => asked.to_vec(),
@@ -112,6 +113,8 @@ mod tests {
             cells_of.iter().map(|c| (c.factors.dataplane, c.factors.platform)).collect();
         assert_eq!(found, [(Dataplane::None, Platform::Kubernetes), (Dataplane::IstioSidecar, Platform::Kubernetes)]);
         assert_eq!(cells_of[1].factors.access_log_to, LogSink::Stdout);
+        let none = "[mesh]\ndataplane = [\"none\"]\n[plan]\nplatform = \"kubernetes\"\n";
+        assert_eq!(cells(none, &[]).cells.len(), 1);
         let own = "[mesh]\ndataplane = [\"linkerd\"]\n";
         assert_eq!(cells(own, &[]).cells[0].factors.dataplane, Dataplane::Linkerd);
     }
