@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    baseline, compare, disk, doctor, gate, history, library, load, neighbour, node_proxy, packaging, planning, probe,
-    report, resume, run, serve, service, sidecar, verify, warden,
+    baseline, compare, disk, doctor, gate, history, k8s, library, load, neighbour, node_proxy, packaging, planning,
+    pod, probe, report, resume, run, serve, service, sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.
@@ -53,6 +53,11 @@ pub(crate) enum Command {
     Completions(packaging::CompletionArgs),
     /// Print the man page, or write those of all commands.
     Man(packaging::ManArgs),
+    /// Measure in a cluster of Kubernetes, or print what that takes.
+    K8s(k8s::Args),
+    /// The part of a run that is inside of a pod.
+    #[command(hide = true)]
+    Pod(pod::Args),
     /// The answering or forwarding program of a chain.
     #[command(hide = true)]
     Service(service::Args),

@@ -37,6 +37,13 @@ impl Lab {
     }
 
     fn named(tag: &str, cells: &[Cell], programs: Programs, others: &[&Programs]) -> anyhow::Result<Self> {
+        if let Some(cell) = cells.iter().find(|c| c.factors.platform == record::Platform::Kubernetes) {
+            let said = format!(
+                "the cell {} is of a cluster, and nothing that is started on this host\n  try: meshtax k8s run",
+                cell.id
+            );
+            return Err(crate::exit::Usage(said).into());
+        }
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         // What a runner before us could not take away, since its warden was killed too.
         let _ = scenarios::limits::sweep_stale();

@@ -16,6 +16,7 @@ mod gate;
 mod give_way;
 mod history;
 mod interrupt;
+mod k8s;
 mod lab;
 mod library;
 mod listener;
@@ -26,6 +27,7 @@ mod node_proxy;
 mod packaging;
 mod plan;
 mod planning;
+mod pod;
 mod probe;
 mod programs;
 mod progress;
@@ -75,6 +77,8 @@ fn main() -> ExitCode {
         Command::Clean => clean::execute(),
         Command::Completions(args) => packaging::completions(&args),
         Command::Man(args) => packaging::man(&args),
+        Command::K8s(args) => k8s::execute(args),
+        Command::Pod(args) => pod::execute(args),
         Command::Launch(LaunchArgs { args }) => Err(scenarios::launch::become_child(args).into()),
         Command::Warden(args) => warden::execute(args),
         Command::Load(args) => load::execute(args),

@@ -181,7 +181,8 @@ fn parts(findings: &Findings) -> Result<(String, String)> {
     let head = ["cell", "role", "part", "measure", "value", "low", "high", "level", "n", "absent"];
     let mut table = Table::new("parts", &head)?;
     for c in &findings.cells {
-        let proxy = if c.factors.dataplane == Dataplane::Ambient { Role::NodeProxy } else { Role::Sidecar };
+        let shared = matches!(c.factors.dataplane, Dataplane::Ambient | Dataplane::IstioAmbient);
+        let proxy = if shared { Role::NodeProxy } else { Role::Sidecar };
         let all = &c.all_proxies;
         let sums = [
             ("cpu_millicores_per_1000_rps", &all.cpu_millicores_per_1000_rps),

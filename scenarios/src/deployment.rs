@@ -349,5 +349,6 @@ fn authority(dataplane: Dataplane) -> Result<Authority> {
     Ok(match dataplane {
         Dataplane::Haproxy | Dataplane::Nginx => authority.with_names(),
         Dataplane::None | Dataplane::Embedded | Dataplane::Envoy | Dataplane::Ambient => authority,
+        Dataplane::IstioSidecar | Dataplane::IstioAmbient | Dataplane::Linkerd => authority,
     })
 }

@@ -1,6 +1,7 @@
 //! It receives the load: services, the chains they form, the proxies between them and the limits put on those.
 
 pub mod certs;
+pub mod cluster;
 mod complaints;
 mod deployment;
 mod error;

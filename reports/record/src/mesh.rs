@@ -22,6 +22,22 @@ pub enum Dataplane {
     Nginx,
     /// One proxy for all services of the node, built into meshtax: HTTP CONNECT over mTLS, as in Istio's ambient mode.
     Ambient,
+    /// Istio itself, in a cluster: an injected sidecar for each pod.
+    IstioSidecar,
+    /// Istio itself, in a cluster: the ztunnel of each node.
+    IstioAmbient,
+    /// Linkerd itself, in a cluster: an injected sidecar for each pod.
+    Linkerd,
+}
+
+impl Dataplane {
+    /// Whether it is a mesh that a cluster has, and no program that this one starts.
+    pub fn of_a_cluster(self) -> bool {
+        match self {
+            Self::IstioSidecar | Self::IstioAmbient | Self::Linkerd => true,
+            Self::None | Self::Embedded | Self::Envoy | Self::Haproxy | Self::Nginx | Self::Ambient => false,
+        }
+    }
 }
 
 /// How sidecars speak with one another, in the words of Istio's PeerAuthentication.
@@ -100,15 +116,17 @@ pub enum Platform {
     Processes,
     /// A network namespace for each service and its sidecar, with Istio's interception; needs root.
     Pods,
+    /// Pods of a Kubernetes cluster.
+    Kubernetes,
 }
 
 words! {
-    Dataplane { None => "none", Embedded => "embedded", Envoy => "envoy", Haproxy => "haproxy", Nginx => "nginx", Ambient => "ambient" }
+    Dataplane { None => "none", Embedded => "embedded", Envoy => "envoy", Haproxy => "haproxy", Nginx => "nginx", Ambient => "ambient", IstioSidecar => "istio-sidecar", IstioAmbient => "istio-ambient", Linkerd => "linkerd" }
     Mtls { Disable => "disable", Permissive => "permissive", Strict => "strict" }
     Entry { Sidecar => "sidecar", Plain => "plain", Gateway => "gateway" }
     Sidecars { Both => "both", Client => "client", Server => "server" }
     Protocol { Http => "http", Auto => "auto" }
     AccessLog { Off => "off", Text => "text", Json => "json" }
     LogSink { File => "file", Stdout => "stdout" }
-    Platform { Processes => "processes", Pods => "pods" }
+    Platform { Processes => "processes", Pods => "pods", Kubernetes => "kubernetes" }
 }

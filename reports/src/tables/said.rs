@@ -21,6 +21,7 @@ pub(crate) fn platform(findings: &Findings) -> Option<String> {
                 "Platform {platform}: a network namespace for each service and its proxy, with Istio's interception."
             )
         }
+        Platform::Kubernetes => format!("Platform {platform}: pods of a cluster, each called by its Service's name."),
     })
 }
 

@@ -79,7 +79,7 @@ fn the_deployment_is_kubernetes_and_the_proxy_config_keeps_to_istios_schema() {
         let (deployment, config) = text.split_once("---\n").unwrap();
         let found = is_a_deployment(&yaml(deployment));
         let recommended = report.recommendation.as_ref().unwrap();
-        let spec = found.spec.unwrap();
+        let spec = found.spec;
         assert_eq!(spec.replicas, Some(1));
         assert_eq!(
             spec.selector.match_labels,

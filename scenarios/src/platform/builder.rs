@@ -54,6 +54,9 @@ fn proxy(spec: &DeploymentSpec<'_>) -> Result<Option<Box<dyn Proxy>>> {
         Dataplane::Envoy => Some(Box::new(envoy_of(spec)?)),
         Dataplane::Haproxy => Some(Box::new(Haproxy::new(packaged_of(spec.haproxy, spec.factors.dataplane)?))),
         Dataplane::Nginx => Some(Box::new(Nginx::new(packaged_of(spec.nginx, spec.factors.dataplane)?))),
+        mesh @ (Dataplane::IstioSidecar | Dataplane::IstioAmbient | Dataplane::Linkerd) => {
+            return Err(crate::cluster::only_there("mesh.dataplane", mesh.word()));
+        }
     })
 }
 

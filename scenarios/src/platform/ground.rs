@@ -36,6 +36,7 @@ impl Ground {
                 network.add(&names)?;
                 Ok(Self::Pods(network))
             }
+            Platform::Kubernetes => Err(crate::cluster::only_there("plan.platform", "kubernetes")),
         }
     }
 

@@ -3,6 +3,7 @@
 mod answers;
 mod builder;
 mod ground;
+pub(crate) mod instance;
 mod neighbour;
 mod node_proxy;
 mod proxies;

@@ -6,29 +6,18 @@ use std::time::Duration;
 use record::Role;
 
 use super::builder::Builder;
+use super::instance::{Instance, instances};
+use crate::Result;
 use crate::deployment::{Deployment, DeploymentSpec, ServiceNode};
 use crate::launch::{Launch, Launched};
-use crate::service::{self, Script};
+use crate::service;
 use crate::shape::Service;
-use crate::{Error, Result};
-
-/// One process of a service: without a canary its only one.
-struct Instance<'a> {
-    service: &'a Service,
-    /// "s3", and "s3-v2" for another subset.
-    name: String,
-    /// The subset it answers as; none without a canary.
-    subset: Option<&'a str>,
-    /// CPU work and share of errors beyond those of the service.
-    more_work_us: u64,
-    more_errors: f64,
-}
 
 impl Builder<'_> {
     /// Starts every service; each says where it listens.
     pub(super) fn services(&self, deployment: &mut Deployment) -> Result<()> {
         for service in &self.spec.shape.services {
-            for instance in instances(self.spec, service) {
+            for instance in instances(self.spec.factors, service) {
                 let started = self.service(deployment, &instance)?;
                 deployment.services.push(started);
             }
@@ -37,32 +26,12 @@ impl Builder<'_> {
     }
 
     fn service(&self, deployment: &Deployment, instance: &Instance<'_>) -> Result<ServiceNode> {
-        let (factors, service) = (self.spec.factors, instance.service);
-        let work_us = service.work_us.unwrap_or(factors.work_us) + instance.more_work_us;
-        let response_bytes = service.response_bytes.unwrap_or(factors.response_bytes);
+        let service = instance.service;
         let mut args = vec!["service".to_owned()];
-        args.extend(["--name".to_owned(), service.name.clone()]);
-        args.extend(["--work-us".to_owned(), work_us.to_string()]);
-        args.extend(["--response-bytes".to_owned(), response_bytes.to_string()]);
+        args.extend(instance.args(self.spec.factors, self.spec.shape)?);
         for address in deployment.ground.service_listens() {
             args.extend(["--listen".to_owned(), address.to_string()]);
         }
-        let errors = service.error_rate.unwrap_or(factors.error_rate).max(instance.more_errors);
-        let place = self.spec.shape.services.iter().position(|s| s.name == service.name).unwrap_or_default();
-        if errors > 0.0 {
-            args.extend(["--error-rate".to_owned(), errors.to_string()]);
-        }
-        if !service.steps.is_empty() {
-            let script = Script::of(self.spec.shape, place);
-            let text = serde_json::to_string(&script)
-                .map_err(|e| Error::Config { part: service.name.clone(), problem: e.to_string() })?;
-            args.extend(["--script".to_owned(), text]);
-        }
-        if let Some(subset) = instance.subset {
-            args.extend(["--subset".to_owned(), subset.to_owned()]);
-        }
-        // Services draw errors and calls each for itself.
-        args.extend(["--seed".to_owned(), (place + 1).to_string()]);
         let launch = Launch {
             name: instance.name.clone(),
             program: self.spec.program.to_owned(),
@@ -119,27 +88,12 @@ impl Builder<'_> {
 
 /// The names of all processes of services.
 pub(super) fn processes(spec: &DeploymentSpec<'_>) -> Vec<String> {
-    spec.shape.services.iter().flat_map(|service| instances(spec, service)).map(|instance| instance.name).collect()
-}
-
-/// The processes of a service.
-fn instances<'s>(spec: &DeploymentSpec<'s>, service: &'s Service) -> Vec<Instance<'s>> {
-    let plain = |name: String, subset| Instance { service, name, subset, more_work_us: 0, more_errors: 0.0 };
-    match spec.factors.canary.as_ref().filter(|canary| canary.service == service.name) {
-        None => vec![plain(service.name.clone(), None)],
-        Some(canary) => {
-            let subsets = canary.weights.subsets().iter().enumerate();
-            let of = |(at, (subset, _)): (usize, &'s (String, u32))| match at {
-                0 => plain(service.name.clone(), Some(subset.as_str())),
-                _ => Instance {
-                    more_work_us: canary.work_us,
-                    more_errors: canary.error_rate,
-                    ..plain(format!("{}-{subset}", service.name), Some(subset.as_str()))
-                },
-            };
-            subsets.map(of).collect()
-        }
-    }
+    spec.shape
+        .services
+        .iter()
+        .flat_map(|service| instances(spec.factors, service))
+        .map(|instance| instance.name)
+        .collect()
 }
 
 /// Tells a service where a callee is; returns where it says it will call.

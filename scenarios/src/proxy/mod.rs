@@ -84,6 +84,7 @@ pub(crate) fn cannot(factors: &Factors) -> Option<String> {
         Dataplane::Haproxy => haproxy::cannot(factors),
         Dataplane::Nginx => nginx::cannot(factors),
         Dataplane::Ambient => node_proxy::cannot(factors),
+        Dataplane::IstioSidecar | Dataplane::IstioAmbient | Dataplane::Linkerd => crate::cluster::cannot(factors),
     }
 }
 

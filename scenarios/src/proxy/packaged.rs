@@ -80,6 +80,7 @@ fn version(dataplane: Dataplane, said: &str) -> Option<String> {
         Dataplane::Haproxy => "HAProxy version ",
         Dataplane::Nginx => "nginx version: nginx/",
         Dataplane::None | Dataplane::Embedded | Dataplane::Envoy | Dataplane::Ambient => return None,
+        Dataplane::IstioSidecar | Dataplane::IstioAmbient | Dataplane::Linkerd => return None,
     };
     let rest = said.lines().next()?.strip_prefix(begins)?;
     let version = rest.split_whitespace().next()?;

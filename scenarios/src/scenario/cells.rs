@@ -236,6 +236,7 @@ fn settle(f: &mut Factors, cpus: u32) {
     if f.sidecars == Sidecars::Server && f.entry == Entry::Sidecar {
         f.entry = Entry::Plain;
     }
+    crate::cluster::settle(f);
     if f.port_mtls == Some(f.mtls) {
         f.port_mtls = None;
     }

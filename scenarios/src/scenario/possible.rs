@@ -28,6 +28,7 @@ pub(super) fn why_not(f: &Factors) -> Option<String> {
         first(clear, "without mTLS there are no certificates to rotate")
     })
     .or_else(|| canary(f))
+    .or_else(|| crate::cluster::elsewhere(f))
     .or_else(|| proxy::cannot(f))
 }
 
