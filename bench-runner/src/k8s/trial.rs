@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use record::{
     Cell, ClockAnchor, EdgeReadings, Edges, Event, Interval, LoadSummary, METHOD, Part, Phase, PhaseSpan, PlannedTrial,
-    Proof, Reading, Role, Run, SCHEMA, Sample, SlowRequest, Trial, TrialDirectory, Warning, WarningKind, monotonic_ns,
+    Proof, Reading, Role, Run, SCHEMA, Sample, SlowRequest, Timing, Trial, TrialDirectory, Warning, WarningKind,
+    monotonic_ns,
 };
 use scenarios::Shape;
 use scenarios::cluster::Mesh;
@@ -120,25 +121,8 @@ pub(super) fn make(
         id: planned.id.clone(),
         cell: cell.id.clone(),
         block: planned.block,
-        position: run
-            .trials
-            .iter()
-            .position(|t| t.id == planned.id)
-            .map_or(0, |at| u32::try_from(at + 1).unwrap_or(u32::MAX)),
-        phases: vec![
-            PhaseSpan { phase: Phase::Settle, start_ns: settled, end_ns: released },
-            PhaseSpan {
-                phase: Phase::WarmUp,
-                start_ns: summary.start_ns.saturating_sub(timing.warm_up_ns),
-                end_ns: summary.start_ns,
-            },
-            PhaseSpan {
-                phase: Phase::Measure,
-                start_ns: summary.start_ns,
-                end_ns: summary.start_ns + summary.duration_ns,
-            },
-            PhaseSpan { phase: Phase::CoolDown, start_ns: cooling, end_ns: cooled },
-        ],
+        position: position(run, planned),
+        phases: phases(&timing, &summary, (settled, released), (cooling, cooled)),
         anchor: clocks.anchor,
         warnings: summary.warnings.iter().cloned().chain(clocks.doubt()).collect(),
         load: summary,
@@ -151,6 +135,23 @@ pub(super) fn make(
     };
     directory.seal(&trial)?;
     Ok(())
+}
+
+/// Its place in the run, from 1.
+fn position(run: &Run, planned: &PlannedTrial) -> u32 {
+    let at = run.trials.iter().position(|trial| trial.id == planned.id);
+    at.map_or(0, |at| u32::try_from(at + 1).unwrap_or(u32::MAX))
+}
+
+/// The phases in order; settling and cooling down are given with their ends.
+fn phases(timing: &Timing, load: &LoadSummary, settle: (u64, u64), cool_down: (u64, u64)) -> Vec<PhaseSpan> {
+    let span = |phase, (start_ns, end_ns)| PhaseSpan { phase, start_ns, end_ns };
+    vec![
+        span(Phase::Settle, settle),
+        span(Phase::WarmUp, (load.start_ns.saturating_sub(timing.warm_up_ns), load.start_ns)),
+        span(Phase::Measure, (load.start_ns, load.start_ns + load.duration_ns)),
+        span(Phase::CoolDown, cool_down),
+    ]
 }
 
 /// The clocks of all nodes, beside that of the first load generator's node: a trial's stamps are on it.
