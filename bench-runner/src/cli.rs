@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    baseline, disk, doctor, gate, history, library, load, neighbour, node_proxy, probe, report, resume, run, service,
+    agent, baseline, disk, doctor, gate, history, hosts, library, load, neighbour, node_proxy, probe, report, resume, run, service,
     sidecar, verify, warden,
 };
 
@@ -41,6 +41,10 @@ pub(crate) enum Command {
     Scenarios(library::Args),
     /// Say what this machine permits, and what bends figures here.
     Doctor(doctor::Args),
+    /// Lend this host to runners that are paired with it.
+    Agent(agent::Args),
+    /// Pair with agents on other hosts, list them, and fetch what a lost one measured.
+    Hosts(hosts::Args),
     /// Remove what a killed run left behind: cgroups, keys.
     Clean,
     /// The answering or forwarding program of a chain.
@@ -55,6 +59,9 @@ pub(crate) enum Command {
     /// The built-in proxy that all services of a node share.
     #[command(hide = true)]
     NodeProxy(node_proxy::Args),
+    /// An agent's hand: does one side of each trial.
+    #[command(hide = true)]
+    Hand(agent::hand::Args),
     /// Start a part so that it cannot outlive us, inside its cgroup.
     #[command(hide = true)]
     Launch(LaunchArgs),

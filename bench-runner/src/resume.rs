@@ -38,6 +38,9 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         );
         return Err(Usage(said).into());
     }
+    if let Some(hosts) = directory.hosts()? {
+        return crate::hosts::run::resume(directory, run, hosts, args.strict, &interrupt);
+    }
     same_conditions(&run, &node_probe::host(std::path::Path::new("/"), directory.path()))?;
     let programs = args.programs.find(&run.cells)?;
     programs.expect(&run.versions)?;
@@ -64,7 +67,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The trials to come must be made as those before were: by the same method, on the same machine.
-fn same_conditions(run: &Run, host: &record::Host) -> anyhow::Result<()> {
+pub(crate) fn same_conditions(run: &Run, host: &record::Host) -> anyhow::Result<()> {
     if run.method != METHOD {
         let said = format!(
             "this run was begun with method {} and this meshtax uses method {METHOD}\n  try: the meshtax that began it ({})",

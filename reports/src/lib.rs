@@ -3,6 +3,7 @@
 
 mod agreement;
 mod attribution;
+pub mod clocks;
 pub mod csv;
 mod error;
 mod figure;
@@ -10,6 +11,7 @@ mod findings;
 pub mod gate;
 mod gather;
 pub mod history;
+pub mod hosts;
 pub mod html;
 pub mod istio;
 pub mod json;

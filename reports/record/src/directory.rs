@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{DiskTest, End, Error, Interval, IstioReading, Result, Run, SCHEMA, Sample, SlowRequest, Trial};
+use crate::{
+    ClockExchange, DiskTest, End, Error, Interval, IstioReading, Loss, Result, Run, RunHosts, SCHEMA, Sample,
+    SlowRequest, Trial, TrialHosts,
+};
 
 const RUN: &str = "run.json";
 const SEAL: &str = "trial.json";
@@ -22,6 +25,9 @@ const DISK_BEFORE: &str = "disk-before.json";
 const DISK_AFTER: &str = "disk-after.json";
 const ISTIO: &str = "istio.json";
 const END: &str = "end.json";
+const HOSTS: &str = "hosts.json";
+const CLOCKS: &str = "clocks.jsonl";
+const LOSSES: &str = "losses.jsonl";
 
 fn file_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::File { action, path: path.to_owned(), source }
@@ -202,6 +208,60 @@ impl RunDirectory {
         read_json_if_there(&self.path.join(END))
     }
 
+    /// Keeps which hosts the run is made on.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_hosts(&self, hosts: &RunHosts) -> Result<()> {
+        write_json(&self.path.join(HOSTS), hosts)
+    }
+
+    /// The hosts of the run; none where it was made on the host of the runner.
+    ///
+    /// # Errors
+    /// As [`Self::disk_before`].
+    pub fn hosts(&self) -> Result<Option<RunHosts>> {
+        read_json_if_there(&self.path.join(HOSTS))
+    }
+
+    /// Where exchanges of stamps with agents are appended.
+    pub fn clocks_path(&self) -> PathBuf {
+        self.path.join(CLOCKS)
+    }
+
+    /// The exchanges of stamps with agents; none where the run has no other hosts. What follows a line that was cut off,
+    /// as by a kill, is left out.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn clocks(&self) -> Result<Vec<ClockExchange>> {
+        whole_lines(&self.clocks_path())
+    }
+
+    /// Keeps that a try of a trial was lost.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_loss(&self, loss: &Loss) -> Result<()> {
+        LineWriter::open(&self.path.join(LOSSES))?.append(loss)
+    }
+
+    /// The tries of trials that were lost with a host.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn losses(&self) -> Result<Vec<Loss>> {
+        whole_lines(&self.path.join(LOSSES))
+    }
+
+    /// The hosts of a trial; none where it was made on one.
+    ///
+    /// # Errors
+    /// As [`Self::disk_before`].
+    pub fn trial_hosts(&self, id: &str) -> Result<Option<TrialHosts>> {
+        read_json_if_there(&self.trial_path(id).join(HOSTS))
+    }
+
     /// Whether a trial is sealed.
     pub fn is_sealed(&self, id: &str) -> bool {
         self.trial_path(id).join(SEAL).is_file()
@@ -314,6 +374,14 @@ impl TrialDirectory {
         write_json(&self.load_path(), summary)
     }
 
+    /// Keeps the hosts of the trial.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_hosts(&self, hosts: &TrialHosts) -> Result<()> {
+        write_json(&self.path.join(HOSTS), hosts)
+    }
+
     /// Reads the generator's summary.
     ///
     /// # Errors
@@ -335,6 +403,14 @@ impl TrialDirectory {
         }
         write_json(&self.path.join(SEAL), trial)
     }
+}
+
+/// The lines of a file up to the first that is broken; none where there is no file.
+fn whole_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    Ok(Lines::open(path)?.map_while(Result::ok).collect())
 }
 
 fn check<T: DeserializeOwned>(path: &Path) -> Result<()> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::figure;
 use crate::findings::{Findings, TaxKind, person_name};
 use crate::gather::{Gathered, TrialData};
+use crate::hosts::{self, HOSTS};
 use crate::istio;
 use crate::plot::{self, SERIES};
 use crate::tables::{self, Entry, Table};
@@ -68,7 +69,7 @@ pub fn render(findings: &Findings, dir: &RunDirectory) -> Result<String> {
         host => host_line(f),
         platform => tables::platform(f),
         ended => tables::ended(f),
-        lists => [(tables::LACKS, tables::lacks(f)), (tables::LEFT_OUT, tables::left_out(f))],
+        lists => [(HOSTS, hosts::lines(f.hosts.as_ref())), (tables::LACKS, tables::lacks(f)), (tables::LEFT_OUT, tables::left_out(f))],
         cut_off => tables::cut_off(f),
         confidence => tables::confidence(f),
         doubts => tables::doubts(f).iter().map(|d| (d.evidence(), d.first.remedy.clone())).collect::<Vec<_>>(),

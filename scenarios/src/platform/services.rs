@@ -1,6 +1,6 @@
 //! The services of a chain: how each is started, and told whom to call.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use record::Role;
@@ -44,7 +44,10 @@ impl Builder<'_> {
         args.extend(["--name".to_owned(), service.name.clone()]);
         args.extend(["--work-us".to_owned(), work_us.to_string()]);
         args.extend(["--response-bytes".to_owned(), response_bytes.to_string()]);
-        for address in deployment.ground.service_listens() {
+        // Without a proxy in front of it the first service takes the load itself.
+        let takes_the_load = service.name == self.spec.shape.services[0].name && !factors.meshed();
+        let at = if takes_the_load { self.spec.entry_at } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        for address in deployment.ground.service_listens(at) {
             args.extend(["--listen".to_owned(), address.to_string()]);
         }
         let errors = service.error_rate.unwrap_or(factors.error_rate).max(instance.more_errors);
