@@ -261,6 +261,12 @@ impl Agent {
         Ok(own)
     }
 
+    /// Whether a hand is at work on a run.
+    fn is_at_work(&self, run: &str) -> bool {
+        let hands = self.lock(&self.hands);
+        hands.iter().any(|((_, of, _), flag)| of == run && Arc::strong_count(flag) > 1)
+    }
+
     fn log_of(&self, run: &str, side: &str) -> anyhow::Result<PathBuf> {
         let logs = self.state.join("logs");
         std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;

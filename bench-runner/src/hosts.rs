@@ -5,10 +5,10 @@ pub(crate) mod book;
 mod ensemble;
 mod fetch;
 pub(crate) mod file;
-mod link;
+pub(crate) mod link;
 pub(crate) mod run;
 mod trial;
-mod watch;
+pub(crate) mod watch;
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -89,7 +89,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Proves to an agent that we know its code, has it prove the same, and tells whose certificate it is.
-fn pair(book: &Book, address: SocketAddr, code: &str) -> anyhow::Result<Entry> {
+pub(crate) fn pair(book: &Book, address: SocketAddr, code: &str) -> anyhow::Result<Entry> {
     let code = Code::read(code).map_err(|why| Usage(format!("the code is none: {why}\n  try: it as the agent shows it")))?;
     let config = trust::client(book.identity(), std::sync::Arc::new(|_| true))?;
     let socket = TcpStream::connect_timeout(&address, PATIENCE)

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     programs: ProgramArgs,
     #[command(flatten)]
     beside: beside::Beside,
+    /// Where the pairings of this runner are kept, for a run on hosts.
+    #[arg(long, value_name = "DIR")]
+    hosts_state: Option<PathBuf>,
     /// Exit with 1 if a warning touches the result.
     #[arg(long)]
     strict: bool,
@@ -39,7 +42,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         return Err(Usage(said).into());
     }
     if let Some(hosts) = directory.hosts()? {
-        return crate::hosts::run::resume(directory, run, hosts, args.strict, &interrupt);
+        return crate::hosts::run::resume(directory, run, hosts, (args.hosts_state.as_deref(), args.strict), &interrupt);
     }
     same_conditions(&run, &node_probe::host(std::path::Path::new("/"), directory.path()))?;
     let programs = args.programs.find(&run.cells)?;

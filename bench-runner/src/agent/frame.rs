@@ -50,6 +50,7 @@ impl Frames {
     }
 
     /// How many bytes are held.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn held(&self) -> usize {
         self.bytes.len()
     }

@@ -43,7 +43,12 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
                 Ok(order) => hand.obey(order),
                 Err(error) => Some(Done::Failed { what: format!("not an order: {error}"), usage: false }),
             },
-            Err(RecvTimeoutError::Timeout) => hand.look(),
+            Err(RecvTimeoutError::Timeout) => {
+                if hand.finish_untold() {
+                    break;
+                }
+                hand.look()
+            }
             Err(RecvTimeoutError::Disconnected) => break,
         };
         if let Some(answer) = answer {
@@ -121,12 +126,17 @@ impl Hand {
                 side.watch(lab, &also)?;
                 Ok(Done::Watching)
             }
-            Order::Tend { measure_from_ns } => self.side()?.tend(measure_from_ns).map(|()| Done::Well),
+            Order::Tend { measure_from_ns, ends_ns, cool_down_ns } => {
+                self.side()?.tend(measure_from_ns, ends_ns, cool_down_ns).map(|()| Done::Well)
+            }
             Order::Finish { cool_down_ns } => {
                 let side = self.side.take().context("there is nothing to finish")?;
                 Ok(Done::Sealed(Box::new(side.finish(cool_down_ns)?)))
             }
-            Order::Look => Ok(Done::Well),
+            Order::Look => {
+                self.side.as_ref().map_or(Ok(()), Side::healthy)?;
+                Ok(Done::Well)
+            }
             Order::Go { .. } | Order::Abandon => anyhow::bail!("that is not answered at once"),
         }
     }
@@ -153,6 +163,18 @@ impl Hand {
         let limited = if self.args.side == "services" { cells } else { &[] };
         let lab = self.lab.insert(Lab::open(limited, programs)?);
         Ok(Done::Opened { host: Box::new(host), versions, warnings: lab.warnings().to_vec() })
+    }
+
+    /// Seals what was measured where the runner is gone, so that it can be fetched; whether it did, which is all there is
+    /// to do then.
+    fn finish_untold(&mut self) -> bool {
+        let Some(cool_down_ns) = self.side.as_ref().and_then(Side::is_overdue) else { return false };
+        if let Some(side) = self.side.take()
+            && let Err(error) = side.finish(cool_down_ns)
+        {
+            crate::progress::say(&format!("{}\n", exit::say(&error)));
+        }
+        true
     }
 
     /// What has come of what runs.

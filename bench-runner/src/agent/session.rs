@@ -112,6 +112,7 @@ fn answer(
             Some(hand) => obey(agent, hand, &order),
             None => Tell::Refused { what: "there is no hand for this order".to_owned(), lost: true },
         },
+        Ask::List { run, attempt: None } if agent.is_at_work(&run) => Tell::AtWork,
         Ask::List { run, attempt } => {
             agent.shelf.list(&run, attempt.as_deref()).map_or_else(|e| refused(&e), Tell::Files)
         }

@@ -17,6 +17,10 @@ use crate::trial::{self, LOAD_GRACE, READY_TIMEOUT};
 /// Where its seal is.
 pub(crate) const SEAL: &str = "side.json";
 
+/// How long after the end of the load the order to finish is waited for: longer than a runner takes for its drain, and for
+/// a host that is slow.
+const UNTOLD: Duration = Duration::from_secs(8);
+
 /// A side under way. Dropping it ends what it started; its files stay.
 pub(crate) struct Side {
     side: String,
@@ -32,6 +36,9 @@ pub(crate) struct Side {
     measured_for: Duration,
     /// Until when the load must have ended, while an answer to its start is awaited.
     ends_by: Option<Instant>,
+    /// When it finishes by itself, and after which cool-down, where nobody tells it to.
+    overdue: Option<(Instant, u64)>,
+    cool_down_ns: u64,
     tended: bool,
     broken: Option<String>,
 }
@@ -61,6 +68,8 @@ impl Side {
             settled_ns: 0,
             measured_for: Duration::ZERO,
             ends_by: None,
+            overdue: None,
+            cool_down_ns: 0,
             tended: false,
             broken: None,
         })
@@ -128,6 +137,7 @@ impl Side {
         let pid = load.pid();
         self.load = Some(load);
         self.measured_for = Duration::from_nanos(order.timing.warm_up_ns + order.timing.measure_ns);
+        self.cool_down_ns = order.timing.cool_down_ns;
         Ok(pid)
     }
 
@@ -153,7 +163,9 @@ impl Side {
     ///
     /// # Errors
     /// When a part has ended.
-    pub(crate) fn tend(&mut self, measure_from_ns: u64) -> anyhow::Result<()> {
+    pub(crate) fn tend(&mut self, measure_from_ns: u64, ends_ns: u64, cool_down_ns: u64) -> anyhow::Result<()> {
+        let until_then = Duration::from_nanos(ends_ns.saturating_sub(monotonic_ns()));
+        self.overdue = Some((Instant::now() + until_then + UNTOLD, cool_down_ns));
         if let Some(deployment) = &mut self.deployment {
             deployment.begin_load(measure_from_ns)?;
             self.tended = true;
@@ -200,6 +212,7 @@ impl Side {
             anyhow::ensure!(status.success(), "the load generator ended with {status}\n{said}");
             self.load = None;
             self.ends_by = None;
+            self.overdue = Some((Instant::now() + UNTOLD, self.cool_down_ns));
             return Ok(true);
         }
         anyhow::ensure!(
@@ -209,6 +222,11 @@ impl Side {
             trial::indented(&load.log_tail(8))
         );
         Ok(false)
+    }
+
+    /// Whether nobody has told it to finish though its time is over; after which cool-down it would have been.
+    pub(crate) fn is_overdue(&self) -> Option<u64> {
+        self.overdue.filter(|(at, _)| Instant::now() > *at && self.broken.is_none()).map(|(_, cool_down_ns)| cool_down_ns)
     }
 
     /// Whether somebody waits for the end of the load.

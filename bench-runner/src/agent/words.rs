@@ -45,6 +45,8 @@ pub(crate) enum Tell {
     Done(Box<Done>),
     /// The files.
     Files(Vec<Filed>),
+    /// A hand is at work on that run: its files are not all written.
+    AtWork,
     /// A part of a file, in base64, and how long the whole is.
     Chunk { base64: String, length: u64 },
     /// It is gone.
@@ -79,8 +81,9 @@ pub(crate) enum Order {
     Load(Box<LoadOrder>),
     /// To start the probe on what this hand has started, and on these processes of other hands of this host.
     Watch { attempt: String, also: Vec<(String, u32)> },
-    /// That the load begins, and is measured from then on, by this host's clock.
-    Tend { measure_from_ns: u64 },
+    /// That the load begins, when it is measured and when it ends, by this host's clock. Where the order to finish does
+    /// not come in time after that, the hand finishes by itself.
+    Tend { measure_from_ns: u64, ends_ns: u64, cool_down_ns: u64 },
     /// To say whether all is well.
     Look,
     /// To let the load go at this moment of this host's clock; answered when it has ended.

@@ -131,6 +131,7 @@ impl Ensemble {
                 name: station.line.name.clone(),
                 address: station.entry.address.to_string(),
                 roles: station.line.roles.clone(),
+                serve_at: station.line.serve_at,
                 price: station.line.price.clone(),
                 boot: station.watch.boot(),
                 program: station.program.clone(),

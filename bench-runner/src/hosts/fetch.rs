@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use base64::Engine as _;
-use record::{Loss, Run, RunDirectory, RunHosts};
+use record::{Loss, Phase, Run, RunDirectory, RunHosts};
 
 use super::assemble::{self, Sides};
 use super::book::Book;
@@ -33,7 +33,14 @@ pub(crate) fn files(
     folder: impl Fn(&Filed) -> PathBuf,
 ) -> anyhow::Result<usize> {
     let ask = Ask::List { run: run.to_owned(), attempt: attempt.map(str::to_owned) };
-    let Tell::Files(files) = link.call(&ask, PATIENCE)? else { anyhow::bail!("{} lists no files", link.host()) };
+    let files = match link.call(&ask, PATIENCE)? {
+        Tell::Files(files) => files,
+        Tell::AtWork => anyhow::bail!(
+            "what was started on {} for this run is still at work\n  try: again when it was without its runner for the agent's --orphan-after",
+            link.host()
+        ),
+        other => anyhow::bail!("{} answered {other:?} instead of a list of files", link.host()),
+    };
     for file in &files {
         let fine = !file.path.is_empty() && file.path.split('/').all(|p| !p.is_empty() && !p.starts_with('.'));
         anyhow::ensure!(fine, "{} has a file '{}', which is no name for one", link.host(), file.path);
@@ -116,7 +123,6 @@ pub(crate) struct Fetched {
 /// When the run directory cannot be written.
 pub(crate) fn lost(book: &Book, directory: &RunDirectory, run: &Run, hosts: &RunHosts) -> anyhow::Result<Fetched> {
     let mut fetched = Fetched { said: Vec::new(), missing: false };
-    let losses = directory.losses()?;
     let folder = directory.path().join("lost");
     for host in &hosts.hosts {
         let brought = book.entry(&host.name).and_then(|entry| {
@@ -132,7 +138,7 @@ pub(crate) fn lost(book: &Book, directory: &RunDirectory, run: &Run, hosts: &Run
             }
         }
     }
-    for (attempt, trial, loss) in tries(&losses) {
+    for (attempt, trial, loss) in tries(directory, &folder)? {
         let sides = folder.join(&attempt);
         if directory.is_sealed(&trial) || !assemble::is_whole(&sides, hosts) {
             continue;
@@ -167,15 +173,35 @@ pub(crate) fn lost(book: &Book, directory: &RunDirectory, run: &Run, hosts: &Run
     Ok(fetched)
 }
 
-/// The tries that were lost: the name of each, its trial, and why.
-fn tries(losses: &[Loss]) -> Vec<(String, String, Loss)> {
+/// The tries that were lost: the name of each, its trial, and why. One that a runner was gone from before it could say so
+/// is found by its files, and marked now.
+fn tries(directory: &RunDirectory, folder: &Path) -> anyhow::Result<Vec<(String, String, Loss)>> {
+    let mut losses = directory.losses()?;
+    let there = std::fs::read_dir(folder).map(|all| all.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    for name in there.iter().map(|e| e.file_name().to_string_lossy().into_owned()) {
+        let Some((trial, attempt)) = name.rsplit_once('~') else { continue };
+        let Ok(attempt) = attempt.parse::<u32>() else { continue };
+        if directory.is_sealed(trial) || losses.iter().any(|l| l.trial == trial && l.attempt == attempt) {
+            continue;
+        }
+        let loss = Loss {
+            trial: trial.to_owned(),
+            attempt,
+            host: "the runner".to_owned(),
+            phase: Phase::CoolDown,
+            when: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            what: "it was gone before it had fetched this; found at this moment".to_owned(),
+        };
+        directory.write_loss(&loss)?;
+        losses.push(loss);
+    }
     let mut met = BTreeSet::new();
     let mut tries = Vec::new();
     for loss in losses {
         let attempt = attempt_name(&loss.trial, loss.attempt);
         if met.insert(attempt.clone()) {
-            tries.push((attempt, loss.trial.clone(), loss.clone()));
+            tries.push((attempt, loss.trial.clone(), loss));
         }
     }
-    tries
+    Ok(tries)
 }

@@ -113,22 +113,22 @@ pub(crate) fn resume(
     directory: RunDirectory,
     run: Run,
     hosts: RunHosts,
-    strict: bool,
+    ending: (Option<&std::path::Path>, bool),
     interrupt: &Interrupt,
 ) -> anyhow::Result<ExitCode> {
-    let book = Arc::new(Book::open(None)?);
+    let (state, strict) = ending;
+    let book = Arc::new(Book::open(state)?);
     let lock = directory.lock()?;
-    let fetched = fetch::lost(&book, &directory, &run, &hosts)?;
-    fetched.said.iter().for_each(|line| say(&format!("{line}\n")));
     let line = |h: &record::RunHost| HostLine {
         name: h.name.clone(),
         roles: h.roles.clone(),
-        serve_at: None,
+        serve_at: h.serve_at,
         price: h.price.clone(),
     };
     let lines = hosts.hosts.iter().map(line).collect();
     let campaign =
         Campaign { book, lines, directory, run, hosts, ensemble: None, quick: true, strict, _lock: lock };
+    campaign.salvage(interrupt)?;
     in_turn(vec![campaign], interrupt)
 }
 
@@ -292,10 +292,28 @@ impl Campaign {
                 loss.what
             ));
             drop(ensemble);
+            self.salvage(interrupt)?;
+            if self.directory.is_sealed(&planned.id) {
+                progress.end();
+                return Ok(());
+            }
         }
         let losses = self.directory.losses()?;
         let last = losses.last().map_or_else(String::new, |l| format!(": {} ({})", l.host, l.what));
         anyhow::bail!("{} was lost {TRIES} times{last}", planned.id)
+    }
+
+    /// Waits for the lost host, and fetches what it measured: a trial of which every side was sealed is one.
+    fn salvage(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let fetched = fetch::lost(&self.book, &self.directory, &self.run, &self.hosts)?;
+            if !fetched.missing || Instant::now() > until {
+                fetched.said.iter().for_each(|line| say(&format!("{line}\n")));
+                return Ok(());
+            }
+            interrupt.sleep(Duration::from_secs(1), || Ok(()))?;
+        }
     }
 
     /// Gets the hosts together again after one was lost, and waits for it.

@@ -160,7 +160,11 @@ fn load(
         Ok(ns.saturating_add_signed(ahead.value.round() as i64))
     };
     let measured = start_ns + timing.warm_up_ns;
-    let order = Order::Tend { measure_from_ns: on_host(ensemble, 0, measured)? };
+    let order = Order::Tend {
+        measure_from_ns: on_host(ensemble, 0, measured)?,
+        ends_ns: on_host(ensemble, 0, measured + timing.measure_ns)?,
+        cool_down_ns: timing.cool_down_ns,
+    };
     ensemble.call(0, order, interrupt)?;
     let loads = ensemble.of_side("load");
     for at in &loads {

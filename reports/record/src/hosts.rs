@@ -36,6 +36,9 @@ pub struct RunHost {
     pub address: String,
     /// What it does.
     pub roles: Vec<HostRole>,
+    /// Where other hosts reach the chain on it, if not at the agent's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serve_at: Option<std::net::IpAddr>,
     /// What it costs, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<HostPrice>,
