@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    agent, baseline, disk, doctor, gate, history, hosts, library, load, neighbour, node_proxy, probe, report, resume, run, service,
-    sidecar, verify, warden,
+    agent, baseline, disk, doctor, gate, history, hosts, library, load, neighbour, node_proxy, probe, report, resume,
+    run, service, sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.

@@ -81,7 +81,9 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         }
         Command::Forget { name } => {
             book.forget(&name)?;
-            print(&format!("forgot {name}; its agent forgets this runner when its state directory's paired/ is emptied"))?;
+            print(&format!(
+                "forgot {name}; its agent forgets this runner when its state directory's paired/ is emptied"
+            ))?;
         }
         Command::Fetch { run } => return fetch::execute(&book, &run),
     }
@@ -90,10 +92,12 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Proves to an agent that we know its code, has it prove the same, and tells whose certificate it is.
 pub(crate) fn pair(book: &Book, address: SocketAddr, code: &str) -> anyhow::Result<Entry> {
-    let code = Code::read(code).map_err(|why| Usage(format!("the code is none: {why}\n  try: it as the agent shows it")))?;
+    let code =
+        Code::read(code).map_err(|why| Usage(format!("the code is none: {why}\n  try: it as the agent shows it")))?;
     let config = trust::client(book.identity(), std::sync::Arc::new(|_| true))?;
-    let socket = TcpStream::connect_timeout(&address, PATIENCE)
-        .with_context(|| format!("cannot reach an agent at {address}\n  try: meshtax agent --listen {address} there"))?;
+    let socket = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| {
+        format!("cannot reach an agent at {address}\n  try: meshtax agent --listen {address} there")
+    })?;
     let refused = || {
         format!(
             "the agent at {address} did not pair: the code is wrong, was used, or is older than {} minutes\n  try: meshtax agent --pair there, and its new code",

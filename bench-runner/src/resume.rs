@@ -42,7 +42,13 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         return Err(Usage(said).into());
     }
     if let Some(hosts) = directory.hosts()? {
-        return crate::hosts::run::resume(directory, run, hosts, (args.hosts_state.as_deref(), args.strict), &interrupt);
+        return crate::hosts::run::resume(
+            directory,
+            run,
+            hosts,
+            (args.hosts_state.as_deref(), args.strict),
+            &interrupt,
+        );
     }
     same_conditions(&run, &node_probe::host(std::path::Path::new("/"), directory.path()))?;
     let programs = args.programs.find(&run.cells)?;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use record::{
-    Cell, ClockAnchor, Edges, Factors, LoadSummary, METHOD, Part, Phase, PhaseSpan, PlannedTrial, Reading, Role, Run, SCHEMA,
-    Timing, Trial, TrialDirectory, monotonic_ns,
+    Cell, ClockAnchor, Edges, Factors, LoadSummary, METHOD, Part, Phase, PhaseSpan, PlannedTrial, Reading, Role, Run,
+    SCHEMA, Timing, Trial, TrialDirectory, monotonic_ns,
 };
 use scenarios::launch::{Launch, Launched};
 use scenarios::{Deployment, DeploymentSpec, Scenario};

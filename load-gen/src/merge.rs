@@ -146,9 +146,7 @@ fn observed(summaries: &[LoadSummary], total: &Interval) -> Observed {
     for (status, n) in all().flat_map(|o| &o.grpc_statuses) {
         *grpc_statuses.entry(*status).or_default() += n;
     }
-    let worst = |of: fn(&Setup) -> &Quantiles| {
-        all().map(|o| *of(&o.setup_ns)).reduce(largest).unwrap_or_default()
-    };
+    let worst = |of: fn(&Setup) -> &Quantiles| all().map(|o| *of(&o.setup_ns)).reduce(largest).unwrap_or_default();
     Observed {
         threads: all().flat_map(|o| o.threads.clone()).collect(),
         steal_ticks: record::Reading::absent("several generators: each load.json has its own"),
@@ -203,10 +201,7 @@ fn split(total: &Interval) -> Vec<Share> {
 /// Answers that a third must have to be compared.
 const ENOUGH: u64 = 100;
 
-fn stationarity(
-    windows: &BTreeMap<(u64, Phase), Interval>,
-    summary: &LoadSummary,
-) -> Result<Option<Stationarity>> {
+fn stationarity(windows: &BTreeMap<(u64, Phase), Interval>, summary: &LoadSummary) -> Result<Option<Stationarity>> {
     let (mut first, mut last) = (Histogram::new(), Histogram::new());
     for interval in windows.values().filter(|i| i.phase == Phase::Measure) {
         let at_ns = interval.start_ns.saturating_sub(summary.start_ns);

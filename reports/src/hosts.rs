@@ -185,9 +185,13 @@ fn ahead(b: Bounded) -> String {
     let (value, error) = (b.value.abs(), b.error);
     let doubt = format!("± {:.3} ms", error / 1e6);
     if value < error {
-        return format!("level ({:.3} ms {word} {doubt})", value / 1e6);
+        return format!("the same to {:.3} ms", (value + error) / 1e6);
     }
-    if value < 1e9 { format!("{:.3} ms {word} {doubt}", value / 1e6) } else { format!("{:.6} s {word} {doubt}", value / 1e9) }
+    if value < 1e9 {
+        format!("{:.3} ms {word} {doubt}", value / 1e6)
+    } else {
+        format!("{:.6} s {word} {doubt}", value / 1e9)
+    }
 }
 
 fn drift(b: Bounded) -> String {
@@ -262,7 +266,7 @@ mod tests {
         let said = lines(Some(&f)).join("\n");
         for part in [
             "cx22 (services, probe), 2 CPUs, 3.79 EUR a month: against the runner's its clock is 5.000000 s behind ± 0.061 ms, runs 100.2 ppm fast ± 0.4",
-            "its time of day is level (0.010 ms ahead ± 0.061 ms) (120 exchanges)",
+            "its time of day is the same to 0.071 ms (120 exchanges)",
             "different hosts in 6 trials",
             "In 2 of them that is more than",
             "0007-x was lost with cx22 in the phase measure, try 1, at 2026-11-23T05:10:00Z: not heard of for 5 s",

@@ -144,7 +144,10 @@ fn a_peer_that_says_too_much_or_nonsense_is_dropped_and_others_are_served() {
         assert_eq!(answer.is_err(), !refused);
     }
     assert!(matches!(greeted(&book, &served).unwrap(), Tell::Hello { .. }));
-    let orders = [Ask::Order(Box::new(words::Order::Look)), Ask::Begin { session: "x".into(), run: "r".into(), side: "load".into() }];
+    let orders = [
+        Ask::Order(Box::new(words::Order::Look)),
+        Ask::Begin { session: "x".into(), run: "r".into(), side: "load".into() },
+    ];
     for ask in orders {
         let mut link = Link::connect(&book, "a", &served.entry()).unwrap();
         assert!(link.call(&ask, Duration::from_secs(5)).is_err(), "{ask:?}");

@@ -228,8 +228,10 @@ fn failed(error: std::io::Error, patience: Duration) -> ChannelError {
     }
     let refused = |e: &rustls::Error| {
         use rustls::AlertDescription as Alert;
-        matches!(e, rustls::Error::AlertReceived(Alert::AccessDenied | Alert::BadCertificate | Alert::CertificateUnknown))
-            || matches!(e, rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
+        matches!(
+            e,
+            rustls::Error::AlertReceived(Alert::AccessDenied | Alert::BadCertificate | Alert::CertificateUnknown)
+        ) || matches!(e, rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
     };
     if error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()).is_some_and(refused) {
         return ChannelError::NotPaired;

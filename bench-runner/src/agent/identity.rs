@@ -93,9 +93,8 @@ impl Identity {
         if !certificate.exists() {
             make(&certificate, &key)?;
         }
-        let broken = |path: &Path| {
-            format!("{} is broken\n  try: remove it and key.pem, and pair again", path.display())
-        };
+        let broken =
+            |path: &Path| format!("{} is broken\n  try: remove it and key.pem, and pair again", path.display());
         Ok(Self {
             certificate: CertificateDer::from_pem_file(&certificate).with_context(|| broken(&certificate))?,
             key: PrivateKeyDer::from_pem_file(&key).with_context(|| broken(&key))?,

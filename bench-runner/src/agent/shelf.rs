@@ -17,7 +17,9 @@ pub(crate) struct Shelf {
 
 /// Names that a peer gives become parts of paths: they may be nothing else.
 fn part(name: &str) -> anyhow::Result<&str> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'+' | b',' | b'=' | b'@' | b':' | b'%');
+    let fits = |b: u8| {
+        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'+' | b',' | b'=' | b'@' | b':' | b'%')
+    };
     let fine = !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && name.bytes().all(fits);
     anyhow::ensure!(fine, "'{name}' cannot be the name of a file here");
     Ok(name)

@@ -226,7 +226,9 @@ impl Side {
 
     /// Whether nobody has told it to finish though its time is over; after which cool-down it would have been.
     pub(crate) fn is_overdue(&self) -> Option<u64> {
-        self.overdue.filter(|(at, _)| Instant::now() > *at && self.broken.is_none()).map(|(_, cool_down_ns)| cool_down_ns)
+        self.overdue
+            .filter(|(at, _)| Instant::now() > *at && self.broken.is_none())
+            .map(|(_, cool_down_ns)| cool_down_ns)
     }
 
     /// Whether somebody waits for the end of the load.

@@ -90,7 +90,12 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
     if let Some(loss) = fetched {
         warnings.push(Warning::new(
             WarningKind::HostLost,
-            format!("{} was lost in the phase {} ({}); every side had sealed what it measured, and it was fetched later", loss.host, loss.phase.word(), loss.what),
+            format!(
+                "{} was lost in the phase {} ({}); every side had sealed what it measured, and it was fetched later",
+                loss.host,
+                loss.phase.word(),
+                loss.what
+            ),
             "look at the network of that host: what it did to this trial is not known",
         ));
     }

@@ -155,7 +155,8 @@ impl Ensemble {
     /// # Errors
     /// When it would be one that the load's hosts cannot reach.
     pub(crate) fn entry_at(&self) -> anyhow::Result<IpAddr> {
-        let services = self.stations.iter().find(|s| s.line.has(HostRole::Services)).context("no host has the services")?;
+        let services =
+            self.stations.iter().find(|s| s.line.has(HostRole::Services)).context("no host has the services")?;
         let apart = self.stations.iter().any(|s| s.line.has(HostRole::Load) && !s.line.has(HostRole::Services));
         let at = match services.line.serve_at {
             Some(at) => at,
@@ -306,7 +307,10 @@ mod tests {
             let error = fits("a", program, method, schema).unwrap_err();
             assert!(error.is::<Usage>());
             let said = error.to_string();
-            assert!(said.contains("the agent on a is") && said.contains("try: the same version on all hosts"), "{said}");
+            assert!(
+                said.contains("the agent on a is") && said.contains("try: the same version on all hosts"),
+                "{said}"
+            );
         }
     }
 }

@@ -64,12 +64,7 @@ fn one(link: &mut Link, run: &str, file: &Filed, to: &Path) -> anyhow::Result<()
     let mut out = std::fs::File::create(&part).with_context(cannot)?;
     let mut offset = 0;
     while offset < file.length {
-        let ask = Ask::Read {
-            run: run.to_owned(),
-            attempt: file.attempt.clone(),
-            path: file.path.clone(),
-            offset,
-        };
+        let ask = Ask::Read { run: run.to_owned(), attempt: file.attempt.clone(), path: file.path.clone(), offset };
         let Tell::Chunk { base64, .. } = link.call(&ask, PATIENCE)? else {
             anyhow::bail!("{} sent no part of {}", link.host(), file.path);
         };
@@ -97,7 +92,10 @@ fn one(link: &mut Link, run: &str, file: &Filed, to: &Path) -> anyhow::Result<()
 pub(crate) fn execute(book: &Book, path: &Path) -> anyhow::Result<ExitCode> {
     let directory = RunDirectory::open(path)?;
     let Some(hosts) = directory.hosts()? else {
-        let said = format!("{} was made on one host: all of it is there\n  try: a run that was made with --hosts", path.display());
+        let said = format!(
+            "{} was made on one host: all of it is there\n  try: a run that was made with --hosts",
+            path.display()
+        );
         return Err(Usage(said).into());
     };
     let _lock = directory.lock()?;

@@ -40,7 +40,8 @@ impl HostLine {
     }
 }
 
-const EXAMPLE: &str = "[[host]]\n  name = \"cx22\"\n  roles = [\"services\"]\n  price = { per_month = 3.79, currency = \"EUR\" }";
+const EXAMPLE: &str =
+    "[[host]]\n  name = \"cx22\"\n  roles = [\"services\"]\n  price = { per_month = 3.79, currency = \"EUR\" }";
 
 /// Reads it.
 ///
@@ -48,30 +49,40 @@ const EXAMPLE: &str = "[[host]]\n  name = \"cx22\"\n  roles = [\"services\"]\n  
 /// [`Usage`] that names what is wrong.
 pub(crate) fn read(path: &Path) -> anyhow::Result<HostsFile> {
     let wrong = |problem: String| Usage(format!("{}: {problem}", path.display()));
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| wrong(format!("it cannot be read: {e}\n  try: a file with a part for each host, as\n  {EXAMPLE}")))?;
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        wrong(format!("it cannot be read: {e}\n  try: a file with a part for each host, as\n  {EXAMPLE}"))
+    })?;
     parse(&text).map_err(|problem| wrong(problem).into())
 }
 
 fn parse(text: &str) -> Result<HostsFile, String> {
-    let file: HostsFile =
-        toml::from_str(text).map_err(|e| format!("{}\n  try: a part for each host, as\n  {EXAMPLE}", e.to_string().trim_end()))?;
+    let file: HostsFile = toml::from_str(text)
+        .map_err(|e| format!("{}\n  try: a part for each host, as\n  {EXAMPLE}", e.to_string().trim_end()))?;
     let mut names = BTreeSet::new();
     for line in &file.host {
         if !names.insert(&line.name) {
             return Err(format!("the host {} stands in it twice\n  try: one part with all its roles", line.name));
         }
         if line.roles.is_empty() {
-            return Err(format!("the host {} does nothing\n  try: roles = [\"load\"], [\"services\"] or [\"probe\"]", line.name));
+            return Err(format!(
+                "the host {} does nothing\n  try: roles = [\"load\"], [\"services\"] or [\"probe\"]",
+                line.name
+            ));
         }
-        let bad = line.price.as_ref().is_some_and(|p| !p.per_month.is_finite() || p.per_month < 0.0 || p.currency.is_empty());
+        let bad =
+            line.price.as_ref().is_some_and(|p| !p.per_month.is_finite() || p.per_month < 0.0 || p.currency.is_empty());
         if bad {
-            return Err(format!("the price of {} is none\n  try: price = {{ per_month = 3.79, currency = \"EUR\" }}", line.name));
+            return Err(format!(
+                "the price of {} is none\n  try: price = {{ per_month = 3.79, currency = \"EUR\" }}",
+                line.name
+            ));
         }
     }
     for (role, word) in [(HostRole::Services, "services"), (HostRole::Load, "load")] {
         if !file.host.iter().any(|h| h.has(role)) {
-            return Err(format!("no host has the role {word}\n  try: roles = [\"load\", \"services\"] for one that has both"));
+            return Err(format!(
+                "no host has the role {word}\n  try: roles = [\"load\", \"services\"] for one that has both"
+            ));
         }
     }
     Ok(file)

@@ -45,10 +45,15 @@ impl Link {
         let pinned = Fingerprint::read(&entry.fingerprint);
         let config = trust::client(book.identity(), Arc::new(move |who| Some(who) == pinned))?;
         let lost = |what: String| HostLost { host: host.to_owned(), what };
-        let socket = TcpStream::connect_timeout(&entry.address, CONNECT)
-            .map_err(|e| lost(format!("no connection to {}: {e}\n  try: meshtax agent --listen {} there", entry.address, entry.address)))?;
-        let channel = Channel::connect(config, socket, LONGEST, CONNECT)
-            .map_err(|e| lost(format!("{e} (at {})\n  try: pair with it again, if it was set up anew", entry.address)))?;
+        let socket = TcpStream::connect_timeout(&entry.address, CONNECT).map_err(|e| {
+            lost(format!(
+                "no connection to {}: {e}\n  try: meshtax agent --listen {} there",
+                entry.address, entry.address
+            ))
+        })?;
+        let channel = Channel::connect(config, socket, LONGEST, CONNECT).map_err(|e| {
+            lost(format!("{e} (at {})\n  try: pair with it again, if it was set up anew", entry.address))
+        })?;
         Ok(Self { host: host.to_owned(), channel, asked: None })
     }
 

@@ -98,11 +98,7 @@ pub(crate) fn execute(args: &HostsArgs, asked: &Asked, interrupt: &Interrupt) ->
     for lines in groups {
         campaigns.push(Campaign::begin(&book, lines, asked, interrupt)?);
     }
-    if args.each == Some(Each::Together) {
-        together(campaigns, interrupt)
-    } else {
-        in_turn(campaigns, interrupt)
-    }
+    if args.each == Some(Each::Together) { together(campaigns, interrupt) } else { in_turn(campaigns, interrupt) }
 }
 
 /// Goes on with a run of hosts.
@@ -126,8 +122,7 @@ pub(crate) fn resume(
         price: h.price.clone(),
     };
     let lines = hosts.hosts.iter().map(line).collect();
-    let campaign =
-        Campaign { book, lines, directory, run, hosts, ensemble: None, quick: true, strict, _lock: lock };
+    let campaign = Campaign { book, lines, directory, run, hosts, ensemble: None, quick: true, strict, _lock: lock };
     campaign.salvage(interrupt)?;
     in_turn(vec![campaign], interrupt)
 }
@@ -178,7 +173,8 @@ fn groups(lines: &[HostLine], each: Option<Each>) -> anyhow::Result<Vec<Vec<Host
             }
             group.extend(lines.iter().filter(|h| !h.has(HostRole::Services) && h.has(HostRole::Load)).cloned());
             if !group.iter().any(|h| h.has(HostRole::Load)) {
-                let said = format!("nobody loads {}\n  try: the role load for it, or for a host without services", host.name);
+                let said =
+                    format!("nobody loads {}\n  try: the role load for it, or for a host without services", host.name);
                 return Err(Usage(said).into());
             }
         }
@@ -252,7 +248,8 @@ impl Campaign {
     fn step(&mut self, at: usize, progress: &mut Progress, interrupt: &Interrupt) -> anyhow::Result<()> {
         let planned = self.run.trials.get(at).context("there is no such trial")?.clone();
         let cell = self.run.cell(&planned.cell).cloned();
-        let cell = cell.with_context(|| format!("run.json plans a trial of cell '{}', which it does not have", planned.cell))?;
+        let cell =
+            cell.with_context(|| format!("run.json plans a trial of cell '{}', which it does not have", planned.cell))?;
         for tried in 1..=TRIES {
             if interrupt.asked() {
                 return Err(Stopped.into());

@@ -145,12 +145,7 @@ fn rest(ensemble: &Ensemble, length: Duration, interrupt: &Interrupt) -> anyhow:
 }
 
 /// Lets all generators go at one moment, and waits until all have ended.
-fn load(
-    stage: &Stage<'_>,
-    ensemble: &mut Ensemble,
-    progress: &mut Progress,
-    phase: &mut Phase,
-) -> anyhow::Result<()> {
+fn load(stage: &Stage<'_>, ensemble: &mut Ensemble, progress: &mut Progress, phase: &mut Phase) -> anyhow::Result<()> {
     let Stage { run, interrupt, .. } = stage;
     let timing = run.timing;
     let start_ns = monotonic_ns() + u64::try_from(LEAD.as_nanos()).unwrap_or(u64::MAX);

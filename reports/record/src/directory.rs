@@ -229,11 +229,11 @@ impl RunDirectory {
         self.path.join(CLOCKS)
     }
 
-    /// The exchanges of stamps with agents; none where the run has no other hosts. What follows a line that was cut off,
+    /// The exchanges of stamps with agents; none where the run has no other hosts. A line that was cut off,
     /// as by a kill, is left out.
     ///
     /// # Errors
-    /// When the file cannot be opened.
+    /// When the file cannot be read.
     pub fn clocks(&self) -> Result<Vec<ClockExchange>> {
         whole_lines(&self.clocks_path())
     }
@@ -249,7 +249,7 @@ impl RunDirectory {
     /// The tries of trials that were lost with a host.
     ///
     /// # Errors
-    /// When the file cannot be opened.
+    /// When the file cannot be read.
     pub fn losses(&self) -> Result<Vec<Loss>> {
         whole_lines(&self.path.join(LOSSES))
     }
@@ -405,12 +405,14 @@ impl TrialDirectory {
     }
 }
 
-/// The lines of a file up to the first that is broken; none where there is no file.
+/// The whole lines of a file; none where there is no file. One that was cut off by a kill is passed over, and with it the
+/// one that was appended to it.
 fn whole_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    if !path.exists() {
-        return Ok(Vec::new());
+    match fs::read(path) {
+        Ok(bytes) => Ok(bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(file_error("read", path)(e)),
     }
-    Ok(Lines::open(path)?.map_while(Result::ok).collect())
 }
 
 fn check<T: DeserializeOwned>(path: &Path) -> Result<()> {

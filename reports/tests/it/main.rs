@@ -6,6 +6,7 @@
 mod canary;
 mod gates;
 mod history;
+mod hosts;
 mod made;
 mod pages;
 mod schemas;

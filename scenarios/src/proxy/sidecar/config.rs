@@ -51,7 +51,10 @@ pub(super) fn config(place: &Place, folders: &Folders) -> SidecarConfig {
     let taken = SocketAddr::new(place.taken_at, 0);
     let outbound = (!place.callees.is_empty()).then(|| OutboundConfig {
         capture: (redirected && door.is_none()).then(|| in_pod(OUTBOUND_PORT)),
-        door: door.map(|door| DoorConfig { listen: if redirected { in_pod(DOOR_PORT) } else { taken }, identity: door.identity.clone() }),
+        door: door.map(|door| DoorConfig {
+            listen: if redirected { in_pod(DOOR_PORT) } else { taken },
+            identity: door.identity.clone(),
+        }),
         callees: place.callees.iter().map(|c| callee(c, (!redirected && door.is_none()).then_some(taken))).collect(),
     });
     SidecarConfig {

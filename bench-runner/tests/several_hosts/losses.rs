@@ -22,7 +22,7 @@ fn second_measures(hosts: &Hosts, seconds: u32) -> (std::process::Child, std::pa
     let run = hosts.start(&args);
     within(Duration::from_secs(90), || {
         let said = hosts.said();
-        if said.contains("trial 2 of 3: no mesh, measure") { Ok(()) } else { Err(said) }
+        if said.contains("trial 2 of 3: none, measure") { Ok(()) } else { Err(said) }
     });
     let directory = hosts.runs().pop().unwrap();
     assert_eq!(sealed(&directory).len(), 1);

@@ -11,10 +11,9 @@ struct HalfCore(PathBuf);
 impl HalfCore {
     fn new() -> Option<Self> {
         let name = format!("mtxt-half-{}", std::process::id());
-        for (root, file, limit) in [
-            ("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", "50000"),
-            ("/sys/fs/cgroup", "cpu.max", "50000 100000"),
-        ] {
+        for (root, file, limit) in
+            [("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", "50000"), ("/sys/fs/cgroup", "cpu.max", "50000 100000")]
+        {
             let path = PathBuf::from(root).join(&name);
             if std::fs::create_dir(&path).is_ok() {
                 if std::fs::write(path.join(file), limit).is_ok() {
