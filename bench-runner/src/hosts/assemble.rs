@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use load_gen::Generated;
 use record::{
     ClockExchange, HostRole, Loss, METHOD, Phase, PhaseSpan, PlannedTrial, Run, RunHosts, SCHEMA, Trial,
-    TrialDirectory, TrialHost, TrialHosts, Warning, WarningKind,
+    TrialDirectory, TrialHost, TrialHosts, Verdict, Warning, WarningKind,
 };
 use reports::clocks::{HostClock, apart_ns};
 
@@ -45,6 +45,12 @@ pub(crate) fn is_whole(folder: &Path, hosts: &RunHosts) -> bool {
         .all(|(_, side)| side.join(SEAL).is_file())
 }
 
+/// Whether no generator calls its own figures invalid: what a network that was cut did to a load is no figure of the chain.
+pub(crate) fn is_sound(folder: &Path, hosts: &RunHosts) -> bool {
+    let loads = folders(folder, hosts, HostRole::Load);
+    loads.iter().all(|(_, load)| TrialDirectory::at(load).load().is_ok_and(|load| load.verdict != Verdict::Invalid))
+}
+
 fn read(side: &Path) -> anyhow::Result<SideSeal> {
     let path = side.join(SEAL);
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -56,7 +62,7 @@ fn read(side: &Path) -> anyhow::Result<SideSeal> {
 /// # Errors
 /// When a side is missing, was made by another method, or its counts do not add up.
 pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Result<()> {
-    let Sides { folder, run, planned, hosts, clocks, attempt, fetched } = sides;
+    let Sides { folder, run, planned, hosts, clocks: _, attempt, fetched } = sides;
     let services = folders(folder, hosts, HostRole::Services).pop().context("no host had the services")?;
     let loads = folders(folder, hosts, HostRole::Load);
     let seal = read(&services.1)?;
@@ -85,7 +91,6 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
         }
     }
     directory.write_hosts(&TrialHosts { schema: SCHEMA, attempt: *attempt, hosts: of })?;
-    let _ = clocks;
     let mut warnings = load.warnings.clone();
     if let Some(loss) = fetched {
         warnings.push(Warning::new(

@@ -141,6 +141,10 @@ pub(crate) fn lost(book: &Book, directory: &RunDirectory, run: &Run, hosts: &Run
         if directory.is_sealed(&trial) || !assemble::is_whole(&sides, hosts) {
             continue;
         }
+        if !assemble::is_sound(&sides, hosts) {
+            fetched.said.push(format!("{trial}: every side of it was whole, and its load was bent by the loss; it is kept beside"));
+            continue;
+        }
         let planned = run.trials.iter().find(|t| t.id == trial).context("a trial was lost that was not planned")?;
         let into = directory.begin_trial(&trial)?;
         let inside = into.path().join("hosts");

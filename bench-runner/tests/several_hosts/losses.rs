@@ -108,6 +108,28 @@ fn a_runner_that_is_cut_off_gets_what_the_hosts_sealed_without_it() {
 }
 
 #[test]
+fn a_host_that_is_cut_off_from_all_others_has_its_trial_marked_and_the_run_goes_on() {
+    if !permitted() {
+        return;
+    }
+    let _alone = alone();
+    let hosts = Hosts::new(&["driver", "chain"]);
+    let _agents = [Agent::paired(&hosts, "driver", 0), Agent::paired(&hosts, "chain", 0)];
+    let (mut run, directory) = second_measures(&hosts, 3);
+    let before = first_seal(&directory);
+    hosts.link("chain", false);
+    std::thread::sleep(Duration::from_secs(9));
+    hosts.link("chain", true);
+    assert_eq!(ended(&hosts, &mut run), Some(0), "{}", hosts.said());
+    assert_eq!((sealed(&directory).len(), first_seal(&directory)), (3, before));
+    let lost = losses(&directory);
+    assert_eq!((lost.len(), &lost[0]["host"]), (1, &"chain".into()), "{lost:?}");
+    let findings = json(&directory.join("findings.json"));
+    let marked = |w: &&serde_json::Value| w["kind"] == "host_lost" && w["trial"] == lost[0]["trial"];
+    assert!(findings["warnings"].as_array().unwrap().iter().any(|w| marked(&w)), "{}", findings["warnings"]);
+}
+
+#[test]
 fn what_a_killed_runner_left_is_ended_by_the_agents_and_sealed_by_resume() {
     if !permitted() {
         return;

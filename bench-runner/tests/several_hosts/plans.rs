@@ -52,9 +52,9 @@ fn of_two_plans_the_one_with_half_a_core_is_found_slower_with_intervals_that_par
          [[host]]\nname = 'large'\nroles = ['load', 'services']\nprice = { per_month = 6.0, currency = 'EUR' }\n",
     );
     let out = hosts.out();
-    let mut args = vec!["run", "--hosts", &file, "--each", "in-turn", "--out", &out, "--duration", "1s"];
-    // More work than half a core does, less than a whole one.
-    args.extend(["--warm-up", "500ms", "--dataplane", "none", "--services", "1", "--rate", "200"]);
+    let mut args = vec!["run", "--hosts", &file, "--each", "in-turn", "--out", &out, "--duration", "2s"];
+    // With the generator more work than half a core does, and no more than other tests leave of a whole one.
+    args.extend(["--warm-up", "500ms", "--dataplane", "none", "--services", "1", "--rate", "150"]);
     args.extend(["--work-us", "3000", "--repeats", "5"]);
     let answer = hosts.call(&args).done();
     let runs = hosts.runs();
