@@ -142,7 +142,9 @@ pub(crate) fn lost(book: &Book, directory: &RunDirectory, run: &Run, hosts: &Run
             continue;
         }
         if !assemble::is_sound(&sides, hosts) {
-            fetched.said.push(format!("{trial}: every side of it was whole, and its load was bent by the loss; it is kept beside"));
+            fetched.said.push(format!(
+                "{trial}: every side of it was whole, and its load was bent by the loss; it is kept beside"
+            ));
             continue;
         }
         let planned = run.trials.iter().find(|t| t.id == trial).context("a trial was lost that was not planned")?;

@@ -41,7 +41,12 @@ fn on_hosts(dir: &RunDirectory, doubt_ns: u64) {
         }
     }
     for (at, planned) in run.trials.iter().enumerate() {
-        let of = |name: &str, role, ahead_ns, error_ns| TrialHost { name: name.into(), roles: vec![role], ahead_ns, error_ns };
+        let of = |name: &str, role, ahead_ns, error_ns| TrialHost {
+            name: name.into(),
+            roles: vec![role],
+            ahead_ns,
+            error_ns,
+        };
         let error_ns = if at == 0 { doubt_ns } else { 20_000 };
         let hosts = vec![of("driver", HostRole::Load, 5_000_000_000, error_ns), of("cx22", HostRole::Services, 0, 0)];
         let trial = TrialDirectory::at(&dir.trial_path(&planned.id));
@@ -66,7 +71,10 @@ fn every_report_names_the_hosts_their_clocks_and_what_was_lost() {
     let findings = reports::findings(&dir).unwrap();
     let hosts = findings.hosts.clone().unwrap();
     let trials = findings.trials_sealed;
-    assert_eq!((hosts.trials_apart, hosts.trials_compared, hosts.worst_error_ns), (trials, trials - 1, Some(30_000_000)));
+    assert_eq!(
+        (hosts.trials_apart, hosts.trials_compared, hosts.worst_error_ns),
+        (trials, trials - 1, Some(30_000_000))
+    );
     let clock = hosts.hosts[1].clock.unwrap();
     assert!((clock.ahead_ns.value + 5e9).abs() <= clock.ahead_ns.error && clock.ahead_ns.error < 60_000.0, "{clock:?}");
     assert!((clock.day_ahead_ns.value + 5e9).abs() <= clock.day_ahead_ns.error, "{clock:?}");
@@ -77,7 +85,13 @@ fn every_report_names_the_hosts_their_clocks_and_what_was_lost() {
     assert!(text.lines().all(|line| line.chars().count() <= 80));
     for page in [html, text, reports::markdown::render(&findings)] {
         let flat = page.split_whitespace().collect::<Vec<_>>().join(" ").replace("&#x27;", "'");
-        for part in ["The hosts and their clocks", "its clock is 5.000000 s behind", "3.79 EUR a month", "In 1 of them", "was lost with cx22"] {
+        for part in [
+            "The hosts and their clocks",
+            "its clock is 5.000000 s behind",
+            "3.79 EUR a month",
+            "In 1 of them",
+            "was lost with cx22",
+        ] {
             assert!(flat.contains(part), "{part}\n{flat}");
         }
     }

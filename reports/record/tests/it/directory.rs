@@ -188,6 +188,9 @@ fn what_is_kept_of_hosts_is_read_again_and_a_line_that_was_cut_off_costs_no_othe
     let heard: Vec<u64> = dir.clocks().unwrap().iter().map(|e| e.heard_ns).collect();
     assert_eq!(heard, [4, 6, 7]);
     assert_eq!(dir.losses().unwrap(), [example::loss()]);
-    assert_eq!((dir.hosts().unwrap(), dir.trial_hosts(FIRST).unwrap()), (Some(example::hosts()), Some(example::trial_hosts())));
+    assert_eq!(
+        (dir.hosts().unwrap(), dir.trial_hosts(FIRST).unwrap()),
+        (Some(example::hosts()), Some(example::trial_hosts()))
+    );
     assert!(dir.hosts().unwrap().unwrap().apart() && dir.hosts().unwrap().unwrap().loads().count() == 1);
 }
