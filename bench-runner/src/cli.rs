@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    baseline, compare, disk, doctor, gate, history, k8s, library, load, neighbour, node_proxy, packaging, planning,
-    pod, probe, report, resume, run, serve, service, sidecar, verify, warden,
+    agent, baseline, compare, disk, doctor, gate, history, hosts, k8s, library, load, neighbour, node_proxy, packaging,
+    planning, pod, probe, report, resume, run, serve, service, sidecar, verify, warden,
 };
 
 /// What a service mesh costs on this host, and why.
@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Scenarios(library::Args),
     /// Say what this machine permits, and what bends figures here.
     Doctor(doctor::Args),
+    /// Lend this host to runners that are paired with it.
+    Agent(agent::Args),
+    /// Pair with agents on other hosts, list them, and fetch what a lost one measured.
+    Hosts(hosts::Args),
     /// Remove what a killed run left behind: cgroups, keys.
     Clean,
     /// Print what a shell needs to complete commands and flags.
@@ -70,6 +74,9 @@ pub(crate) enum Command {
     /// The built-in proxy that all services of a node share.
     #[command(hide = true)]
     NodeProxy(node_proxy::Args),
+    /// An agent's hand: does one side of each trial.
+    #[command(hide = true)]
+    Hand(agent::hand::Args),
     /// Start a part so that it cannot outlive us, inside its cgroup.
     #[command(hide = true)]
     Launch(LaunchArgs),

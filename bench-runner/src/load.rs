@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use load_gen::{Arrivals, Draw, Plan, Profile, Protocol, Trust};
+use load_gen::{Arrivals, Draw, Plan, Portion, Profile, Protocol, Trust};
 use record::{Pace, Verdict};
 
 use crate::duration;
@@ -135,7 +135,11 @@ pub(crate) struct Args {
     /// second to any other machine than this one.
     #[arg(long)]
     i_am_allowed: bool,
-    /// Begin only when a line comes on stdin: the runner starts the watching in between.
+    /// The number of this generator among several that make one load, and how many they are: 2/4 makes every fourth
+    /// request of the plan, from the second on. The connections are this one's.
+    #[arg(long, value_name = "K/N")]
+    portion: Option<Portion>,
+    /// Begin only when a line comes on stdin, "go", or "go" and when the plan begins (CLOCK_MONOTONIC, in nanoseconds): the runner starts the watching in between.
     #[arg(long, hide = true)]
     hold: bool,
 }
@@ -223,6 +227,7 @@ impl Args {
             trust: self.tls.trust(),
             unix: self.unix.clone(),
             arrivals,
+            portion: self.portion.unwrap_or(Portion::WHOLE),
             keep_alive: !self.no_keepalive,
             threads: self.threads.unwrap_or((self.cpus.len() as u32).max(1)),
             cpus: self.cpus.clone(),
@@ -288,16 +293,17 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.import_fortio {
         return import_fortio(path, &args);
     }
-    let plan = args.plan()?;
+    let mut plan = args.plan()?;
     let highest = if args.sought.any() { args.sought.highest() } else { plan.arrivals.highest() };
     consent::ask(&plan, highest, args.i_am_allowed)?;
     allow_files(plan.connections);
     if args.sought.any() {
         return args.sought.execute(&plan, args.arrival, args.format, &stop);
     }
-    if args.hold && std::io::stdin().lines().next().is_none() {
-        // Whoever held us is gone, or has changed its mind.
-        return Ok(Exit::Cut.into());
+    if args.hold {
+        // Whoever held us is gone, or has changed its mind, where there is no line.
+        let Some(Ok(line)) = std::io::stdin().lines().next() else { return Ok(Exit::Cut.into()) };
+        plan.start_at_ns = line.split_whitespace().nth(1).and_then(|at| at.parse().ok());
     }
     let live = live::Live::new(plan.warm_up + plan.duration, args.quiet || args.hold);
     let mut outputs = outputs::Outputs::open(&args.files, live)?;

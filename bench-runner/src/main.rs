@@ -3,6 +3,7 @@
 // Printing is what the program is for; the libraries below it return values.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod agent;
 mod baseline;
 mod campaign;
 mod clean;
@@ -15,6 +16,7 @@ mod exit;
 mod gate;
 mod give_way;
 mod history;
+mod hosts;
 mod interrupt;
 mod k8s;
 mod lab;
@@ -88,6 +90,9 @@ fn main() -> ExitCode {
         Command::Sidecar(args) => sidecar::execute(args),
         Command::Neighbour(args) => neighbour::execute(args),
         Command::NodeProxy(args) => node_proxy::execute(args),
+        Command::Agent(args) => agent::execute(args),
+        Command::Hand(args) => agent::hand::execute(args),
+        Command::Hosts(args) => hosts::execute(args),
     };
     result.unwrap_or_else(|error| {
         // Not eprintln: stderr may be a log on the very disk that is full, and a panic would hide the error.

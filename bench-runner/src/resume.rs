@@ -24,6 +24,9 @@ pub(crate) struct Args {
     live: LiveArgs,
     #[command(flatten)]
     beside: beside::Beside,
+    /// Where the pairings of this runner are kept, for a run on hosts.
+    #[arg(long, value_name = "DIR")]
+    hosts_state: Option<PathBuf>,
     /// Exit with 1 if a warning touches the result.
     #[arg(long)]
     strict: bool,
@@ -40,6 +43,15 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
             directory.path().display()
         );
         return Err(Usage(said).into());
+    }
+    if let Some(hosts) = directory.hosts()? {
+        return crate::hosts::run::resume(
+            directory,
+            run,
+            hosts,
+            (args.hosts_state.as_deref(), args.strict),
+            &interrupt,
+        );
     }
     same_conditions(&run, &node_probe::host(std::path::Path::new("/"), directory.path()))?;
     let programs = args.programs.find(&run.cells)?;
@@ -67,7 +79,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The trials to come must be made as those before were: by the same method, on the same machine.
-fn same_conditions(run: &Run, host: &record::Host) -> anyhow::Result<()> {
+pub(crate) fn same_conditions(run: &Run, host: &record::Host) -> anyhow::Result<()> {
     if run.method != METHOD {
         let said = format!(
             "this run was begun with method {} and this meshtax uses method {METHOD}\n  try: the meshtax that began it ({})",

@@ -16,6 +16,7 @@ use scenarios::{Matrix, Scenario};
 use crate::campaign::{self, Ending, Sitting};
 use crate::disk::beside;
 use crate::exit::{Exit, Usage};
+use crate::hosts::run::{self as hosts, HostsArgs};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
 use crate::plan;
@@ -76,6 +77,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     live: LiveArgs,
     #[command(flatten)]
+    hosts: HostsArgs,
+    #[command(flatten)]
     beside: beside::Beside,
     /// Exit with 1 if a warning touches the result.
     #[arg(long)]
@@ -92,6 +95,9 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     args.override_in(&mut scenario)?;
     scenario.check().map_err(say_flag)?;
     let Matrix { cells, left_out } = scenario.matrix().map_err(say_flag)?;
+    if args.hosts.hosts.is_some() {
+        return args.on_hosts(scenario, cells, left_out, istio.as_ref(), &interrupt);
+    }
     let programs = args.programs.find(&cells)?;
     let versions = programs.versions();
     std::fs::create_dir_all(&args.out)
@@ -144,7 +150,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// What is about to happen, for a person, on stderr.
-fn announce(run: &Run) {
+pub(crate) fn announce(run: &Run) {
     let labels: Vec<&str> = run.cells.iter().map(|c| c.label.as_str()).collect();
     let measured = run.timing.measure_ns as f64 / 1e9;
     let text = format!(
@@ -216,6 +222,35 @@ pub(crate) fn say_flag(error: scenarios::Error) -> anyhow::Error {
 }
 
 impl Args {
+    /// Makes it on other hosts than this one.
+    fn on_hosts(
+        &self,
+        scenario: Scenario,
+        cells: Vec<record::Cell>,
+        left_out: Vec<record::LeftOut>,
+        istio: Option<&scenarios::Istio>,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<ExitCode> {
+        let asked = hosts::Asked {
+            istio: istio::reading(istio, &scenario),
+            scenario,
+            cells,
+            left_out,
+            until: self.until.until(),
+            source: self.source.find(),
+            out: self.out.clone(),
+            quick: self.quick,
+            strict: self.strict,
+        };
+        if self.beside.disk {
+            let said = "the disk is tested on this host, and the run is made on others\n  try: meshtax disk DIR there, or leave --disk out";
+            return Err(Usage(said.to_owned()).into());
+        }
+        std::fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot create {}; choose another place with --out DIR", self.out.display()))?;
+        hosts::execute(&self.hosts, &asked, interrupt)
+    }
+
     /// What was given on the command line replaces what the scenario says.
     fn override_in(&self, scenario: &mut Scenario) -> anyhow::Result<()> {
         let ns = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);

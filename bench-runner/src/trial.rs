@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use record::{
-    Cell, ClockAnchor, Edges, LoadSummary, METHOD, Part, Phase, PhaseSpan, PlannedTrial, Reading, Role, Run, SCHEMA,
-    Timing, Trial, TrialDirectory, monotonic_ns,
+    Cell, ClockAnchor, Edges, Factors, LoadSummary, METHOD, Part, Phase, PhaseSpan, PlannedTrial, Reading, Role, Run,
+    SCHEMA, Timing, Trial, TrialDirectory, monotonic_ns,
 };
 use scenarios::launch::{Launch, Launched};
 use scenarios::{Deployment, DeploymentSpec, Scenario};
@@ -20,10 +20,10 @@ use crate::progress::Progress;
 use crate::run::PROGRAM;
 
 /// How long a part may take until it answers.
-const READY_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long the load may take beyond its plan: its own drain and start, and some more on a busy machine.
-const LOAD_GRACE: Duration = Duration::from_secs(30);
+pub(crate) const LOAD_GRACE: Duration = Duration::from_secs(30);
 
 /// Time from one sample to the next. What must be read less often has a pace of its own in the probe.
 const PROBE_EVERY: &str = "50ms";
@@ -83,6 +83,7 @@ pub(crate) fn make(
         scratch: lab.scratch(),
         cgroups: lab.cgroups(),
         ready_timeout: READY_TIMEOUT,
+        entry_at: std::net::Ipv4Addr::LOCALHOST.into(),
     };
     let mut deployment = scenarios::deploy(&spec)?;
     let mut parts = deployment.parts();
@@ -192,9 +193,22 @@ fn start_load(
     directory: &TrialDirectory,
     parts: &mut Vec<Part>,
 ) -> anyhow::Result<Launched> {
-    let factors = &cell.factors;
+    let tls = deployment.entry_tls();
+    let args = load_args(&deployment.entry_url(), tls, &cell.factors, timing, seed, directory);
+    start_part(lab, "load", Role::Load, args, deployment.client_namespace(), directory, parts)
+}
+
+/// How the load generator is told what to do.
+pub(crate) fn load_args(
+    url: &str,
+    tls: Option<(&Path, &str)>,
+    factors: &Factors,
+    timing: &Timing,
+    seed: u64,
+    directory: &TrialDirectory,
+) -> Vec<String> {
     let ns = |ns: u64| format!("{ns}ns");
-    let mut args: Vec<String> = vec!["load".into(), deployment.entry_url(), "--hold".into(), "--i-am-allowed".into()];
+    let mut args: Vec<String> = vec!["load".into(), url.to_owned(), "--hold".into(), "--i-am-allowed".into()];
     for (flag, value) in [
         ("--rate", factors.rate_per_second.to_string()),
         ("--connections", factors.connections.to_string()),
@@ -216,11 +230,11 @@ fn start_load(
     if factors.canary.is_some() {
         args.extend(["--split-by".to_owned(), scenarios::service::SUBSET_HEADER.to_owned()]);
     }
-    if let Some((authority, name)) = deployment.entry_tls() {
+    if let Some((authority, name)) = tls {
         let authority = authority.to_string_lossy().into_owned();
         args.extend(["--cacert".to_owned(), authority, "--sni".to_owned(), name.to_owned()]);
     }
-    start_part(lab, "load", Role::Load, args, deployment.client_namespace(), directory, parts)
+    args
 }
 
 /// Starts the probe on every part, and waits for its first sample.
@@ -231,16 +245,29 @@ fn start_probe(
     deployment: &Deployment,
     parts: &mut Vec<Part>,
 ) -> anyhow::Result<Launched> {
+    let started = parts.iter().map(|part| (part.name.clone(), part.pid));
+    let watched: Vec<(String, u32)> = started.chain(deployment.children()).collect();
+    watch(lab, run_path, directory, &watched, &deployment.cgroups(), parts)
+}
+
+/// Starts a probe on these processes and cgroups, and waits for its first sample.
+pub(crate) fn watch(
+    lab: &Lab,
+    run_path: &Path,
+    directory: &TrialDirectory,
+    processes: &[(String, u32)],
+    cgroups: &[(String, Vec<PathBuf>)],
+    parts: &mut Vec<Part>,
+) -> anyhow::Result<Launched> {
     let mut args: Vec<String> = vec!["probe".into(), "--sensor".into(), "--every".into(), PROBE_EVERY.into()];
     let mut option = |flag: &str, value: String| {
         args.push(flag.to_owned());
         args.push(value);
     };
-    let started = parts.iter().map(|part| (part.name.clone(), part.pid));
-    for (name, pid) in started.chain(deployment.children()) {
+    for (name, pid) in processes {
         option("--pid", format!("{name}={pid}"));
     }
-    for (name, folders) in deployment.cgroups() {
+    for (name, folders) in cgroups {
         for folder in folders {
             option("--cgroup", format!("{name}={}", folder.display()));
         }
@@ -254,7 +281,7 @@ fn start_probe(
 }
 
 /// Starts one of our own parts in a cgroup of its own, where that is permitted.
-fn start_part(
+pub(crate) fn start_part(
     lab: &Lab,
     name: &str,
     role: Role,
@@ -325,12 +352,12 @@ fn follow_load(
     }
 }
 
-fn indented(lines: &[String]) -> String {
+pub(crate) fn indented(lines: &[String]) -> String {
     lines.iter().map(|l| format!("    | {l}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Asks the probe to end; its last line is whole then.
-fn stop_probe(mut probe: Launched) -> anyhow::Result<()> {
+pub(crate) fn stop_probe(mut probe: Launched) -> anyhow::Result<()> {
     let status = probe.terminate(Duration::from_secs(3))?;
     anyhow::ensure!(status.success(), "the probe ended with {status}\n{}", indented(&probe.log_tail(8)));
     Ok(())

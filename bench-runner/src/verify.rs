@@ -84,6 +84,7 @@ fn verdicts(lab: &Lab, scenario: &Scenario, cell: &Cell) -> anyhow::Result<Vec<V
         scratch: lab.scratch(),
         cgroups: lab.cgroups(),
         ready_timeout: READY_TIMEOUT,
+        entry_at: std::net::Ipv4Addr::LOCALHOST.into(),
     };
     let deployment = scenarios::deploy(&spec)?;
     let verdicts = deployment.verify(&cell.factors)?;

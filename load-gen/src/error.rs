@@ -30,6 +30,12 @@ pub enum Error {
         /// What it must be.
         remedy: &'static str,
     },
+    /// The moment at which several generators were to begin has passed.
+    #[error("the load was to begin {:.3} ms before it could: several generators begin together or not at all\n  try: again; if it comes again, a slower machine needs a later start", *late_ns as f64 / 1e6)]
+    LateStart {
+        /// By how much.
+        late_ns: u64,
+    },
     /// The name of the target has no address.
     #[error("cannot find an address of '{host}': {said}\n  try: the address itself, or add the name to /etc/hosts")]
     Resolve {

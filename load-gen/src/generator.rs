@@ -24,7 +24,7 @@ use crate::transport::Secure;
 use crate::verdict::judge;
 use crate::worker::{Finish, Lane, Worker};
 use crate::writer::{Outbox, Sink, Watch, outboxes};
-use crate::{Error, Plan, Result, floor};
+use crate::{Error, Plan, Portion, Result, floor};
 
 /// Between the last connection opened and the first request due: the memory is made ready in it.
 const LEAD_NS: u64 = 10_000_000;
@@ -106,7 +106,7 @@ impl Generator {
         plan.check()?;
         let trial = plan.record_to.as_deref().map(TrialDirectory::at);
         let steal = own::steal_ticks();
-        let start_ns = monotonic_ns() + LEAD_NS;
+        let start_ns = start(plan.start_at_ns, monotonic_ns() + LEAD_NS)?;
         let measure_from_ns = start_ns + ns(warm_up);
         let (outs, inbox) = outboxes(plan.threads, plan.keep_slow);
         let broken = AtomicBool::new(false);
@@ -207,6 +207,16 @@ impl Generator {
     }
 }
 
+/// When the plan begins: as soon as it can, or at the moment that was agreed on with other generators, which none may
+/// miss, since all are to be due on one schedule.
+fn start(agreed_ns: Option<u64>, soonest_ns: u64) -> Result<u64> {
+    match agreed_ns {
+        Some(agreed_ns) if agreed_ns < soonest_ns => Err(Error::LateStart { late_ns: soonest_ns - agreed_ns }),
+        Some(agreed_ns) => Ok(agreed_ns),
+        None => Ok(soonest_ns),
+    }
+}
+
 /// The places an endpoint may be at, and how TLS is spoken with it.
 type Candidate = (Vec<Place>, Option<Secure>);
 
@@ -243,7 +253,8 @@ fn work(
         Arrivals::Closed { think } => Some(ns(think)),
         _ => None,
     };
-    let gap_ns = plan.arrivals.mean_rate(plan.duration).map(|rate| f64::from(plan.threads) * 1e9 / rate);
+    let gap_ns = plan.own_rate().map(|rate| f64::from(plan.threads) * 1e9 / rate);
+    let Portion { at, of } = plan.portion;
     let worker = Worker {
         fleet,
         mix: Arc::clone(mix),
@@ -255,8 +266,8 @@ fn work(
         pacer: Pacer::new(plan.pace, ns(plan.batch))?,
         start_ns,
         lanes: mix.targets.iter().map(|_| Lane::new(plan.backlog)).collect(),
-        stride: u64::from(plan.threads),
-        next_index: u64::from(number),
+        stride: u64::from(plan.threads) * u64::from(of),
+        next_index: u64::from(number) * u64::from(of) + u64::from(at),
         next_due_ns: start_ns,
     };
     let (finish, fleet) = worker.run()?;

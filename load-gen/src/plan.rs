@@ -14,6 +14,33 @@ use crate::target::Target;
 use crate::tls::Trust;
 use crate::{Error, Result};
 
+/// A generator's portion of a plan that several make together: number `at`, from 0, of `of`, has every `of`-th request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// Which one it is, from 0.
+    pub at: u32,
+    /// How many there are.
+    pub of: u32,
+}
+
+impl Portion {
+    /// All of it.
+    pub const WHOLE: Self = Self { at: 0, of: 1 };
+}
+
+impl std::str::FromStr for Portion {
+    type Err = String;
+
+    /// Reads "2/4", the second of four.
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let parts = text.split_once('/').and_then(|(at, of)| Some((at.parse::<u32>().ok()?, of.parse::<u32>().ok()?)));
+        match parts {
+            Some((at, of)) if at >= 1 && at <= of => Ok(Self { at: at - 1, of }),
+            _ => Err("it is a number of a total, such as 2/4 for the second of four generators".into()),
+        }
+    }
+}
+
 /// What load is asked for. [`Plan::new`] fills in what is seldom changed.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -25,8 +52,12 @@ pub struct Plan {
     pub trust: Trust,
     /// A socket in the file system to connect to, instead of the URL's host.
     pub unix: Option<PathBuf>,
-    /// How requests fall due.
+    /// How requests fall due, all generators together.
     pub arrivals: Arrivals,
+    /// Which of those requests this generator makes.
+    pub portion: Portion,
+    /// When the first request of the plan is due, CLOCK_MONOTONIC; as soon as all is ready where it is not said.
+    pub start_at_ns: Option<u64>,
     /// Connections, in total. All are open before the first request is due.
     pub connections: u32,
     /// Requests under way at a time on each connection; more than 1 with HTTP/2 only.
@@ -98,6 +129,8 @@ impl Plan {
             arrivals: Arrivals::constant(rate_per_second),
             connections,
             streams: 1,
+            portion: Portion::WHOLE,
+            start_at_ns: None,
             keep_alive: true,
             threads: 1,
             cpus: Vec::new(),
@@ -120,6 +153,11 @@ impl Plan {
     /// The response headers whose values are kept.
     pub(crate) fn kept(&self) -> Arc<[String]> {
         kept::names(self.split_by.as_deref())
+    }
+
+    /// Requests a second of this generator's portion, on average; none where nothing is planned.
+    pub(crate) fn own_rate(&self) -> Option<f64> {
+        self.arrivals.mean_rate(self.duration).map(|rate| rate / f64::from(self.portion.of))
     }
 
     /// The kinds of request by their names.
@@ -164,6 +202,10 @@ impl Plan {
         if !self.cpus.is_empty() && self.cpus.len() != self.threads as usize {
             return refuse("the number of CPUs to pin to", &self.cpus.len(), "it must be the number of threads");
         }
+        if self.portion.at >= self.portion.of {
+            let remedy = "it must be one of as many as there are, counted from 0";
+            return refuse("the portion of the load", &self.portion, remedy);
+        }
         if self.backlog == 0 {
             return refuse("the backlog", &self.backlog, "it must be at least 1 request");
         }
@@ -205,7 +247,7 @@ mod tests {
     #[test]
     fn values_that_make_no_load_are_refused_by_name() {
         type Change = fn(&mut Plan);
-        let cases: [(&str, Change); 12] = [
+        let cases: [(&str, Change); 13] = [
             ("the number of threads is 2", |p| p.threads = 2),
             ("the number of CPUs to pin to is 2", |p| p.cpus = vec![0, 1]),
             ("the list of requests is", |p| p.requests.clear()),
@@ -215,6 +257,7 @@ mod tests {
             ("the rate is inf", |p| p.arrivals = Arrivals::constant(f64::INFINITY)),
             ("the number of connections is 0", |p| p.connections = 0),
             ("the backlog is 0", |p| p.backlog = 0),
+            ("the portion of the load is", |p| p.portion = Portion { at: 2, of: 2 }),
             ("the duration is 0ns", |p| p.duration = Duration::ZERO),
             ("the request timeout is 0ns", |p| p.request_timeout = Duration::ZERO),
             ("the warm-up is", |p| p.warm_up = Duration::MAX),

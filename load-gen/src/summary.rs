@@ -26,7 +26,7 @@ pub(crate) fn summarise(
         verdict: Verdict::Valid,
         reasons: Vec::new(),
         url: plan.subject(),
-        rate_per_second: plan.arrivals.mean_rate(plan.duration),
+        rate_per_second: plan.own_rate(),
         connections: plan.connections,
         arrival: plan.arrivals.process(),
         pace: plan.pace,
@@ -51,7 +51,7 @@ pub(crate) fn summarise(
 }
 
 /// How many were never sent, when everything adds up; what does not, when something does not.
-fn balance(total: &Interval) -> std::result::Result<u64, String> {
+pub(crate) fn balance(total: &Interval) -> std::result::Result<u64, String> {
     let ended = total.response.count();
     let outcomes = total.outcomes.total();
     let unsent = ended.checked_sub(outcomes).ok_or_else(|| format!("{outcomes} outcomes of {ended} requests ended"))?;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use record::{End, Histogram, Interval, IstioReading, Phase, Quantiles, Run, RunDirectory, SlowRequest, Trial};
 
 use crate::findings::candidates;
+use crate::hosts::{self, Apart, HostsFindings};
 use crate::kept::{self, Kept};
 use crate::stats::steal;
 use crate::subsets::{self, Subsets};
@@ -51,6 +52,8 @@ pub(crate) struct TrialData {
     pub(crate) kept: BTreeMap<u64, Kept>,
     /// The slowest of these, whole.
     pub(crate) slowest: Vec<SlowRequest>,
+    /// Where its load came from another host: how well the clocks are known.
+    pub(crate) apart: Option<Apart>,
     pub(crate) usage: Usage,
     /// What its subsets answered; empty where the cell has no canary.
     pub(crate) subsets: Subsets,
@@ -103,10 +106,14 @@ impl TrialData {
         let ended_ns = spans.iter().map(|w| w.end_ns).fold(measured.end_ns, u64::max);
         let out = Span { end_ns: ended_ns, ..measured };
         // A run whose kept requests were thrown away to save space can still be read: its delays are placed by windows alone.
+        let apart = Apart::of(dir.trial_hosts(id)?.as_ref(), &Quantiles::from(&service));
+        let compared = apart.is_none_or(|apart| apart.compared);
         let kept = dir.slow(id).map_or_else(|_| Ok(BTreeMap::new()), |slow| kept::slowest(slow, &spans))?;
         Ok(Self {
-            kept: kept.iter().map(|(window, request)| (*window, Kept::of(request))).collect(),
-            slowest: candidates(kept.into_values().collect()),
+            kept: kept.iter().map(|(window, request)| (*window, Kept::of(request, compared))).collect(),
+            // Stamps of clocks that lie apart by who knows how much are no picture of a request's way.
+            slowest: if compared { candidates(kept.into_values().collect()) } else { Vec::new() },
+            apart,
             measured,
             response: Quantiles::from(&response),
             service: Quantiles::from(&service),
@@ -150,6 +157,8 @@ pub(crate) struct Gathered {
     pub(crate) run: Run,
     pub(crate) trials: Vec<TrialData>,
     pub(crate) istio: Option<IstioReading>,
+    /// What is said of its hosts, where they are more than one.
+    pub(crate) hosts: Option<HostsFindings>,
     /// Why it ended with trials of its plan left.
     pub(crate) end: Option<End>,
 }
@@ -181,11 +190,13 @@ impl Gathered {
             }
         });
         let lost = || Error::ReaderLost { path: dir.path().to_owned() };
-        let trials = read
+        let trials: Vec<TrialData> = read
             .into_iter()
             .map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(|| Err(lost())))
             .collect::<Result<_>>()?;
-        Ok(Self { run, trials, istio: dir.istio()?, end: dir.end()? })
+        let apart: Vec<Option<Apart>> = trials.iter().map(|t| t.apart).collect();
+        let hosts = hosts::findings(dir, dir.hosts()?.as_ref(), &apart)?;
+        Ok(Self { hosts, run, trials, istio: dir.istio()?, end: dir.end()? })
     }
 
     /// Whether what was measured could end it: its comparisons were looked at again and again.

@@ -22,8 +22,9 @@ impl Kept {
         Span { start_ns: self.intended_ns, end_ns: self.intended_ns + self.response_ns }
     }
 
-    pub(crate) fn of(request: &SlowRequest) -> Self {
-        let (at, at_ns) = places(request).into_iter().max_by_key(|(_, ns)| *ns).unwrap_or_default();
+    /// `compared` is whether stamps of the load may be set against those of services, which may be on another host's clock.
+    pub(crate) fn of(request: &SlowRequest, compared: bool) -> Self {
+        let (at, at_ns) = places(request, compared).into_iter().max_by_key(|(_, ns)| *ns).unwrap_or_default();
         Self { intended_ns: request.intended_ns, response_ns: request.response_ns(), at, at_ns }
     }
 }
@@ -49,7 +50,7 @@ pub(crate) fn slowest(
 }
 
 /// Each place that its stamps tell apart, with the time that it was there.
-fn places(request: &SlowRequest) -> Vec<(String, u64)> {
+fn places(request: &SlowRequest, compared: bool) -> Vec<(String, u64)> {
     let Some(sent_ns) = request.sent_ns else {
         return vec![("not sent: it waited for a connection".to_owned(), request.response_ns())];
     };
@@ -58,8 +59,17 @@ fn places(request: &SlowRequest) -> Vec<(String, u64)> {
         places.push(("after it was sent".to_owned(), request.done_ns.saturating_sub(sent_ns)));
         return places;
     };
-    places.push((format!("on the way to {}", first.service), first.received_ns.saturating_sub(sent_ns)));
-    places.push((format!("on the way back from {}", first.service), request.done_ns.saturating_sub(first.answered_ns)));
+    if compared {
+        let there = first.received_ns.saturating_sub(sent_ns);
+        let back = request.done_ns.saturating_sub(first.answered_ns);
+        places.push((format!("on the way to {}", first.service), there));
+        places.push((format!("on the way back from {}", first.service), back));
+    } else {
+        // Two lengths, each by one clock: what is left of the one is known whatever lies between the clocks.
+        let inside = first.answered_ns.saturating_sub(first.received_ns);
+        let both = request.done_ns.saturating_sub(sent_ns).saturating_sub(inside);
+        places.push((format!("on the way to {} and back", first.service), both));
+    }
     for (at, hop) in request.hops.iter().enumerate() {
         places.extend(request.self_ns(at).map(|ns| (format!("in {}", hop.service), ns)));
         for call in request.calls(at) {
@@ -103,13 +113,24 @@ mod tests {
     #[test]
     fn the_stamps_tell_on_which_hop_the_time_went() {
         let chain = request(0, Some(5), 1000, vec![hop("s1", [20, 990], Some([25, 980])), hop("s2", [900, 930], None)]);
-        let kept = Kept::of(&chain);
+        let kept = Kept::of(&chain, true);
         assert_eq!((kept.at.as_str(), kept.at_ns), ("on the way from s1 to s2", 875));
-        let total: u64 = places(&chain).iter().map(|(_, ns)| ns).sum();
+        let total: u64 = places(&chain, true).iter().map(|(_, ns)| ns).sum();
         assert_eq!(total, 1000, "every nanosecond has its place");
         let late = request(0, Some(700), 1000, vec![hop("s1", [720, 990], None)]);
-        assert_eq!(Kept::of(&late).at, "before it was sent");
-        assert_eq!(Kept::of(&request(0, None, 1000, vec![])).at_ns, 1000);
+        assert_eq!(Kept::of(&late, true).at, "before it was sent");
+        assert_eq!(Kept::of(&request(0, None, 1000, vec![]), true).at_ns, 1000);
+    }
+
+    #[test]
+    fn a_clock_that_is_not_known_well_enough_bends_no_place() {
+        let on = |ahead: u64| request(0, Some(100), 1000, vec![hop("s1", [ahead + 300, ahead + 700], None)]);
+        for ahead in [0, 5_000_000_000] {
+            let places = places(&on(ahead), false);
+            let place = |name: &str| places.iter().find(|(at, _)| at == name).map(|(_, ns)| *ns);
+            assert_eq!((place("on the way to s1 and back"), place("in s1")), (Some(500), Some(400)));
+            assert_eq!(places.iter().map(|(_, ns)| ns).sum::<u64>(), 1000);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod attribution;
+pub mod clocks;
 pub mod compare;
 pub mod csv;
 mod error;
@@ -14,6 +15,7 @@ pub mod gate;
 mod gather;
 pub mod history;
 mod host_card;
+pub mod hosts;
 pub mod html;
 pub mod istio;
 pub mod json;

@@ -6,6 +6,7 @@ use record::Reading;
 
 use crate::figure;
 use crate::findings::Findings;
+use crate::hosts::{self, HOSTS};
 use crate::istio;
 use crate::tables::{self, Entry, Table};
 
@@ -45,6 +46,7 @@ pub fn render(findings: &Findings) -> String {
     for doubt in doubts {
         let _ = writeln!(page, "- {} (try: {})", escaped(&doubt.evidence()), escaped(&doubt.first.remedy));
     }
+    list(&mut page, HOSTS, &hosts::lines(f.hosts.as_ref()));
     list(&mut page, tables::LACKS, &tables::lacks(f));
     list(&mut page, tables::LEFT_OUT, &tables::left_out(f));
     table(&mut page, &tables::response(f));

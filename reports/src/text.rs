@@ -4,6 +4,7 @@ use record::Reading;
 
 use crate::figure;
 use crate::findings::Findings;
+use crate::hosts::{self, HOSTS};
 use crate::istio;
 use crate::tables::{self, Column, Entry, LACKS, LEFT_OUT, Row, Table};
 
@@ -65,6 +66,7 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
     page.tail(f);
     page.list(SLOWEST, &tables::slowest_said(f));
     page.doubts(f);
+    page.list(HOSTS, &hosts::lines(f.hosts.as_ref()));
     page.list(LACKS, &tables::lacks(f));
     page.list(LEFT_OUT, &tables::left_out(f));
     page.istio(f);

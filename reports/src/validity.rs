@@ -28,6 +28,7 @@ const FEWEST_TRIALS: usize = 5;
 /// Everything that is doubted about a run and its trials, the run first.
 pub(crate) fn warnings(gathered: &Gathered) -> Vec<FoundWarning> {
     let mut found = of_run(gathered);
+    found.extend(lost(gathered));
     found.extend(over_trials::warnings(gathered));
     for trial in &gathered.trials {
         let of_trial = |w: record::Warning| FoundWarning {
@@ -48,6 +49,25 @@ pub(crate) fn warnings(gathered: &Gathered) -> Vec<FoundWarning> {
         found.extend(own.into_iter().map(of_trial));
     }
     found
+}
+
+/// Tries that were lost with a host: a trial that was made again is one that was chosen, if only by the network.
+fn lost(gathered: &Gathered) -> Vec<FoundWarning> {
+    let losses = gathered.hosts.iter().flat_map(|hosts| &hosts.losses);
+    let of = |loss: &record::Loss| FoundWarning {
+        trial: Some(loss.trial.clone()),
+        cell: None,
+        kind: WarningKind::HostLost,
+        evidence: format!(
+            "{} was lost in the phase {} (try {}: {}); that try is in no figure unless it was fetched whole",
+            loss.host,
+            loss.phase.word(),
+            loss.attempt,
+            loss.what
+        ),
+        remedy: "meshtax hosts fetch RUN brings what the host still has of it; look at why it was lost".to_owned(),
+    };
+    losses.map(of).collect()
 }
 
 fn of_run(gathered: &Gathered) -> Vec<FoundWarning> {

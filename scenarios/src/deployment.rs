@@ -10,7 +10,7 @@ mod tending;
 mod verifying;
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -69,6 +69,9 @@ pub struct DeploymentSpec<'a> {
     pub cgroups: Option<&'a CgroupTree>,
     /// How long each part may take until it answers.
     pub ready_timeout: Duration,
+    /// Where the chain takes the load: loopback, or an address of this host by which other hosts reach it. On platform
+    /// pods the load is in a pod itself, and this is not looked at.
+    pub entry_at: IpAddr,
 }
 
 /// Starts a chain on this host and waits until a request has gone through all of it.

@@ -183,6 +183,7 @@ fn search(
         scratch: lab.scratch(),
         cgroups: lab.cgroups(),
         ready_timeout: READY_TIMEOUT,
+        entry_at: std::net::Ipv4Addr::LOCALHOST.into(),
     };
     let mut deployment = scenarios::deploy(&spec)?;
     let answer = directory.join("found.json");

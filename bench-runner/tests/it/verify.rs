@@ -36,6 +36,7 @@ fn with_deployment<T>(dataplane: &str, mtls: &str, f: impl FnOnce(&Deployment, &
         scratch: scratch.path(),
         cgroups: None,
         ready_timeout: Duration::from_secs(20),
+        entry_at: std::net::Ipv4Addr::LOCALHOST.into(),
     })
     .unwrap();
     let result = f(&deployment, &factors);

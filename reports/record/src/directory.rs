@@ -12,7 +12,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{DiskTest, End, Error, Interval, IstioReading, Result, Run, SCHEMA, Sample, SlowRequest, Trial};
+use crate::{
+    ClockExchange, DiskTest, End, Error, Interval, IstioReading, Loss, Result, Run, RunHosts, SCHEMA, Sample,
+    SlowRequest, Trial, TrialHosts,
+};
 
 const RUN: &str = "run.json";
 const SEAL: &str = "trial.json";
@@ -23,6 +26,9 @@ const DISK_BEFORE: &str = "disk-before.json";
 const DISK_AFTER: &str = "disk-after.json";
 const ISTIO: &str = "istio.json";
 const END: &str = "end.json";
+const HOSTS: &str = "hosts.json";
+const CLOCKS: &str = "clocks.jsonl";
+const LOSSES: &str = "losses.jsonl";
 
 /// How often a lock is tried for, and how long apart.
 const LOCK_TRIES: u32 = 5;
@@ -225,6 +231,60 @@ impl RunDirectory {
         read_json_if_there(&self.path.join(END))
     }
 
+    /// Keeps which hosts the run is made on.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_hosts(&self, hosts: &RunHosts) -> Result<()> {
+        write_json(&self.path.join(HOSTS), hosts)
+    }
+
+    /// The hosts of the run; none where it was made on the host of the runner.
+    ///
+    /// # Errors
+    /// As [`Self::disk_before`].
+    pub fn hosts(&self) -> Result<Option<RunHosts>> {
+        read_json_if_there(&self.path.join(HOSTS))
+    }
+
+    /// Where exchanges of stamps with agents are appended.
+    pub fn clocks_path(&self) -> PathBuf {
+        self.path.join(CLOCKS)
+    }
+
+    /// The exchanges of stamps with agents; none where the run has no other hosts. A line that was cut off,
+    /// as by a kill, is left out.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn clocks(&self) -> Result<Vec<ClockExchange>> {
+        whole_lines(&self.clocks_path())
+    }
+
+    /// Keeps that a try of a trial was lost.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_loss(&self, loss: &Loss) -> Result<()> {
+        LineWriter::open(&self.path.join(LOSSES))?.append(loss)
+    }
+
+    /// The tries of trials that were lost with a host.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn losses(&self) -> Result<Vec<Loss>> {
+        whole_lines(&self.path.join(LOSSES))
+    }
+
+    /// The hosts of a trial; none where it was made on one.
+    ///
+    /// # Errors
+    /// As [`Self::disk_before`].
+    pub fn trial_hosts(&self, id: &str) -> Result<Option<TrialHosts>> {
+        read_json_if_there(&self.trial_path(id).join(HOSTS))
+    }
+
     /// Whether a trial is sealed.
     pub fn is_sealed(&self, id: &str) -> bool {
         self.trial_path(id).join(SEAL).is_file()
@@ -337,6 +397,14 @@ impl TrialDirectory {
         write_json(&self.load_path(), summary)
     }
 
+    /// Keeps the hosts of the trial.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_hosts(&self, hosts: &TrialHosts) -> Result<()> {
+        write_json(&self.path.join(HOSTS), hosts)
+    }
+
     /// Reads the generator's summary.
     ///
     /// # Errors
@@ -357,6 +425,16 @@ impl TrialDirectory {
             pack(&path)?;
         }
         write_json(&self.path.join(SEAL), trial)
+    }
+}
+
+/// The whole lines of a file; none where there is no file. One that was cut off by a kill is passed over, and with it the
+/// one that was appended to it.
+fn whole_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(file_error("read", path)(e)),
     }
 }
 

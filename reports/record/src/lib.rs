@@ -3,6 +3,7 @@
 mod arrival;
 mod canary;
 mod cell;
+mod clocks;
 mod directory;
 mod disk_test;
 mod edges;
@@ -14,6 +15,7 @@ mod gaps;
 mod histogram;
 mod hops;
 mod host;
+mod hosts;
 mod interrupts;
 mod interval;
 mod istio_reading;
@@ -48,6 +50,7 @@ mod worker_rule;
 pub use arrival::{Arrival, Pace, Process};
 pub use canary::{Canary, Shift, Weights};
 pub use cell::Cell;
+pub use clocks::ClockExchange;
 pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
 pub use disk_test::{
     DISK_BLOCK_BYTES, DiskArm, DiskArmDevice, DiskArmKind, DiskEngine, DiskTest, DiskTestFile, DiskWindow,
@@ -62,6 +65,7 @@ pub use gaps::{CauseGaps, GapCause, GapCounters, GapLosses, GapReport, LongGap};
 pub use histogram::Histogram;
 pub use hops::{CallStamps, HopStamps};
 pub use host::{BlockDevice, Host};
+pub use hosts::{HostPrice, HostRole, Loss, RunHost, RunHosts, TrialHost, TrialHosts};
 pub use interrupts::{SoftirqCounters, SoftnetCounters};
 pub use interval::{INTERVAL_NS, Interval};
 pub use istio_reading::{IstioDefault, IstioField, IstioReading, IstioSetting, IstioVerdict};

@@ -2,7 +2,10 @@
 
 use schemars::{Schema, schema_for};
 
-use crate::{DiskTest, End, Interval, IstioReading, LoadSummary, Run, Sample, SlowRequest, Trial};
+use crate::{
+    ClockExchange, DiskTest, End, Interval, IstioReading, LoadSummary, Loss, Run, RunHosts, Sample, SlowRequest, Trial,
+    TrialHosts,
+};
 
 /// Each file of a run directory by name, with its schema.
 pub fn all() -> Vec<(&'static str, Schema)> {
@@ -16,5 +19,9 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("disk-test", schema_for!(DiskTest)),
         ("istio", schema_for!(IstioReading)),
         ("end", schema_for!(End)),
+        ("hosts", schema_for!(RunHosts)),
+        ("trial-hosts", schema_for!(TrialHosts)),
+        ("clocks", schema_for!(ClockExchange)),
+        ("losses", schema_for!(Loss)),
     ]
 }

@@ -42,6 +42,8 @@ pub enum WarningKind {
     CounterBackwards,
     /// The configuration could not be proven in every point.
     Unproven,
+    /// A host was lost while it was measured on, or a trial was made again since one was.
+    HostLost,
     /// A canary's requests were not split as they should have been.
     Split,
 }

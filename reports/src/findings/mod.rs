@@ -20,6 +20,7 @@ use record::{End, Factors, Host, IstioReading, Lack, LeftOut, Reading, RunDirect
 use serde::{Deserialize, Serialize};
 
 use crate::gather::Gathered;
+use crate::hosts::HostsFindings;
 use crate::stats::Estimate;
 use crate::{Result, attribution, explain, validity};
 
@@ -85,6 +86,9 @@ pub struct Findings {
     pub versions: BTreeMap<String, String>,
     /// The machine.
     pub host: Host,
+    /// The hosts of the run, where they were more than one: `host` is then the one with the services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<HostsFindings>,
     /// How a user's Istio configuration was read, where the run is of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub istio: Option<IstioReading>,
@@ -393,6 +397,7 @@ impl Findings {
             blocks: run.repeats,
             trials_planned: run.trials.len(),
             trials_sealed: gathered.trials.len(),
+            hosts: gathered.hosts.clone(),
             istio: gathered.istio.clone(),
             ended: gathered.end.clone(),
             sequential: gathered.is_sequential(),

@@ -15,6 +15,7 @@ use crate::explanation::Explanation;
 use crate::figure;
 use crate::findings::{Findings, TIMELINES, host_name};
 use crate::gather::Gathered;
+use crate::hosts::{self, HOSTS};
 use crate::istio;
 use crate::tables::{self, Entry, Table};
 
@@ -103,7 +104,7 @@ pub fn page(explained: &Explanation) -> Result<String> {
         host => format!("{}, Linux {}", host_name(&f.host), f.host.kernel),
         platform => tables::platform(f),
         ended => tables::ended(f),
-        lists => [(tables::LACKS, tables::lacks(f)), (tables::LEFT_OUT, tables::left_out(f))],
+        lists => [(HOSTS, hosts::lines(f.hosts.as_ref())), (tables::LACKS, tables::lacks(f)), (tables::LEFT_OUT, tables::left_out(f))],
         cut_off => tables::cut_off(f),
         confidence => tables::confidence(f),
         doubts => tables::doubts(f).iter().map(|d| (d.evidence(), d.first.remedy.clone())).collect::<Vec<_>>(),

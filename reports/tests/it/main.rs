@@ -8,6 +8,7 @@ mod compare;
 mod exchange;
 mod gates;
 mod history;
+mod hosts;
 mod made;
 mod manifests;
 mod pages;

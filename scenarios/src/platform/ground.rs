@@ -1,6 +1,6 @@
 //! The ground a chain stands on: loopback of this host, or a pod for each service.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use record::{Platform, Role};
@@ -79,10 +79,10 @@ impl Ground {
         Ok(())
     }
 
-    /// Where a service is told to listen.
-    pub(crate) fn service_listens(&self) -> Vec<SocketAddr> {
+    /// Where a service is told to listen; `at` is looked at on loopback only.
+    pub(crate) fn service_listens(&self, at: IpAddr) -> Vec<SocketAddr> {
         match self {
-            Self::Loopback => vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
+            Self::Loopback => vec![SocketAddr::new(at, 0)],
             Self::Pods(_) => SERVICE_PORTS.map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).to_vec(),
         }
     }

@@ -1,6 +1,6 @@
 //! The proxies of a chain: one beside each process of a service, and one where the load enters.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use record::{Entry, Mtls, Role, Sidecars};
 
@@ -83,6 +83,10 @@ impl Builder<'_> {
             service: service.to_owned(),
             factors: self.spec.factors.clone(),
             stand: deployment.ground.stand(beside)?,
+            taken_at: match beside {
+                ENTRY | GATEWAY => self.spec.entry_at,
+                _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            },
             app,
             callees,
             identity: deployment.authority.as_ref().map(issue).transpose()?,

@@ -1,6 +1,6 @@
 //! The services of a chain: how each is started, and told whom to call.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use record::Role;
@@ -29,7 +29,10 @@ impl Builder<'_> {
         let service = instance.service;
         let mut args = vec!["service".to_owned()];
         args.extend(instance.args(self.spec.factors, self.spec.shape)?);
-        for address in deployment.ground.service_listens() {
+        // Without a proxy in front of it the first service takes the load itself.
+        let takes_the_load = service.name == self.spec.shape.services[0].name && !self.spec.factors.meshed();
+        let at = if takes_the_load { self.spec.entry_at } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        for address in deployment.ground.service_listens(at) {
             args.extend(["--listen".to_owned(), address.to_string()]);
         }
         let launch = Launch {

@@ -5,7 +5,7 @@
 //! kernel gives a bound port to no one who asks for any. Who asks for this very port gets it where both sides set
 //! SO_REUSEADDR and no one listens yet (tcp(7), socket(7)), which is what the proxies do with all their ports.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
@@ -17,14 +17,14 @@ pub(super) struct HeldPort {
 }
 
 impl HeldPort {
-    /// Has the kernel choose one.
+    /// Has the kernel choose one of this address.
     ///
     /// # Errors
     /// What the kernel says where there is none left.
-    pub(super) fn any() -> std::io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM.cloexec(), None)?;
+    pub(super) fn any(at: IpAddr) -> std::io::Result<Self> {
+        let socket = Socket::new(if at.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 }, Type::STREAM.cloexec(), None)?;
         socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        socket.bind(&SocketAddr::new(at, 0).into())?;
         let bound = socket.local_addr()?;
         let address = bound.as_socket().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
         Ok(Self { _socket: socket, address })
@@ -33,7 +33,7 @@ impl HeldPort {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpStream;
+    use std::net::{Ipv4Addr, TcpStream};
 
     use super::*;
 
@@ -48,11 +48,11 @@ mod tests {
 
     #[test]
     fn its_proxy_may_listen_on_a_held_port_and_others_do_not_get_it() {
-        let held = HeldPort::any().unwrap();
+        let held = HeldPort::any(Ipv4Addr::LOCALHOST.into()).unwrap();
         assert!(TcpStream::connect(held.address).is_err(), "nobody listens yet");
         assert!(listening(held.address, false).is_err(), "only who says so may share it");
         for _ in 0..2000 {
-            assert_ne!(HeldPort::any().unwrap().address, held.address);
+            assert_ne!(HeldPort::any(Ipv4Addr::LOCALHOST.into()).unwrap().address, held.address);
         }
         let proxy = listening(held.address, true).unwrap();
         TcpStream::connect(held.address).unwrap();

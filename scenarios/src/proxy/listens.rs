@@ -1,7 +1,7 @@
 //! Where a proxy that is told its ports beforehand listens.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
 use super::held::HeldPort;
@@ -33,12 +33,13 @@ impl Allotted {
     pub(super) fn choose(&self, place: &Place) -> Result<Listens> {
         let comes_in = place.app.is_some() || place.door.is_some();
         let mut held = Vec::new();
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let listens = match &place.stand {
             Stand::Loopback => {
-                let mut any = || {
-                    let port = HeldPort::any().map_err(|source| Error::Listen {
+                let mut any = |at: IpAddr| {
+                    let port = HeldPort::any(at).map_err(|source| Error::Listen {
                         part: place.name.clone(),
-                        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                        address: SocketAddr::new(at, 0),
                         source,
                     })?;
                     let address = port.address;
@@ -46,12 +47,14 @@ impl Allotted {
                     Ok(address)
                 };
                 Listens {
-                    admin: any()?,
-                    inbound: comes_in.then(&mut any).transpose()?,
+                    admin: any(loopback)?,
+                    inbound: comes_in
+                        .then(|| any(if place.door.is_some() { place.taken_at } else { loopback }))
+                        .transpose()?,
                     callees: if place.door.is_some() {
                         Vec::new()
                     } else {
-                        place.callees.iter().map(|_| any()).collect::<Result<_>>()?
+                        place.callees.iter().map(|_| any(place.taken_at)).collect::<Result<_>>()?
                     },
                     outbound: None,
                 }

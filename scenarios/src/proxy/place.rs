@@ -1,6 +1,6 @@
 //! Where a proxy is put: beside whom, towards whom, and who it is.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use record::{Factors, Mtls};
@@ -20,6 +20,9 @@ pub(crate) struct Place {
     pub(crate) stand: Stand,
     /// The service itself, where requests to it come in by way of this proxy.
     pub(crate) app: Option<App>,
+    /// On loopback: where it takes its own service's calls, or a gateway its clients. Another address than the loopback's
+    /// for the one where a load comes in from another host.
+    pub(crate) taken_at: IpAddr,
     /// Whom its service calls, where those calls go out by way of this proxy.
     pub(crate) callees: Vec<Callee>,
     /// Whom it is known as; none without mTLS.

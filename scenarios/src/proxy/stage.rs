@@ -74,6 +74,7 @@ pub(super) fn place(
             ..Factors::unmeshed()
         },
         stand: Stand::Loopback,
+        taken_at: std::net::Ipv4Addr::LOCALHOST.into(),
         app: app.map(|address| App { address, ports: vec![address.port()] }),
         callees: callees.iter().map(callee).collect(),
         identity,

@@ -169,3 +169,28 @@ fn why_a_run_ended_early_is_kept_and_what_was_planned_stays() {
     assert_eq!(dir.run().unwrap(), example::run());
     assert!(EndReason::Tight.is_of_figures() && !EndReason::Budget.is_of_figures());
 }
+
+#[test]
+fn what_is_kept_of_hosts_is_read_again_and_a_line_that_was_cut_off_costs_no_other() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    assert_eq!((dir.hosts().unwrap(), dir.clocks().unwrap(), dir.losses().unwrap()), (None, vec![], vec![]));
+    assert_eq!(dir.trial_hosts(FIRST).unwrap(), None);
+    dir.write_hosts(&example::hosts()).unwrap();
+    TrialDirectory::at(&dir.trial_path(FIRST)).write_hosts(&example::trial_hosts()).unwrap();
+    dir.write_loss(&example::loss()).unwrap();
+    let exchange = |heard_ns| ClockExchange { heard_ns, ..example::exchange() };
+    LineWriter::open(&dir.clocks_path()).unwrap().append(&exchange(4)).unwrap();
+    let mut file = fs::File::options().append(true).open(dir.clocks_path()).unwrap();
+    file.write_all(br#"{"host":"dri"#).unwrap();
+    let mut again = LineWriter::open(&dir.clocks_path()).unwrap();
+    (5..8).for_each(|heard_ns| again.append(&exchange(heard_ns)).unwrap());
+    let heard: Vec<u64> = dir.clocks().unwrap().iter().map(|e| e.heard_ns).collect();
+    assert_eq!(heard, [4, 6, 7]);
+    assert_eq!(dir.losses().unwrap(), [example::loss()]);
+    assert_eq!(
+        (dir.hosts().unwrap(), dir.trial_hosts(FIRST).unwrap()),
+        (Some(example::hosts()), Some(example::trial_hosts()))
+    );
+    assert!(dir.hosts().unwrap().unwrap().apart() && dir.hosts().unwrap().unwrap().loads().count() == 1);
+}

@@ -383,3 +383,47 @@ pub(crate) fn istio() -> IstioReading {
         defaults: vec![IstioDefault { factor: "retries".into(), value: "2".into(), reason: "Istio's default".into() }],
     }
 }
+
+pub(crate) fn hosts() -> RunHosts {
+    let driver = RunHost {
+        name: "driver".into(),
+        address: "10.0.0.2:7464".into(),
+        roles: vec![HostRole::Load, HostRole::Probe],
+        serve_at: Some(std::net::Ipv4Addr::new(10, 0, 0, 2).into()),
+        price: Some(HostPrice { per_month: 3.79, currency: "EUR".into() }),
+        boot: "5b6c".into(),
+        program: "meshtax 0.1.0".into(),
+        host: host(),
+    };
+    let chain = RunHost { name: "chain".into(), roles: vec![HostRole::Services], price: None, ..driver.clone() };
+    RunHosts { schema: SCHEMA, hosts: vec![driver, chain] }
+}
+
+pub(crate) fn trial_hosts() -> TrialHosts {
+    let driver = TrialHost { name: "driver".into(), roles: vec![HostRole::Load], ahead_ns: -5, error_ns: 7 };
+    TrialHosts { schema: SCHEMA, attempt: 2, hosts: vec![driver] }
+}
+
+pub(crate) fn exchange() -> ClockExchange {
+    ClockExchange {
+        host: "driver".into(),
+        boot: "5b6c/77aa".into(),
+        asked_ns: 1,
+        received_ns: 2,
+        answered_ns: 3,
+        heard_ns: 4,
+        agent_realtime_ns: 5,
+        runner_realtime_ns: 6,
+    }
+}
+
+pub(crate) fn loss() -> Loss {
+    Loss {
+        trial: "0001-a-r1".into(),
+        attempt: 1,
+        host: "driver".into(),
+        phase: Phase::Measure,
+        when: "2026-11-23T05:10:00Z".into(),
+        what: "not heard of for 5 s".into(),
+    }
+}

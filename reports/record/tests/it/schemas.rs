@@ -46,6 +46,10 @@ fn what_is_written_keeps_to_the_schemas() {
         ("disk-test", value(serde_json::to_value(example::disk_test()))),
         ("istio", value(serde_json::to_value(example::istio()))),
         ("end", value(serde_json::to_value(example::end()))),
+        ("hosts", value(serde_json::to_value(example::hosts()))),
+        ("trial-hosts", value(serde_json::to_value(example::trial_hosts()))),
+        ("clocks", value(serde_json::to_value(example::exchange()))),
+        ("losses", value(serde_json::to_value(example::loss()))),
     ] {
         assert_eq!(check(name, &written), Vec::<String>::new(), "{name}");
     }

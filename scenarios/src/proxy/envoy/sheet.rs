@@ -253,7 +253,7 @@ pub(super) fn ways(place: &Place, private: &Path, weights: Option<&Weights>) -> 
     }
     let one = |(name, callees): (String, Vec<&Callee>)| {
         let listen = match (&place.stand, &place.door) {
-            (Stand::Loopback, _) => ANY,
+            (Stand::Loopback, _) => Address { host: place.taken_at, port: 0 },
             (Stand::Pod(_), Some(_)) => wildcard(DOOR_PORT),
             (Stand::Pod(_), None) => wildcard(callees.first().map_or(0, |callee| callee.address.port())),
         };

@@ -68,6 +68,7 @@ fn place(
         service: service.to_owned(),
         factors,
         stand: Stand::Loopback,
+        taken_at: std::net::Ipv4Addr::LOCALHOST.into(),
         app: app.map(|address| App { address, ports: vec![address.port()] }),
         callees: callee
             .into_iter()

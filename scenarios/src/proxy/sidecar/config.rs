@@ -48,10 +48,14 @@ pub(super) fn config(place: &Place, folders: &Folders) -> SidecarConfig {
         from: redirected.then_some(IpAddr::V4(PASSTHROUGH_SOURCE)),
     });
     let door = place.door.as_ref();
+    let taken = SocketAddr::new(place.taken_at, 0);
     let outbound = (!place.callees.is_empty()).then(|| OutboundConfig {
         capture: (redirected && door.is_none()).then(|| in_pod(OUTBOUND_PORT)),
-        door: door.map(|door| DoorConfig { listen: listen(DOOR_PORT), identity: door.identity.clone() }),
-        callees: place.callees.iter().map(|c| callee(c, (!redirected && door.is_none()).then_some(ANY))).collect(),
+        door: door.map(|door| DoorConfig {
+            listen: if redirected { in_pod(DOOR_PORT) } else { taken },
+            identity: door.identity.clone(),
+        }),
+        callees: place.callees.iter().map(|c| callee(c, (!redirected && door.is_none()).then_some(taken))).collect(),
     });
     SidecarConfig {
         name: place.name.clone(),

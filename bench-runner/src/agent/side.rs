@@ -1,0 +1,302 @@
+//! A side of one trial on this host: the services, a generator, or a probe alone; started, tended, sealed.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use record::{Cell, ClockAnchor, EdgeReadings, Edges, METHOD, Part, Phase, Role, TrialDirectory, monotonic_ns};
+use scenarios::launch::Launched;
+use scenarios::{Deployment, DeploymentSpec, Scenario};
+
+use super::identity::put;
+use super::words::{LoadOrder, SideSeal};
+use crate::lab::Lab;
+use crate::trial::{self, LOAD_GRACE, READY_TIMEOUT};
+
+/// Where its seal is.
+pub(crate) const SEAL: &str = "side.json";
+
+/// How long after the end of the load the order to finish is waited for: longer than a runner takes for its drain, and for
+/// a host that is slow.
+const UNTOLD: Duration = Duration::from_secs(8);
+
+/// A side under way. Dropping it ends what it started; its files stay.
+pub(crate) struct Side {
+    side: String,
+    directory: TrialDirectory,
+    anchor: ClockAnchor,
+    parts: Vec<Part>,
+    deployment: Option<Deployment>,
+    load: Option<Launched>,
+    probe: Option<Launched>,
+    before: Option<EdgeReadings>,
+    watched: Vec<(String, u32)>,
+    settled_ns: u64,
+    measured_for: Duration,
+    /// Until when the load must have ended, while an answer to its start is awaited.
+    ends_by: Option<Instant>,
+    /// When it finishes by itself, and after which cool-down, where nobody tells it to.
+    overdue: Option<(Instant, u64)>,
+    cool_down_ns: u64,
+    tended: bool,
+    broken: Option<String>,
+}
+
+impl Side {
+    /// An empty one, in a folder of its own; what an earlier one of the same try left is removed.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub(crate) fn begin(_: &Lab, folder: &Path, attempt: &str, side: &str) -> anyhow::Result<Self> {
+        let path = folder.join(attempt).join(side);
+        let cannot = || format!("cannot create {}", path.display());
+        if path.exists() {
+            std::fs::remove_dir_all(&path).with_context(cannot)?;
+        }
+        std::fs::create_dir_all(path.join("logs")).with_context(cannot)?;
+        Ok(Self {
+            side: side.to_owned(),
+            directory: TrialDirectory::at(&path),
+            anchor: ClockAnchor::now(),
+            parts: Vec::new(),
+            deployment: None,
+            load: None,
+            probe: None,
+            before: None,
+            watched: Vec::new(),
+            settled_ns: 0,
+            measured_for: Duration::ZERO,
+            ends_by: None,
+            overdue: None,
+            cool_down_ns: 0,
+            tended: false,
+            broken: None,
+        })
+    }
+
+    /// Starts the chain of a cell; says where it takes the load and what is to be trusted there.
+    ///
+    /// # Errors
+    /// Those of [`scenarios::deploy`].
+    pub(crate) fn chain(
+        &mut self,
+        lab: &Lab,
+        cell: &Cell,
+        scenario_toml: &str,
+        entry_at: IpAddr,
+    ) -> anyhow::Result<(String, Option<(String, String)>)> {
+        let scenario = Scenario::parse(scenario_toml, "the scenario of the run")?;
+        let shape = scenario.shape(&cell.factors)?;
+        let programs = lab.programs();
+        let deployment = scenarios::deploy(&DeploymentSpec {
+            factors: &cell.factors,
+            shape: &shape,
+            program: lab.program(),
+            envoy: programs.envoy.as_ref(),
+            haproxy: programs.haproxy.as_ref(),
+            nginx: programs.nginx.as_ref(),
+            directory: self.directory.path(),
+            scratch: lab.scratch(),
+            cgroups: lab.cgroups(),
+            ready_timeout: READY_TIMEOUT,
+            entry_at,
+        })?;
+        self.parts = deployment.parts();
+        let tls = match deployment.entry_tls() {
+            Some((authority, name)) => {
+                let pem = std::fs::read_to_string(authority)
+                    .with_context(|| format!("cannot read {}", authority.display()))?;
+                Some((pem, name.to_owned()))
+            }
+            None => None,
+        };
+        let url = deployment.entry_url();
+        self.deployment = Some(deployment);
+        Ok((url, tls))
+    }
+
+    /// Starts a generator that waits for its start; its process id.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn hold(&mut self, lab: &Lab, order: &LoadOrder) -> anyhow::Result<u32> {
+        let tls = match &order.tls {
+            Some((pem, name)) => {
+                let path = self.directory.path().join("authority.pem");
+                std::fs::write(&path, pem).with_context(|| format!("cannot write {}", path.display()))?;
+                Some((path, name.as_str()))
+            }
+            None => None,
+        };
+        let factors = record::Factors { connections: order.connections, ..order.cell.factors.clone() };
+        let tls = tls.as_ref().map(|(path, name)| (path.as_path(), *name));
+        let mut args = trial::load_args(&order.url, tls, &factors, &order.timing, order.seed, &self.directory);
+        args.extend(["--portion".to_owned(), order.portion.clone()]);
+        let load = trial::start_part(lab, "load", Role::Load, args, None, &self.directory, &mut self.parts)?;
+        let pid = load.pid();
+        self.load = Some(load);
+        self.measured_for = Duration::from_nanos(order.timing.warm_up_ns + order.timing.measure_ns);
+        self.cool_down_ns = order.timing.cool_down_ns;
+        Ok(pid)
+    }
+
+    /// Starts the probe, on what this side has started and on these as well.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(crate) fn watch(&mut self, lab: &Lab, also: &[(String, u32)]) -> anyhow::Result<()> {
+        let mut watched: Vec<(String, u32)> = self.parts.iter().map(|p| (p.name.clone(), p.pid)).collect();
+        watched.extend(self.deployment.iter().flat_map(Deployment::children));
+        watched.extend(also.iter().cloned());
+        let cgroups = self.deployment.as_ref().map(Deployment::cgroups).unwrap_or_default();
+        let place = self.directory.path().to_owned();
+        let probe = trial::watch(lab, &place, &self.directory, &watched, &cgroups, &mut self.parts)?;
+        self.before = Some(node_probe::edges(Path::new("/"), &watched, Some(&place)));
+        self.watched = watched;
+        self.probe = Some(probe);
+        self.settled_ns = monotonic_ns();
+        Ok(())
+    }
+
+    /// Begins what is done to the chain under load.
+    ///
+    /// # Errors
+    /// When a part has ended.
+    pub(crate) fn tend(&mut self, measure_from_ns: u64, ends_ns: u64, cool_down_ns: u64) -> anyhow::Result<()> {
+        let until_then = Duration::from_nanos(ends_ns.saturating_sub(monotonic_ns()));
+        self.overdue = Some((Instant::now() + until_then + UNTOLD, cool_down_ns));
+        if let Some(deployment) = &mut self.deployment {
+            deployment.begin_load(measure_from_ns)?;
+            self.tended = true;
+        }
+        Ok(())
+    }
+
+    /// Lets the load go at a moment to come.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub(crate) fn go(&mut self, start_ns: u64) -> anyhow::Result<()> {
+        let load = self.load.as_mut().context("no load is held here")?;
+        load.write_line(&format!("go {start_ns}")).context("cannot start the load")?;
+        let until_then = Duration::from_nanos(start_ns.saturating_sub(monotonic_ns()));
+        self.ends_by = Some(Instant::now() + until_then + self.measured_for + LOAD_GRACE);
+        Ok(())
+    }
+
+    /// Does what has fallen due and sees that all is well; whether a load that was let go has just ended.
+    ///
+    /// # Errors
+    /// When a part has ended that should not have, or the load did in another way than it should.
+    pub(crate) fn look(&mut self) -> anyhow::Result<bool> {
+        if self.broken.is_some() {
+            return Ok(false);
+        }
+        if let Some(probe) = &self.probe {
+            probe.expect_alive("sampling")?;
+        }
+        if let Some(deployment) = &mut self.deployment {
+            deployment.check_alive()?;
+            if self.tended {
+                deployment.tend()?;
+            }
+        }
+        let Some(load) = &mut self.load else { return Ok(false) };
+        let Some(ends_by) = self.ends_by else {
+            load.expect_alive("waiting for its start")?;
+            return Ok(false);
+        };
+        if let Some(status) = load.try_wait()? {
+            let said = trial::indented(&load.log_tail(8));
+            anyhow::ensure!(status.success(), "the load generator ended with {status}\n{said}");
+            self.load = None;
+            self.ends_by = None;
+            self.overdue = Some((Instant::now() + UNTOLD, self.cool_down_ns));
+            return Ok(true);
+        }
+        anyhow::ensure!(
+            Instant::now() < ends_by,
+            "the load generator did not end within {:.0} s of its planned end\n{}",
+            LOAD_GRACE.as_secs_f64(),
+            trial::indented(&load.log_tail(8))
+        );
+        Ok(false)
+    }
+
+    /// Whether nobody has told it to finish though its time is over; after which cool-down it would have been.
+    pub(crate) fn is_overdue(&self) -> Option<u64> {
+        self.overdue
+            .filter(|(at, _)| Instant::now() > *at && self.broken.is_none())
+            .map(|(_, cool_down_ns)| cool_down_ns)
+    }
+
+    /// Whether somebody waits for the end of the load.
+    pub(crate) fn awaited(&self) -> bool {
+        self.ends_by.is_some()
+    }
+
+    /// Keeps why it is of no use any more.
+    pub(crate) fn failed(&mut self, why: String) {
+        self.broken.get_or_insert(why);
+    }
+
+    /// Nothing has failed so far.
+    ///
+    /// # Errors
+    /// What failed.
+    pub(crate) fn healthy(&self) -> anyhow::Result<()> {
+        self.broken.as_ref().map_or(Ok(()), |why| Err(anyhow::anyhow!("{why}")))
+    }
+
+    /// Cools down, takes proofs, stops all and seals.
+    ///
+    /// # Errors
+    /// When something failed before or does now; what there is stays, without a seal.
+    pub(crate) fn finish(mut self, cool_down_ns: u64) -> anyhow::Result<SideSeal> {
+        self.healthy()?;
+        let mut events = Vec::new();
+        if let Some(deployment) = &mut self.deployment {
+            events = deployment.end_load();
+            deployment.end_neighbour()?;
+        }
+        let cooling = monotonic_ns();
+        let until = Instant::now() + Duration::from_nanos(cool_down_ns);
+        while Instant::now() < until {
+            self.look()?;
+            std::thread::sleep(until.saturating_duration_since(Instant::now()).min(Duration::from_millis(20)));
+        }
+        let cooled = monotonic_ns();
+        let edges = self.before.take().map(|before| {
+            let after = node_probe::edges(Path::new("/"), &self.watched, Some(self.directory.path()));
+            Edges { before, after }
+        });
+        drop(self.load.take());
+        if let Some(probe) = self.probe.take() {
+            trial::stop_probe(probe)?;
+        }
+        let (mut proofs, mut lacks) = (Vec::new(), Vec::new());
+        if let Some(deployment) = self.deployment.take() {
+            proofs = deployment.prove()?;
+            lacks = deployment.lacks();
+            deployment.stop()?;
+        }
+        let seal = SideSeal {
+            side: self.side.clone(),
+            method: METHOD,
+            anchor: self.anchor,
+            parts: std::mem::take(&mut self.parts),
+            proofs,
+            lacks,
+            events,
+            edges,
+            phases: vec![(Phase::Settle, self.settled_ns, cooling), (Phase::CoolDown, cooling, cooled)],
+        };
+        put(&self.seal_path(), &serde_json::to_vec_pretty(&seal)?)?;
+        Ok(seal)
+    }
+
+    fn seal_path(&self) -> PathBuf {
+        self.directory.path().join(SEAL)
+    }
+}

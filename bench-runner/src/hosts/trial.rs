@@ -1,0 +1,237 @@
+//! One trial on several hosts: its sides are started, let go at one moment, stopped, fetched, and made one trial.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use record::{Cell, Factors, HostRole, Phase, PlannedTrial, Run, RunDirectory, RunHosts, monotonic_ns};
+
+use super::assemble::{self, Sides};
+use super::ensemble::{Ensemble, PATIENCE};
+use super::fetch;
+use crate::agent::words::{Ask, Done, LoadOrder, Order, Tell};
+use crate::interrupt::Interrupt;
+use crate::plan::arrival_seed;
+use crate::progress::Progress;
+use crate::trial::LOAD_GRACE;
+
+/// From the order to begin to the first request due: the order's way, and the opening of all connections.
+const LEAD: Duration = Duration::from_millis(1500);
+
+/// How often the services are asked whether all is well.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a trial is made with.
+pub(crate) struct Stage<'a> {
+    pub(crate) directory: &'a RunDirectory,
+    pub(crate) run: &'a Run,
+    pub(crate) hosts: &'a RunHosts,
+    pub(crate) interrupt: &'a Interrupt,
+}
+
+/// Makes a trial and seals it; `phase` tells how far it came.
+///
+/// # Errors
+/// [`super::link::HostLost`] where a host was; what a part cannot do.
+pub(crate) fn make(
+    stage: &Stage<'_>,
+    ensemble: &mut Ensemble,
+    planned: &PlannedTrial,
+    cell: &Cell,
+    attempt: u32,
+    progress: &mut Progress,
+    phase: &mut Phase,
+) -> anyhow::Result<()> {
+    let Stage { directory, run, hosts, interrupt } = stage;
+    let name = attempt_name(&planned.id, attempt);
+    *phase = Phase::Settle;
+    progress.phase("start");
+    start(stage, ensemble, planned, cell, &name)?;
+    progress.phase(Phase::Settle.word());
+    rest(ensemble, Duration::from_nanos(run.timing.settle_ns), interrupt)?;
+    *phase = Phase::WarmUp;
+    load(stage, ensemble, progress, phase)?;
+    *phase = Phase::CoolDown;
+    progress.phase(Phase::CoolDown.word());
+    let all: Vec<usize> = (0..ensemble.hands.len()).collect();
+    for at in &all {
+        ensemble.order(*at, Order::Finish { cool_down_ns: run.timing.cool_down_ns })?;
+    }
+    let cool_down = Duration::from_nanos(run.timing.cool_down_ns);
+    for (_, done) in ensemble.gathered(&all, PATIENCE + cool_down, interrupt)? {
+        anyhow::ensure!(matches!(done, Done::Sealed(_)), "a hand finished with {done:?}");
+    }
+    // From here on nothing is lost: all that is missing is on the disks of the hosts.
+    let trial = directory.begin_trial(&planned.id)?;
+    let folder = trial.path().join("hosts");
+    fetch_all(ensemble, &run.id, &name, &folder)?;
+    let clocks = directory.clocks()?;
+    assemble::seal(&Sides { folder: &folder, run, planned, hosts, clocks: &clocks, attempt, fetched: None }, trial)?;
+    forget(ensemble, &run.id, &name);
+    Ok(())
+}
+
+/// What a try is called on the disks of the hosts.
+pub(crate) fn attempt_name(trial: &str, attempt: u32) -> String {
+    format!("{trial}~{attempt}")
+}
+
+/// Starts the chain, then the generators, held, then the probes.
+fn start(
+    stage: &Stage<'_>,
+    ensemble: &mut Ensemble,
+    planned: &PlannedTrial,
+    cell: &Cell,
+    attempt: &str,
+) -> anyhow::Result<()> {
+    let Stage { run, interrupt, .. } = stage;
+    let order = Order::Chain {
+        attempt: attempt.to_owned(),
+        cell: Box::new(cell.clone()),
+        scenario_toml: run.scenario_toml.clone(),
+        entry_at: ensemble.entry_at()?,
+    };
+    let Done::Standing { url, tls } = ensemble.call(0, order, interrupt)? else {
+        anyhow::bail!("the chain's host did not say where it takes the load");
+    };
+    let loads = ensemble.of_side("load");
+    let of = u32::try_from(loads.len()).unwrap_or(u32::MAX);
+    let mut beside = Vec::new();
+    for (number, at) in (0..).zip(&loads) {
+        let order = LoadOrder {
+            attempt: attempt.to_owned(),
+            cell: cell.clone(),
+            timing: run.timing,
+            seed: arrival_seed(run.seed, planned.block),
+            url: url.clone(),
+            tls: tls.clone(),
+            portion: format!("{}/{of}", number + 1),
+            connections: share_of(&cell.factors, number, of),
+        };
+        let Done::Held { pid } = ensemble.call(*at, Order::Load(Box::new(order)), interrupt)? else {
+            anyhow::bail!("a generator did not say who it is");
+        };
+        if ensemble.hands.get(*at).map(|h| h.station) == ensemble.hands.first().map(|h| h.station) {
+            beside.push(("load".to_owned(), pid));
+        }
+    }
+    // Last, so that the probe sees nothing of the starting.
+    for at in 0..ensemble.hands.len() {
+        if !is_watched(ensemble, at) {
+            continue;
+        }
+        let also = if at == 0 { beside.clone() } else { Vec::new() };
+        let done = ensemble.call(at, Order::Watch { attempt: attempt.to_owned(), also }, interrupt)?;
+        anyhow::ensure!(matches!(done, Done::Watching), "a probe began with {done:?}");
+    }
+    Ok(())
+}
+
+/// Whether a hand has a probe: that of the services always, another one if its host has the role and no probe yet.
+fn is_watched(ensemble: &Ensemble, at: usize) -> bool {
+    let Some(hand) = ensemble.hands.get(at) else { return false };
+    let Some(station) = ensemble.stations.get(hand.station) else { return false };
+    hand.side == "services" || (station.line.has(HostRole::Probe) && !station.line.has(HostRole::Services))
+}
+
+/// The connections of a generator: the first have one more where they do not come out even, and none has none.
+fn share_of(factors: &Factors, number: u32, of: u32) -> u32 {
+    (factors.connections / of + u32::from(number < factors.connections % of)).max(1)
+}
+
+/// Lets time pass in which nothing is asked of the chain.
+fn rest(ensemble: &Ensemble, length: Duration, interrupt: &Interrupt) -> anyhow::Result<()> {
+    interrupt.sleep(length, || Ok(ensemble.expect()?))
+}
+
+/// Lets all generators go at one moment, and waits until all have ended.
+fn load(stage: &Stage<'_>, ensemble: &mut Ensemble, progress: &mut Progress, phase: &mut Phase) -> anyhow::Result<()> {
+    let Stage { run, interrupt, .. } = stage;
+    let timing = run.timing;
+    let start_ns = monotonic_ns() + u64::try_from(LEAD.as_nanos()).unwrap_or(u64::MAX);
+    let on_host = |ensemble: &Ensemble, at: usize, ns: u64| -> anyhow::Result<u64> {
+        let station = ensemble.hands.get(at).and_then(|h| ensemble.stations.get(h.station));
+        let ahead = station.context("there is no such host")?.watch.ahead_ns(start_ns)?;
+        Ok(ns.saturating_add_signed(ahead.value.round() as i64))
+    };
+    let measured = start_ns + timing.warm_up_ns;
+    let order = Order::Tend {
+        measure_from_ns: on_host(ensemble, 0, measured)?,
+        ends_ns: on_host(ensemble, 0, measured + timing.measure_ns)?,
+        cool_down_ns: timing.cool_down_ns,
+    };
+    ensemble.call(0, order, interrupt)?;
+    let loads = ensemble.of_side("load");
+    for at in &loads {
+        let start_ns = on_host(ensemble, *at, start_ns)?;
+        ensemble.order(*at, Order::Go { start_ns })?;
+    }
+    let planned = LEAD + Duration::from_nanos(timing.warm_up_ns + timing.measure_ns) + LOAD_GRACE;
+    let mut open = loads;
+    let mut looked = std::time::Instant::now();
+    while !open.is_empty() {
+        let since = monotonic_ns().saturating_sub(start_ns);
+        *phase = if since < timing.warm_up_ns { Phase::WarmUp } else { Phase::Measure };
+        progress.phase(phase.word());
+        interrupt.sleep(Duration::from_millis(20), || Ok(()))?;
+        ensemble.expect()?;
+        if looked.elapsed() >= LOOK_EVERY {
+            looked = std::time::Instant::now();
+            ensemble.call(0, Order::Look, interrupt)?;
+        }
+        let mut still = Vec::new();
+        for at in open {
+            let hand = ensemble.hands.get_mut(at).context("there is no such hand")?;
+            match hand.link.done(Duration::from_millis(5))? {
+                Some(Done::Loaded) => {}
+                Some(other) => anyhow::bail!("a generator ended with {other:?}"),
+                None => {
+                    let late = hand.link.awaited().is_some_and(|since| since > planned + LOAD_GRACE);
+                    anyhow::ensure!(!late, "the generator on {} does not end", hand.link.host());
+                    still.push(at);
+                }
+            }
+        }
+        open = still;
+    }
+    Ok(())
+}
+
+/// Fetches what all hosts have of a try.
+fn fetch_all(ensemble: &mut Ensemble, run: &str, attempt: &str, folder: &Path) -> anyhow::Result<()> {
+    let mut met = Vec::new();
+    for hand in &mut ensemble.hands {
+        // Two hands of a host have one disk.
+        if !met.contains(&hand.station) {
+            met.push(hand.station);
+            let host = hand.link.host().to_owned();
+            fetch::files(&mut hand.link, run, Some(attempt), |_| folder.join(&host))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is here is thrown away there; an agent that cannot be told keeps it.
+fn forget(ensemble: &mut Ensemble, run: &str, attempt: &str) {
+    for hand in &mut ensemble.hands {
+        let ask = Ask::Forget { run: run.to_owned(), attempt: Some(attempt.to_owned()) };
+        let forgotten = hand.link.call(&ask, Duration::from_secs(20));
+        if !matches!(forgotten, Ok(Tell::Forgotten)) {
+            break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_shared_out_to_the_last() {
+        let factors = |connections| Factors { connections, ..Factors::unmeshed() };
+        let shared = |connections, of| (0..of).map(|k| share_of(&factors(connections), k, of)).collect::<Vec<_>>();
+        assert_eq!(shared(16, 1), [16]);
+        assert_eq!(shared(10, 4), [3, 3, 2, 2]);
+        assert_eq!(shared(2, 3), [1, 1, 1], "each needs one");
+    }
+}
