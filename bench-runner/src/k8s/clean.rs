@@ -40,13 +40,10 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     for (run, left) in runs {
         let asked = args.all || args.run.as_deref() == Some(run.as_str());
         match left.alive_until {
-            Some(until) if !asked => {
-                if args.run.is_none() {
-                    print(&format!(
-                        "kept {run}, which is alive until {until} at least (--run {run} removes it all the same)"
-                    ))?;
-                }
-            }
+            Some(until) if !asked && args.run.is_none() => print(&format!(
+                "kept {run}, which is alive until {until} at least (--run {run} removes it all the same)"
+            ))?,
+            Some(_) if !asked => {}
             _ if asked || args.run.is_none() => removed.extend(left.namespaces),
             _ => {}
         }

@@ -65,11 +65,11 @@ pub(super) fn together(mut first: Vec<Sample>, others: Vec<(Offset, Vec<Sample>)
     let (mut own, mut round) = (None, 0);
     for sample in &mut first {
         if sample.node == record::NodeSample::default() {
-            if let Some(own) = &own {
-                sample.own = record::OwnCost::clone(own);
+            if let Some(own) = own {
+                sample.own = own;
             }
         } else {
-            own = Some(sample.own.clone());
+            own = Some(sample.own);
         }
         sample.round = round;
         round += 1;

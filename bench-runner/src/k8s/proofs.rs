@@ -98,13 +98,16 @@ fn quantity(millicores: u64) -> String {
     whole.map_or_else(|| format!("{millicores}m"), |quantity| quantity.to_string())
 }
 
+/// A text that is kept with a trial: the file's name and what is in it.
+pub(super) type Text = (String, Vec<u8>);
+
 /// What a proxy says of itself, with the texts that are kept with the trial: name and content.
 pub(super) fn of_proxy(
     reach: &Reach<'_>,
     seat: &Seat,
     factors: &Factors,
     role: Role,
-) -> anyhow::Result<(Vec<Proof>, Vec<(String, Vec<u8>)>)> {
+) -> anyhow::Result<(Vec<Proof>, Vec<Text>)> {
     let ask = |port: u16, path: &str| reach.get(seat, &format!("{PROXY}{port}/{path}"));
     let is_callee = role == Role::Service;
     match factors.dataplane {
