@@ -88,12 +88,6 @@ impl Cluster {
         self.heedless.set(true);
     }
 
-    /// How long it may be gone.
-    #[cfg(test)]
-    pub(super) fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
-    }
-
     /// Reads an object or a list.
     pub(crate) fn get(&self, path: &str, what: &str) -> anyhow::Result<Value> {
         let asked = Asked { method: &Method::GET, path, kind: "", body: b"", again: true };

@@ -215,8 +215,9 @@ pub(super) fn of_ztunnel(part: &str, metrics: &str, namespace: &str) -> anyhow::
     Ok(held(count > 0.0, part, "connections with mTLS", "more than 0", &format!("{count:.0}"), source)?)
 }
 
+/// Of nothing it is 0, where a sum of the library would be -0.
 fn sum<'l>(lines: impl Iterator<Item = &'l str>) -> f64 {
-    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).fold(0.0, |sum, value| sum + value)
 }
 
 /// A trial without this proof is none.
