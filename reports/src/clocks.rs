@@ -3,7 +3,7 @@
 //! Each exchange holds the offset between two sides (`ClockExchange::ahead_ns`), half of the round trip from the middle.
 //! Two exchanges hold the drift between the slopes that fit both. At any moment the offset is where all exchanges, each
 //! carried there at a drift that is possible, meet. Nothing is averaged, so that the bound holds whatever the delays are
-//! made of, as long as the drift changes by less than [`WANDER`] within [`REACH_NS`]; where exchanges do not meet it did,
+//! made of, as long as the drift changes by less than `WANDER` within `REACH_NS`; where exchanges do not meet it did,
 //! and each is carried at the most that a clock can drift instead.
 
 use record::ClockExchange;
