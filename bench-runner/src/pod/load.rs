@@ -85,7 +85,7 @@ impl Load {
             let _ = std::fs::remove_file(start.listening.record.join(name));
         }
         let share = share(Share { seed: held.seed, ..start.whole }, start.index, start.generators)?;
-        let mut args = vec!["load".to_owned(), start.url.clone(), "--hold".to_owned()];
+        let mut args = vec!["load".to_owned(), start.url.clone(), "--hold".to_owned(), "--i-am-allowed".to_owned()];
         for (flag, value) in [
             ("--rate", share.rate_per_second.to_string()),
             ("--connections", share.connections.to_string()),
