@@ -215,6 +215,8 @@ fn topology(said: &str, beside: Option<&Path>) -> anyhow::Result<String> {
 pub(crate) fn say_flag(error: scenarios::Error) -> anyhow::Error {
     let scenarios::Error::Value { what, problem, remedy } = error else { return error.into() };
     let flag = match what.as_str() {
+        // It is of no one field.
+        words if words.contains(' ') => return Usage(format!("{words}: {problem}\n  try: {remedy}")).into(),
         "trial.measure" => "--duration".to_owned(),
         _ => format!("--{}", what.rsplit('.').next().unwrap_or(&what).replace('_', "-")),
     };
