@@ -60,7 +60,11 @@ fn rate_zero_everywhere() {
     refused(&call(&["run", "--duration", "fast"]), 64, &["--duration", "fast"]);
     refused(&call(&["run", "--cpu-limit", "half"]), 64, &["--cpu-limit", "'half'", "100m"]);
     refused(&call(&["run", "--dataplane", "consul"]), 64, &["--dataplane", "consul", "embedded"]);
-    refused(&call(&["run", "--dataplane", "linkerd"]), 64, &["error: the matrix", "linkerd needs a cluster", "k8s run"]);
+    refused(
+        &call(&["run", "--dataplane", "linkerd"]),
+        64,
+        &["error: the matrix", "linkerd needs a cluster", "k8s run"],
+    );
     refused(&call(&["run", "--platform", "clouds"]), 64, &["--platform", "'clouds'", "processes", "pods"]);
     refused(&call(&["frobnicate"]), 64, &["frobnicate"]);
 }
