@@ -1,13 +1,16 @@
 //! What all trials of a sitting share: this program's path, the cgroup tree, the private directory, the warden.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use record::{Cell, Warning, WarningKind};
+use record::{Cell, Factors, Warning, WarningKind};
 use scenarios::limits::{CgroupTree, Limits};
+use scenarios::{DeploymentSpec, Shape};
 
 use crate::programs::Programs;
 use crate::scratch::{Scratch, sweep_stale};
+use crate::trial::READY_TIMEOUT;
 use crate::warden::Warden;
 
 /// The shared things; dropping it removes them.
@@ -97,6 +100,28 @@ impl Lab {
     /// The cgroup tree, where it is permitted.
     pub(crate) fn cgroups(&self) -> Option<&CgroupTree> {
         self.cgroups.as_ref()
+    }
+
+    /// A chain on this machine's loopback or pods, of this program and these proxies.
+    pub(crate) fn chain<'a>(
+        &'a self,
+        factors: &'a Factors,
+        shape: &'a Shape,
+        directory: &'a Path,
+    ) -> DeploymentSpec<'a> {
+        DeploymentSpec {
+            factors,
+            shape,
+            program: self.program(),
+            envoy: self.programs.envoy.as_ref(),
+            haproxy: self.programs.haproxy.as_ref(),
+            nginx: self.programs.nginx.as_ref(),
+            directory,
+            scratch: self.scratch(),
+            cgroups: self.cgroups(),
+            ready_timeout: READY_TIMEOUT,
+            entry_at: Ipv4Addr::LOCALHOST.into(),
+        }
     }
 
     /// Doubts about this machine that touch every trial.

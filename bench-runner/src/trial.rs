@@ -73,17 +73,11 @@ pub(crate) fn make(
     progress.phase("start");
     let shape = scenario.shape(&cell.factors)?;
     let spec = DeploymentSpec {
-        factors: &cell.factors,
-        shape: &shape,
         program,
         envoy: programs.envoy.as_ref(),
         haproxy: programs.haproxy.as_ref(),
         nginx: programs.nginx.as_ref(),
-        directory: directory.path(),
-        scratch: lab.scratch(),
-        cgroups: lab.cgroups(),
-        ready_timeout: READY_TIMEOUT,
-        entry_at: std::net::Ipv4Addr::LOCALHOST.into(),
+        ..lab.chain(&cell.factors, &shape, directory.path())
     };
     let mut deployment = scenarios::deploy(&spec)?;
     let mut parts = deployment.parts();

@@ -1,12 +1,10 @@
 //! `meshtax verify`: each mesh of a scenario is started once, without load, and its mTLS mode is put to the proof.
 
-use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use record::Cell;
-use scenarios::{DeploymentSpec, Matrix, Scenario, Verdict};
+use scenarios::{Matrix, Scenario, Verdict};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -16,9 +14,6 @@ use crate::programs::ProgramArgs;
 use crate::progress::say;
 use crate::report::print;
 use crate::run::{FactorArgs, named, say_flag};
-
-/// How long a part may take until it answers.
-const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -73,19 +68,7 @@ fn verdicts(lab: &Lab, scenario: &Scenario, cell: &Cell) -> anyhow::Result<Vec<V
     let shape = scenario.shape(&cell.factors)?;
     let directory = lab.scratch().join(&cell.id);
     std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-    let spec = DeploymentSpec {
-        factors: &cell.factors,
-        shape: &shape,
-        program: lab.program(),
-        envoy: lab.programs().envoy.as_ref(),
-        haproxy: lab.programs().haproxy.as_ref(),
-        nginx: lab.programs().nginx.as_ref(),
-        directory: Path::new(&directory),
-        scratch: lab.scratch(),
-        cgroups: lab.cgroups(),
-        ready_timeout: READY_TIMEOUT,
-        entry_at: std::net::Ipv4Addr::LOCALHOST.into(),
-    };
+    let spec = lab.chain(&cell.factors, &shape, &directory);
     let deployment = scenarios::deploy(&spec)?;
     let verdicts = deployment.verify(&cell.factors)?;
     deployment.stop()?;

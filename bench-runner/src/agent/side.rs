@@ -12,7 +12,7 @@ use scenarios::{Deployment, DeploymentSpec, Scenario};
 use super::identity::put;
 use super::words::{LoadOrder, SideSeal};
 use crate::lab::Lab;
-use crate::trial::{self, LOAD_GRACE, READY_TIMEOUT};
+use crate::trial::{self, LOAD_GRACE};
 
 /// Where its seal is.
 pub(crate) const SEAL: &str = "side.json";
@@ -88,20 +88,8 @@ impl Side {
     ) -> anyhow::Result<(String, Option<(String, String)>)> {
         let scenario = Scenario::parse(scenario_toml, "the scenario of the run")?;
         let shape = scenario.shape(&cell.factors)?;
-        let programs = lab.programs();
-        let deployment = scenarios::deploy(&DeploymentSpec {
-            factors: &cell.factors,
-            shape: &shape,
-            program: lab.program(),
-            envoy: programs.envoy.as_ref(),
-            haproxy: programs.haproxy.as_ref(),
-            nginx: programs.nginx.as_ref(),
-            directory: self.directory.path(),
-            scratch: lab.scratch(),
-            cgroups: lab.cgroups(),
-            ready_timeout: READY_TIMEOUT,
-            entry_at,
-        })?;
+        let deployment =
+            scenarios::deploy(&DeploymentSpec { entry_at, ..lab.chain(&cell.factors, &shape, self.directory.path()) })?;
         self.parts = deployment.parts();
         let tls = match deployment.entry_tls() {
             Some((authority, name)) => {

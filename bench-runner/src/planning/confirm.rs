@@ -8,7 +8,7 @@ use record::{Cell, CpuQuantity, Factors, RunDirectory, WorkerRule};
 use reports::Estimate;
 use reports::planning::{Cliff, Confirmed, PlanReport};
 use scenarios::launch::{Launch, Launched};
-use scenarios::{Deployment, DeploymentSpec, Scenario};
+use scenarios::{Deployment, Scenario};
 use serde::Deserialize;
 
 use crate::exit::Usage;
@@ -17,8 +17,6 @@ use crate::lab::Lab;
 use crate::programs::ProgramArgs;
 use crate::progress::say;
 
-/// How long a part may take until it answers.
-const READY_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a search may take beyond its budget: rests, and the end of its last load.
 const SEARCH_GRACE: Duration = Duration::from_secs(60);
 /// How often it is looked whether all parts live.
@@ -172,19 +170,7 @@ fn search(
     let directory = lab.scratch().join(&cell.id);
     std::fs::create_dir_all(directory.join("logs"))
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    let spec = DeploymentSpec {
-        factors: &cell.factors,
-        shape: &shape,
-        program: lab.program(),
-        envoy: lab.programs().envoy.as_ref(),
-        haproxy: lab.programs().haproxy.as_ref(),
-        nginx: lab.programs().nginx.as_ref(),
-        directory: &directory,
-        scratch: lab.scratch(),
-        cgroups: lab.cgroups(),
-        ready_timeout: READY_TIMEOUT,
-        entry_at: std::net::Ipv4Addr::LOCALHOST.into(),
-    };
+    let spec = lab.chain(&cell.factors, &shape, &directory);
     let mut deployment = scenarios::deploy(&spec)?;
     let answer = directory.join("found.json");
     let args = load_args(&deployment, cell, predicted, slo, budget, seed);
