@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{alone, call, is_root, json, skip};
+use crate::program::{alone, among_others, call, is_root, json, skip};
 
 /// Runs it beside no mesh; returns the ambient trial and its directory.
 fn run(out: &Path, more: &[&str]) -> (Value, std::path::PathBuf) {
@@ -70,7 +70,7 @@ fn one_node_proxy_carries_a_chain_and_its_cost_is_that_of_the_proxies() {
 
 #[test]
 fn a_load_from_outside_of_the_mesh_is_let_in_under_permissive_and_the_rest_is_tunnelled() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let (trial, _) = run(tmp.path(), &["--mtls", "permissive", "--entry", "plain"]);
     let id = |name: &str| format!("spiffe://cluster.local/ns/meshtax/sa/{name}");
@@ -82,7 +82,7 @@ fn a_load_from_outside_of_the_mesh_is_let_in_under_permissive_and_the_rest_is_tu
 
 #[test]
 fn certificates_are_rotated_and_its_counters_asked_for_without_a_failed_request() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let (trial, _) = run(tmp.path(), &["--rotate", "400ms", "--stats-scrape", "300ms"]);
     let events = trial["events"].as_array().unwrap();
@@ -102,7 +102,7 @@ fn in_pods_it_makes_its_sockets_inside_of_them() {
         assert!(skip("pods need root", "REQUIRE_ROOT"));
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let (trial, directory) = run(tmp.path(), &["--platform", "pods", "--workers", "2", "--rotate", "500ms"]);
     has_one_node_proxy_that_was_looked_at(&trial);
@@ -122,7 +122,7 @@ fn in_pods_a_port_may_have_a_mode_of_its_own() {
         assert!(skip("pods need root", "REQUIRE_ROOT"));
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let modes = ["--mtls", "strict", "--port-mtls", "permissive", "--entry", "plain"];
     let (trial, _) = run(tmp.path(), &[&["--platform", "pods"], &modes[..]].concat());
@@ -142,7 +142,7 @@ fn has_one_node_proxy_that_was_looked_at(trial: &Value) {
 
 #[test]
 fn what_needs_the_reading_of_requests_is_left_out_with_its_reason() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let out = ["--out", tmp.path().to_str().unwrap(), "--duration", "500ms", "--warm-up", "100ms", "--repeats", "1"];
     let matrix = ["run", "--dataplane", "none,ambient", "--mtls", "strict,disable", "--access-log", "off,text"];

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::errors::{Mounted, refused};
-use crate::program::{Answer, alone, call, is_root, json, meshtax, skip};
+use crate::program::{Answer, among_others, call, is_root, json, meshtax, skip};
 
 /// A run of half a second, of a commit that the forge names.
 fn measured(out: &Path) -> PathBuf {
-    let _alone = alone();
+    let _seat = among_others();
     let args = ["run", "--dataplane", "none", "--duration", "500ms", "--warm-up", "0s", "--repeats", "1", "--out"];
     let mut command = meshtax(&args);
     command.arg(out).env("GITHUB_SHA", "0123456789abcdef0123456789abcdef01234567").env("GITHUB_REF_NAME", "main");

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::browser::Browser;
 use crate::errors::refused;
-use crate::program::{alone, call};
+use crate::program::{among_others, call};
 
 /// A short run without a mesh and with one.
 fn measured(out: &Path, seed: &str, more: &[&str]) -> PathBuf {
@@ -17,10 +17,10 @@ fn measured(out: &Path, seed: &str, more: &[&str]) -> PathBuf {
 
 #[test]
 fn two_runs_are_set_side_by_side_in_every_form_and_the_page_opens_whole() {
-    let alone = alone();
+    let seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let [one, other] = ["1", "2"].map(|seed| measured(tmp.path(), seed, &[]));
-    drop(alone);
+    drop(seat);
     let (small, large) = (format!("small={}", one.display()), format!("large={}", other.display()));
     let said = |more: &[&str]| call(&[&["compare", small.as_str(), large.as_str()], more].concat()).done().stdout;
 
@@ -86,11 +86,11 @@ fn the_page_opens(path: &Path) {
 
 #[test]
 fn what_cannot_be_compared_says_why_and_which_flag_lets_it_pass() {
-    let alone = alone();
+    let seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let one = measured(tmp.path(), "1", &[]);
     let other = measured(tmp.path(), "2", &["--workers", "1,2"]);
-    drop(alone);
+    drop(seat);
     let [one, other] = [one, other].map(|path| path.to_str().unwrap().to_owned());
     refused(&call(&["compare", &one]), 64, &["2 values required"]);
     refused(&call(&["compare", &one, &one]), 64, &["are the same run", "try: name each run once"]);

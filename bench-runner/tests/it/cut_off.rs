@@ -8,8 +8,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::{
-    Answer, alive, alone, call, cgroups, descendants, is_root, json, listeners, listening_ports, meshtax, namespaces,
-    scratch_directories, skip, within,
+    Answer, alive, among_others, call, cgroups, descendants, is_root, json, listeners, listening_ports, meshtax,
+    namespaces, scratch_directories, skip, within,
 };
 
 /// A run in its second trial, with everything it has started.
@@ -112,7 +112,7 @@ fn finishes(directory: &Path) {
 
 #[test]
 fn sigkill_of_the_runner() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let mut running = start(tmp.path(), "processes");
     running.child.kill().unwrap();
@@ -127,7 +127,7 @@ fn sigkill_of_the_runner_with_pods() {
         assert!(skip("pods need root", "REQUIRE_ROOT"));
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let mut running = start(tmp.path(), "pods");
     let of_it = |p: &PathBuf| p.to_string_lossy().contains(&format!("-{}-", running.child.id()));
@@ -159,7 +159,7 @@ fn the_warden_ends_who_holds_a_file_of_the_scratch_directory_and_nobody_else() {
 
 #[test]
 fn ctrl_c() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let mut running = start(tmp.path(), "processes");
     let pid = Pid::from_raw(i32::try_from(running.child.id()).unwrap()).unwrap();

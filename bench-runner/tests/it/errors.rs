@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{Answer, alone, call, fake_envoy, is_root, meshtax, processes_of, skip};
+use crate::program::{Answer, among_others, call, fake_envoy, is_root, meshtax, processes_of, skip};
 
 /// What an error must be: its code, its words, a way out, and no longer than a screen.
 pub(crate) fn refused(answer: &Answer, code: i32, words: &[&str]) {
@@ -82,7 +82,7 @@ fn no_such_envoy() {
 
 #[test]
 fn an_envoy_that_dies_at_start() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     // Like one that finds its port taken.
     let deeds = r#"eprintln!("cannot bind '127.0.0.1:15001': Address already in use"); std::process::exit(1);"#;
@@ -154,7 +154,7 @@ fn a_full_disk() {
         assert!(skip("a small tmpfs needs root", "REQUIRE_ROOT"));
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let mounted = Mounted::tmpfs(tmp.path(), "200k");
     let out = mounted.path.join("runs");
@@ -200,7 +200,7 @@ fn a_run_directory_of_the_future_and_one_that_is_none() {
 
 #[test]
 fn a_truncated_interval_line() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let out = tmp.path().join("runs");
     let answer = call(&[

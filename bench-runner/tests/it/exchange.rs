@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::program::{alone, call, json as read, skip};
+use crate::program::{among_others, call, json as read, skip};
 
 fn a_run(folder: &Path) -> PathBuf {
     let out = folder.to_str().unwrap();
@@ -44,7 +44,7 @@ fn the_public_reader_of_hdr_histograms_finds_every_request() {
         assert!(skip("there is no Python with hdrhistogram", "REQUIRE_PYTHON"));
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let (run, folder) = (a_run(tmp.path()), tmp.path().join("logs"));
     assert!(export(&run, "hlog", &folder).starts_with("6 files in "));
@@ -74,7 +74,7 @@ fn fortios_own_page_shows_its_results() {
         return;
     }
     let Some(mut browser) = Browser::start() else { return };
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let (run, folder) = (a_run(tmp.path()), tmp.path().join("fortio"));
     assert!(export(&run, "fortio", &folder).starts_with("6 files in "));
@@ -110,7 +110,7 @@ fn fortios_own_page_shows_its_results() {
 
 #[test]
 fn other_forms_are_written_where_they_are_asked_for() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let run = a_run(tmp.path());
     let at = run.to_str().unwrap();

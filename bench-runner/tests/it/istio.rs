@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::errors::refused;
-use crate::program::{Answer, alone, call, json};
+use crate::program::{Answer, among_others, call, json};
 
 const APP: &str = "\
 apiVersion: apps/v1
@@ -66,7 +66,7 @@ fn verdict(reading: &Value, path: &str) -> Value {
 
 #[test]
 fn a_run_takes_its_factors_from_the_yaml_and_says_so() {
-    let _alone = alone();
+    let _seat = among_others();
     let (_tmp, mesh, out) = places(&[("app.yaml", APP), ("fault.yaml", FAULT)]);
     let told = ["--dataplane", "none,embedded", "--istio-accept", "fault", "--retries", "0"];
     let answer = run(&mesh, &out, &told).done();

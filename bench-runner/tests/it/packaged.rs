@@ -1,6 +1,6 @@
 //! Runs with HAProxy and nginx.
 
-use crate::program::{alone, call, is_root, json, skip};
+use crate::program::{among_others, call, is_root, json, skip};
 
 /// Whether doctor finds a proxy here; says so when a test is skipped for it.
 fn found(proxy: &str) -> bool {
@@ -38,7 +38,7 @@ fn haproxy_and_nginx_sidecars_answer_and_their_mtls_is_proven() {
     if !found("haproxy") || !found("nginx") {
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let trials = answered_trials(&["--dataplane", "haproxy,nginx", "--services", "2", "--workers", "2"], 2);
     for trial in &trials {
         let nginx = trial["cell"].as_str().unwrap().contains("nginx");
@@ -55,7 +55,7 @@ fn haproxy_shifts_and_rotates_under_load_without_a_failed_request() {
     if !found("haproxy") {
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = tmp.path().join("canary.toml");
     let text = "[mesh]\nrotate = [\"400ms\"]\n[canary]\nservice = \"s2\"\nweights = [\"v1=90,v2=10\"]\n\
@@ -78,7 +78,7 @@ fn haproxy_and_nginx_stand_behind_redirection() {
         assert!(skip("pods need root here", "REQUIRE_ROOT"));
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let arguments =
         ["--dataplane", "haproxy,nginx", "--platform", "pods", "--services", "2", "--entry", "gateway,sidecar"];
     for trial in answered_trials(&arguments, 4) {

@@ -6,12 +6,12 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::browser::{Browser, Page};
-use crate::program::{Answer, alone, call, json};
+use crate::program::{Answer, among_others, call, json};
 
 /// A run that all tests here look at, made once. It lies in the build's own directory, since nothing ends what lives as long
 /// as the tests do.
 static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
-    let _alone = alone();
+    let _seat = among_others();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
@@ -201,7 +201,7 @@ fn a_run_can_be_measured_again_from_its_directory() {
     let words: Vec<&str> = command.split(' ').collect();
     assert_eq!(words[..2], ["meshtax", "run"], "{command}");
     let tmp = tempfile::tempdir().unwrap();
-    let _alone = alone();
+    let _seat = among_others();
     let more = ["--repeats", "1", "--out", tmp.path().to_str().unwrap()];
     let again = call(&[&words[1..], more.as_slice()].concat()).done().run_directory();
     let [first, second] = [RUN.as_path(), again.as_path()].map(|run| json(&run.join("run.json")));

@@ -3,16 +3,43 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Runs that measure do so one at a time: two at once would measure one another.
-static MEASURING: Mutex<()> = Mutex::new(());
+/// Runs of which a figure is looked at are made one at a time: two at once would measure one another.
+static MEASURING: RwLock<()> = RwLock::new(());
 
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
+/// How many of the other runs are made at once. They wait for their processes more than they work.
+const SEATS: usize = 3;
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static LEFT: Condvar = Condvar::new();
+
+/// For a run whose figures are looked at, or that times what it does.
+pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
+    MEASURING.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One of the runs that are made at once.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    _nobody_measures: RwLockReadGuard<'static, ()>,
+}
+
+/// For a run of which it is asked what it proves, writes and leaves, and not how fast it was.
+pub(crate) fn among_others() -> Seat {
+    // First the seat: whoever waited for one with the lock in hand would hold up who measures.
+    let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    *LEFT.wait_while(taken, |taken| *taken == SEATS).unwrap_or_else(PoisonError::into_inner) += 1;
+    Seat { _nobody_measures: MEASURING.read().unwrap_or_else(PoisonError::into_inner) }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        LEFT.notify_one();
+    }
 }
 
 pub(crate) fn meshtax(args: &[&str]) -> Command {

@@ -1,6 +1,6 @@
 //! Runs with real Envoy and with CPU limits; what they show is shown by the end-to-end script, that they work here.
 
-use crate::program::{alone, call, is_root, json, skip};
+use crate::program::{alone, among_others, call, is_root, json, skip};
 
 fn no_envoy() -> bool {
     let doctor = call(&["doctor", "--format", "json"]).stdout;
@@ -14,7 +14,7 @@ fn envoy_sidecars_answer_and_their_mtls_is_proven() {
     if no_envoy() {
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let answer = call(&[
         "run",
@@ -91,7 +91,7 @@ fn a_limit_throttles_and_is_seen() {
 
 /// What a run of one trial with these arguments has proven, by part and claim; all its requests must have been answered.
 fn proven(envoy: Option<&str>, more: &[&str]) -> Vec<(String, String, String)> {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let mut args = vec!["run", "--dataplane", "envoy", "--services", "2", "--rate", "200", "--connections", "4"];
     args.extend(["--duration", "2s", "--warm-up", "300ms", "--repeats", "1", "--workers", "1"]);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{alone, call, json, processes_of};
+use crate::program::{alone, among_others, call, json, processes_of};
 
 /// A schema of `record` by name.
 fn schema(name: &str) -> jsonschema::Validator {
@@ -100,7 +100,7 @@ fn a_run_seals_its_trials_proves_them_and_reports() {
 
 #[test]
 fn a_scenario_of_the_library_can_be_printed_and_run_from_a_file() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let list = call(&["scenarios"]).done().stdout;
     assert!(list.contains("first-look") && list.contains("cpu-limits"), "{list}");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::load::Service;
-use crate::program::{alone, call, json, meshtax};
+use crate::program::{among_others, call, json, meshtax};
 
 /// What is planted; nothing else has these bytes.
 const SECRET: &str = "pl4nted-Zx81qQ7w-s3cret";
@@ -40,7 +40,7 @@ fn holds(directory: &Path, least: usize) {
 
 #[test]
 fn a_load_writes_down_no_header_no_body_no_query_and_no_key() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let service = Service::start();
     let out = tmp.path().join("out");
@@ -69,7 +69,7 @@ fn a_load_writes_down_no_header_no_body_no_query_and_no_key() {
 
 #[test]
 fn a_run_writes_down_nothing_of_its_environment_and_of_yaml_only_what_it_used() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let mesh = tmp.path().join("mesh");
     std::fs::create_dir(&mesh).unwrap();

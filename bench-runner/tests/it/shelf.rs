@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::program::{alone, call, meshtax, within};
+use crate::program::{among_others, call, meshtax, within};
 use crate::run::keeps_to;
 
 /// Longer than any page takes on a machine that is busy with other things.
@@ -78,7 +78,7 @@ fn name(run: &Path) -> String {
 
 #[test]
 fn it_lists_runs_and_hands_out_their_reports_and_nothing_else() {
-    let _alone = alone();
+    let _seat = among_others();
     let folder = tempfile::tempdir().unwrap();
     let run = run_into(folder.path());
     fs::write(folder.path().join("secret"), "secret").unwrap();
@@ -193,7 +193,7 @@ fn tab_to(page: &mut crate::browser::Page<'_>, selector: &str) {
 #[test]
 fn the_list_is_read_and_worked_by_keyboard() {
     let Some(mut browser) = Browser::start() else { return };
-    let _alone = alone();
+    let _seat = among_others();
     let folder = tempfile::tempdir().unwrap();
     let run = run_into(folder.path());
     let findings = fs::read_to_string(run.join("findings.json")).unwrap();
@@ -251,7 +251,7 @@ fn the_list_is_read_and_worked_by_keyboard() {
 #[test]
 fn a_run_is_followed_until_its_report_is_there() {
     let Some(mut browser) = Browser::start() else { return };
-    let _alone = alone();
+    let _seat = among_others();
     let folder = tempfile::tempdir().unwrap();
     let serving = Serving::of(folder.path(), &[]);
     let mut page = browser.open(&serving.url("/"));

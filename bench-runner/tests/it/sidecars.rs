@@ -5,7 +5,7 @@ use std::path::Path;
 use scenarios::network::Network;
 use serde_json::Value;
 
-use crate::program::{alone, call, json, skip};
+use crate::program::{among_others, call, json, skip};
 
 /// Whether pods are permitted here; says so when a test is skipped for it.
 fn permitted() -> bool {
@@ -15,7 +15,7 @@ fn permitted() -> bool {
 
 /// Runs a scenario with these tables and flags; the trials in the order of the plan.
 fn run(tables: &str, flags: &[&str]) -> Vec<Value> {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = tmp.path().join("scenario.toml");
     let text = format!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use record::Factors;
 use scenarios::{Deployment, DeploymentSpec, Scenario, Verdict, deploy};
 
-use crate::program::{alone, call, is_root, json, skip};
+use crate::program::{among_others, call, is_root, json, skip};
 
 fn no_pods() -> bool {
     !is_root() && skip("pods need root", "REQUIRE_ROOT")
@@ -54,7 +54,7 @@ fn a_mode_that_was_changed_behind_its_users_back_is_found_out_on_every_link() {
     if no_pods() {
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let strict = cell("embedded", "strict").1;
     let disable = cell("embedded", "disable").1;
     let (as_it_is, as_claimed) =
@@ -74,7 +74,7 @@ fn a_mode_that_was_changed_behind_its_users_back_is_found_out_on_every_link() {
 
 #[test]
 fn the_command_says_it_in_words_and_as_json_and_by_its_exit_code() {
-    let _alone = alone();
+    let _seat = among_others();
     let modes = ["verify", "--dataplane", "none,embedded", "--mtls", "disable,permissive,strict"];
     let said = call(&modes).done().stdout;
     assert_eq!(said.matches(" as it should be").count(), 4, "{said}");
@@ -95,7 +95,7 @@ fn a_program_in_a_pod_is_told_the_same_with_and_without_a_mesh() {
     if no_pods() {
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let told = |dataplane: &str, mtls: &str| {
         with_deployment(dataplane, mtls, |deployment, _| {
             let services = deployment.parts().into_iter().filter(|part| part.role == record::Role::Service);
@@ -113,7 +113,7 @@ fn each_request_crosses_15001_and_15006() {
     if no_pods() {
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     // With a connection for each request of the load and of the proxies, connections are requests.
     let mut args = vec!["run", "--dataplane", "embedded", "--platform", "pods", "--keepalive", "false"];
