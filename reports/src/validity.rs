@@ -2,7 +2,7 @@
 
 mod over_trials;
 
-use record::{Role, WarningKind};
+use record::{CpuQuota, Host, Role, WarningKind};
 
 use crate::figure;
 use crate::findings::FoundWarning;
@@ -98,6 +98,7 @@ fn of_run(gathered: &Gathered) -> Vec<FoundWarning> {
             remedy: "add 'none' to the dataplanes, so that the tax can be taken".to_owned(),
         });
     }
+    found.extend(held_back(run));
     let counts = run.cells.iter().map(|c| (c, gathered.of_cell(&c.id).count()));
     let few: Vec<String> =
         counts.filter(|(_, n)| *n < FEWEST_TRIALS).map(|(c, n)| format!("{} has {n}", c.id)).collect();
@@ -115,6 +116,36 @@ fn of_run(gathered: &Gathered) -> Vec<FoundWarning> {
         });
     }
     found
+}
+
+/// The quota that holds a host's program to fewer CPUs than it may use, the tightest of several.
+pub fn tightest_quota(host: &Host) -> Option<&CpuQuota> {
+    let tightest = host.cgroup_limits.cpu.seen()?.iter().min_by(|a, b| quota_cores(a).total_cmp(&quota_cores(b)));
+    tightest.filter(|quota| quota_cores(quota) < f64::from(host.cpus_allowed))
+}
+
+/// What a quota comes to, in cores.
+pub fn quota_cores(quota: &CpuQuota) -> f64 {
+    quota.quota_us as f64 / quota.period_us.max(1) as f64
+}
+
+/// A quota around the whole run throttles what is measured. In a cluster the host's card is that of a probe in its pod, whose
+/// own limit is nobody else's.
+fn held_back(run: &record::Run) -> Option<FoundWarning> {
+    let here = run.cells.iter().any(|c| c.factors.platform != record::Platform::Kubernetes);
+    let quota = tightest_quota(&run.host).filter(|_| here)?;
+    Some(FoundWarning {
+        trial: None,
+        cell: None,
+        kind: WarningKind::Saturated,
+        evidence: format!(
+            "load, services and proxies together are held to {:.2} of {} CPUs by the limit of {}, which throttles them with a mesh and without",
+            quota_cores(quota),
+            run.host.cpus_allowed,
+            quota.cgroup
+        ),
+        remedy: "measure outside of this limit, or raise it: for a container, --cpus".to_owned(),
+    })
 }
 
 fn of_data(trial: &TrialData, gathered: &Gathered) -> Vec<record::Warning> {
