@@ -72,7 +72,7 @@ pub(crate) fn findings(
 ) -> record::Result<Option<HostsFindings>> {
     let Some(hosts) = hosts else { return Ok(None) };
     let clocks = HostClock::of(&dir.clocks()?);
-    let apart: Vec<&Apart> = trials.iter().flatten().collect();
+    let apart: Vec<&Apart> = trials.iter().copied().flatten().collect();
     Ok(Some(HostsFindings {
         hosts: hosts.hosts.iter().map(|host| of_host(host, &clocks)).collect(),
         trials_apart: apart.len(),
@@ -127,7 +127,7 @@ impl Apart {
         let serving: Vec<(Vec<String>, u64)> =
             hosts.iter().filter(serves).map(|h| (h.services.clone(), h.error_ns)).collect();
         let from_elsewhere = hosts.iter().filter(|h| h.roles.contains(&HostRole::Load) && h.name != entered.name);
-        let load_error_ns = from_elsewhere.clone().map(|h| h.error_ns).max();
+        let load_error_ns = from_elsewhere.map(|h| h.error_ns).max();
         (serving.len() > 1 || load_error_ns.is_some()).then(|| Self {
             serving,
             load_error_ns: load_error_ns.unwrap_or(0),

@@ -138,7 +138,7 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
         phases,
         anchor: seal.anchor,
         load,
-        parts,
+        parts: seal.parts,
         proofs: seal.proofs,
         warnings,
         events: seal.events,

@@ -1,5 +1,7 @@
 //! One chain over several hosts: which services of it stand on which, as `hosts.toml` says.
 
+use std::path::Path;
+
 use record::{Cell, Dataplane, Factors, HostRole};
 use scenarios::{Scenario, Shape};
 
@@ -15,12 +17,17 @@ pub(crate) struct Placement {
     pub(crate) cells: Vec<Cell>,
 }
 
-/// The placement that these hosts name; none where they name none, so that all of a chain stands on one host.
+/// The placement that these hosts of a file name; none where they name none, so that all of a chain stands on one host.
 ///
 /// # Errors
 /// [`Usage`] for services that stand nowhere, twice, or are of no chain of the run, and for what cannot be apart.
-pub(crate) fn of(lines: &[HostLine], scenario: &Scenario, cells: &[Cell]) -> anyhow::Result<Option<Placement>> {
-    let wrong = |problem: String| Usage(format!("hosts.toml: {problem}"));
+pub(crate) fn of(
+    path: &Path,
+    lines: &[HostLine],
+    scenario: &Scenario,
+    cells: &[Cell],
+) -> anyhow::Result<Option<Placement>> {
+    let wrong = |problem: String| Usage(format!("{}: {problem}", path.display()));
     let serving: Vec<&HostLine> = lines.iter().filter(|h| h.has(HostRole::Services)).collect();
     let Some(one) = serving.iter().find(|h| h.services.is_some()) else { return Ok(None) };
     if let Some(silent) = serving.iter().find(|h| h.services.is_none()) {
@@ -44,6 +51,7 @@ pub(crate) fn of(lines: &[HostLine], scenario: &Scenario, cells: &[Cell]) -> any
         }
     }
     let entered = placed.and_then(|at| serving.get(at)).map_or_else(String::new, |h| h.name.clone());
+    let alone = serving.len() == 1;
     let mut lines = lines.to_vec();
     // Stable: the others stay in the order of the file.
     lines.sort_by_key(|h| h.has(HostRole::Services) && h.name != entered);
@@ -52,6 +60,10 @@ pub(crate) fn of(lines: &[HostLine], scenario: &Scenario, cells: &[Cell]) -> any
         Ok(Cell { factors: Factors { placement, ..cell.factors.clone() }, ..cell.clone() })
     };
     let cells = cells.iter().map(on).collect::<anyhow::Result<_>>()?;
+    if alone {
+        // It has all of them: a chain as any other.
+        lines.iter_mut().for_each(|line| line.services = None);
+    }
     Ok(Some(Placement { lines, cells }))
 }
 
@@ -144,7 +156,7 @@ mod tests {
         let (_, text) = scenarios::library().into_iter().find(|(name, _)| *name == "first-look").unwrap();
         let scenario = Scenario::parse(text, "first-look").unwrap();
         let cells = scenario.cells().unwrap();
-        of(lines, &scenario, &cells).map_err(|e| e.to_string())
+        of(Path::new("hosts.toml"), lines, &scenario, &cells).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -155,6 +167,7 @@ mod tests {
         assert!(of.cells.iter().all(|c| c.factors.placement == "s1+s3/s2"), "{:?}", of.cells);
         let of = placed(&[line("a", Some(&["s1", "s2", "s3"]))]).unwrap().unwrap();
         assert!(of.cells.iter().all(|c| c.factors.placement == "together"));
+        assert_eq!(of.lines[0].services, None, "all of a chain is no part of one");
         assert!(placed(&[line("a", None), driver]).unwrap().is_none());
     }
 

@@ -96,7 +96,7 @@ pub(crate) fn execute(args: &HostsArgs, asked: &Asked, interrupt: &Interrupt) ->
     let groups = groups(&file.host, args.each)?;
     asked.cells.iter().try_for_each(possible)?;
     let placed;
-    let (groups, asked) = match placement::of(&file.host, &asked.scenario, &asked.cells)? {
+    let (groups, asked) = match placement::of(path, &file.host, &asked.scenario, &asked.cells)? {
         None => (groups, asked),
         Some(placement) => {
             placed = Asked { cells: placement.cells, ..asked.clone() };

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use record::Cell;
 use scenarios::certs::Authority;
-use scenarios::{Scenario, turns};
+use scenarios::{Reached, Scenario, turns};
 
-use super::ensemble::Ensemble;
+use super::ensemble::{Ensemble, PATIENCE};
 use super::trial::Stage;
 use crate::agent::words::{Done, Order, SliceOrder};
 
@@ -44,12 +44,12 @@ pub(super) fn build(
         };
         ensemble.order(*at, Order::Slice(Box::new(order)))?;
     }
-    for (_, done) in ensemble.gathered(&hands, super::ensemble::PATIENCE, interrupt)? {
+    for (_, done) in ensemble.gathered(&hands, PATIENCE, interrupt)? {
         anyhow::ensure!(matches!(done, Done::Well), "a part of the chain began with {done:?}");
     }
-    let mut reached = Vec::new();
+    let mut reached: Vec<Reached> = Vec::new();
     for (at, services) in turns(&shape, |service| stands_on.get(service).copied())? {
-        let elsewhere = reached.iter().filter(|r: &&scenarios::Reached| stands_on.get(&r.service) != Some(&at));
+        let elsewhere = reached.iter().filter(|r| stands_on.get(&r.service) != Some(&at));
         let order = Order::Stand { services, elsewhere: elsewhere.cloned().collect() };
         let Done::Reached(stand) = ensemble.call(at, order, interrupt)? else {
             anyhow::bail!("a part of the chain did not say where it is reached");

@@ -97,14 +97,14 @@ fn what_cannot_be_on_hosts_is_said_before_anything_starts() {
         ))
     };
     for (a, b, more, says) in [
-        ("services = ['s1']", "services = ['s2']", &[][..], "s3 of chain3 stands on no host"),
-        ("services = ['s1', 's2']", "services = ['s2', 's3']", &[], "s2 is to stand on a and on b"),
-        ("services = ['s1', 's3']", "services = ['s2', 's4']", &[], "chain3 has no such service"),
-        ("services = ['s1', 's3']", "", &[], "a says which services stand on it, and b has"),
-        ("", "", &[], "nothing says which of them"),
-        ("services = ['s1']", "services = ['s2', 's3']", &["--each", "in-turn"], "--each makes the same run"),
-        ("services = ['s1']", "services = ['s2', 's3']", &["--neighbour", "cpu:1"], "a neighbour is at work on one"),
-        ("services = ['s1']", "services = ['s2', 's3']", &["--platform", "pods"], "pods are reached from their own"),
+        ("services = ['s1']", "services = ['s2']", vec![], "s3 of chain3 stands on no host"),
+        ("services = ['s1', 's2']", "services = ['s2', 's3']", vec![], "s2 is to stand on a and on b"),
+        ("services = ['s1', 's3']", "services = ['s2', 's4']", vec![], "chain3 has no such service"),
+        ("services = ['s1', 's3']", "", vec![], "a says which services stand on it, and b has"),
+        ("", "", vec![], "nothing says which of them"),
+        ("services = ['s1']", "services = ['s2', 's3']", vec!["--each", "in-turn"], "--each makes the same run"),
+        ("services = ['s1']", "services = ['s2', 's3']", vec!["--neighbour", "cpu:1"], "a neighbour is at work on one"),
+        ("services = ['s1']", "services = ['s2', 's3']", vec!["--platform", "pods"], "pods are reached from their own"),
     ] {
         let file = chain(a, b);
         let mut args = vec!["run", "--hosts", &file, "--out", &out, "--services", "3"];
