@@ -118,7 +118,6 @@ fn a_chain_that_goes_to_another_host_and_back_is_one_trial_proven_on_both() {
                 assert_eq!(proof(&trial, &sidecar, "inbound peer")["found"], peer.as_str());
             }
             assert_ne!(proof(&trial, &sidecar, "inbound mTLS handshakes")["found"], "0");
-            assert_eq!(proof(&trial, &sidecar, "inbound mTLS strangers")["found"], "0");
             let sent = format!("which {caller}-sidecar sent");
             let of = |p: &&Value| p["part"] == sidecar.as_str() && p["expected"].as_str().unwrap().ends_with(&sent);
             let passed = trial["proofs"].as_array().unwrap().iter().find(of);
