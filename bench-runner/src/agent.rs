@@ -9,6 +9,7 @@ pub(crate) mod pairing;
 mod session;
 mod shelf;
 pub(crate) mod side;
+mod slice;
 pub(crate) mod trust;
 pub(crate) mod words;
 

@@ -5,8 +5,11 @@ pub(crate) mod book;
 mod ensemble;
 mod fetch;
 pub(crate) mod file;
+mod join;
 pub(crate) mod link;
+mod placement;
 pub(crate) mod run;
+mod spread;
 mod trial;
 pub(crate) mod watch;
 

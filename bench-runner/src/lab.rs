@@ -122,6 +122,7 @@ impl Lab {
             cgroups: self.cgroups(),
             ready_timeout: READY_TIMEOUT,
             entry_at: Ipv4Addr::LOCALHOST.into(),
+            slice: None,
         }
     }
 

@@ -26,14 +26,15 @@ impl Generated {
     }
 }
 
-/// Writes the files of one load into `to`, of those that each generator wrote of its portion; returns its summary.
+/// Writes the files of one load into `to`, of those that each generator wrote of its portion; returns its summary. The
+/// stamps of the services in `hops_ns` are moved by so much, as those of a generator are: they are of other hosts.
 ///
 /// The windows of all generators begin at the same moment by their own clocks: those of one number are one window. Where
 /// the clocks do not agree to the nanosecond it begins with the earliest of them, and is by so much longer.
 ///
 /// # Errors
 /// When a file cannot be read or written, or counts do not add up.
-pub fn merge(of: &[Generated], to: &TrialDirectory) -> Result<LoadSummary> {
+pub fn merge(of: &[Generated], hops_ns: &BTreeMap<String, i64>, to: &TrialDirectory) -> Result<LoadSummary> {
     let summaries = of.iter().map(|one| one.directory.load()).collect::<record::Result<Vec<_>>>()?;
     let windows = windows(of)?;
     let mut total = Interval::empty(Phase::Measure, 0, 0);
@@ -49,7 +50,7 @@ pub fn merge(of: &[Generated], to: &TrialDirectory) -> Result<LoadSummary> {
             }
         }
     }
-    slow(of, to)?;
+    slow(of, hops_ns, to)?;
     let mut summary = summed(of, &summaries, &total)?;
     summary.observed.stationarity = stationarity(&windows, &summary)?;
     let stopped = summaries.iter().any(|s| s.reasons.iter().any(|reason| reason.starts_with("it was stopped")));
@@ -81,7 +82,7 @@ fn windows(of: &[Generated]) -> Result<BTreeMap<(u64, Phase), Interval>> {
 }
 
 /// The kept requests of all.
-fn slow(of: &[Generated], to: &TrialDirectory) -> Result<()> {
+fn slow(of: &[Generated], hops_ns: &BTreeMap<String, i64>, to: &TrialDirectory) -> Result<()> {
     let mut writer = LineWriter::open(&to.slow_path())?;
     let mut connections = 0;
     for one in of {
@@ -91,6 +92,11 @@ fn slow(of: &[Generated], to: &TrialDirectory) -> Result<()> {
             request.intended_ns = one.moved(request.intended_ns);
             request.sent_ns = request.sent_ns.map(|at| one.moved(at));
             request.done_ns = one.moved(request.done_ns);
+            for hop in &mut request.hops {
+                if let Some(by_ns) = hops_ns.get(&hop.service) {
+                    hop.move_by(*by_ns);
+                }
+            }
             most = most.max(request.connection.map_or(0, |at| at + 1));
             // Each generator counts its own from 0.
             request.connection = request.connection.map(|at| at + connections);

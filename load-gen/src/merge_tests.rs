@@ -57,7 +57,7 @@ fn recorded(portion: Portion, start_ns: u64, at: &std::path::Path) -> TrialDirec
             outcome,
             connection: Some((index % 3) as u32),
         };
-        recorder.ended(&ended, b"s1;1;2");
+        recorder.ended(&ended, b"s1;rs;2;1.1(s2;rs;1)");
         recorder.split(&ended, if index % 3 == 0 { b"v2" } else { b"v1" });
     }
     recorder.close(start_ns + 3 * SECOND);
@@ -119,7 +119,7 @@ fn four_generators_together_are_one_count_for_count() {
         .collect();
     let together = TrialDirectory::at(&folder.path().join("together"));
     std::fs::create_dir_all(together.path()).unwrap();
-    let summary = merge(&parts, &together).unwrap();
+    let summary = merge(&parts, &BTreeMap::new(), &together).unwrap();
 
     let (want, got) = (lines(&one), lines(&together));
     assert_eq!(got.len(), want.len());
@@ -138,19 +138,25 @@ fn four_generators_together_are_one_count_for_count() {
 }
 
 #[test]
-fn kept_requests_stand_on_the_clock_of_the_record_and_the_stamps_of_services_as_they_are() {
+fn kept_requests_and_the_stamps_of_services_elsewhere_stand_on_the_clock_of_the_record() {
     let folder = tempfile::tempdir().unwrap();
     let directory = recorded(Portion::WHOLE, 50 * SECOND, &folder.path().join("one"));
     let to = TrialDirectory::at(&folder.path().join("to"));
     std::fs::create_dir_all(to.path()).unwrap();
     let of = Generated { directory: directory.clone(), move_ns: -(49 * SECOND as i64) };
-    merge(std::slice::from_ref(&of), &to).unwrap();
+    // Both services stamped by the same clock; of the one it is said that it is 7 ns ahead.
+    let hops = BTreeMap::from([("s2".to_owned(), -7)]);
+    merge(std::slice::from_ref(&of), &hops, &to).unwrap();
     let kept = |at: &TrialDirectory| Lines::<SlowRequest>::open(&at.slow_path()).unwrap().map(|r| r.unwrap()).collect();
     let (before, after): (Vec<SlowRequest>, Vec<SlowRequest>) = (kept(&directory), kept(&to));
     assert!(!after.is_empty() && after.len() == before.len());
     for (after, before) in after.iter().zip(&before) {
         assert_eq!(after.intended_ns + 49 * SECOND, before.intended_ns);
-        assert_eq!((after.response_ns(), &after.hops), (before.response_ns(), &before.hops));
+        assert_eq!((after.response_ns(), after.hops.len()), (before.response_ns(), 2));
+        for (after, before) in after.hops.iter().zip(&before.hops) {
+            let by = if after.service == "s2" { 7 } else { 0 };
+            assert_eq!((after.received_ns + by, after.answered_ns + by), (before.received_ns, before.answered_ns));
+        }
     }
 }
 
@@ -165,6 +171,6 @@ fn a_record_whose_counts_do_not_add_up_is_refused() {
     std::fs::write(directory.intervals_path(), format!("{}\n", serde_json::to_string(&broken).unwrap())).unwrap();
     let to = TrialDirectory::at(&folder.path().join("to"));
     std::fs::create_dir_all(to.path()).unwrap();
-    let said = merge(&[Generated { directory, move_ns: 0 }], &to).unwrap_err().to_string();
+    let said = merge(&[Generated { directory, move_ns: 0 }], &BTreeMap::new(), &to).unwrap_err().to_string();
     assert!(said.contains("requests due and ended: 7 and"), "{said}");
 }

@@ -107,10 +107,10 @@ impl TrialData {
         let out = Span { end_ns: ended_ns, ..measured };
         // A run whose kept requests were thrown away to save space can still be read: its delays are placed by windows alone.
         let apart = Apart::of(dir.trial_hosts(id)?.as_ref(), &Quantiles::from(&service));
-        let compared = apart.is_none_or(|apart| apart.compared);
+        let compared = apart.as_ref().is_none_or(Apart::compared);
         let kept = dir.slow(id).map_or_else(|_| Ok(BTreeMap::new()), |slow| kept::slowest(slow, &spans))?;
         Ok(Self {
-            kept: kept.iter().map(|(window, request)| (*window, Kept::of(request, compared))).collect(),
+            kept: kept.iter().map(|(window, request)| (*window, Kept::of(request, apart.as_ref()))).collect(),
             // Stamps of clocks that lie apart by who knows how much are no picture of a request's way.
             slowest: if compared { candidates(kept.into_values().collect()) } else { Vec::new() },
             apart,
@@ -194,7 +194,7 @@ impl Gathered {
             .into_iter()
             .map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(|| Err(lost())))
             .collect::<Result<_>>()?;
-        let apart: Vec<Option<Apart>> = trials.iter().map(|t| t.apart).collect();
+        let apart: Vec<Option<&Apart>> = trials.iter().map(|t| t.apart.as_ref()).collect();
         let hosts = hosts::findings(dir, dir.hosts()?.as_ref(), &apart)?;
         Ok(Self { hosts, run, trials, istio: dir.istio()?, end: dir.end()? })
     }

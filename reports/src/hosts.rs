@@ -1,6 +1,6 @@
 //! The hosts of a run that were more than one: what each is, how far its clock is known, and what was lost with it.
 
-use record::{HostPrice, HostRole, Loss, Quantiles, RunDirectory, RunHost, RunHosts, TrialHosts};
+use record::{HostPrice, HostRole, Loss, Quantiles, RunDirectory, RunHost, RunHosts, TrialHost, TrialHosts};
 use serde::{Deserialize, Serialize};
 
 use crate::clocks::{Bounded, HostClock};
@@ -17,9 +17,9 @@ const BORNE_NS: u64 = 50_000;
 pub struct HostsFindings {
     /// Each of them.
     pub hosts: Vec<HostFindings>,
-    /// Sealed trials in which load and services were on different hosts.
+    /// Sealed trials in which load and services, or services of one chain, were on different hosts.
     pub trials_apart: usize,
-    /// Those of them in which the clocks are known well enough to set a stamp of the one against a stamp of the other.
+    /// Those of them in which the clocks are known well enough to set a stamp of any host against a stamp of any other.
     pub trials_compared: usize,
     /// The largest doubt about the clocks in any of them, in nanoseconds; none where none was apart.
     pub worst_error_ns: Option<u64>,
@@ -36,6 +36,9 @@ pub struct HostFindings {
     pub address: String,
     /// What it did.
     pub roles: Vec<HostRole>,
+    /// The services that stood on it, where others stood on other hosts; empty for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
     /// What it costs, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<HostPrice>,
@@ -65,16 +68,16 @@ pub struct ClockFindings {
 pub(crate) fn findings(
     dir: &RunDirectory,
     hosts: Option<&RunHosts>,
-    trials: &[Option<Apart>],
+    trials: &[Option<&Apart>],
 ) -> record::Result<Option<HostsFindings>> {
     let Some(hosts) = hosts else { return Ok(None) };
     let clocks = HostClock::of(&dir.clocks()?);
-    let apart: Vec<&Apart> = trials.iter().flatten().collect();
+    let apart: Vec<&Apart> = trials.iter().copied().flatten().collect();
     Ok(Some(HostsFindings {
         hosts: hosts.hosts.iter().map(|host| of_host(host, &clocks)).collect(),
         trials_apart: apart.len(),
-        trials_compared: apart.iter().filter(|a| a.compared).count(),
-        worst_error_ns: apart.iter().map(|a| a.error_ns).max(),
+        trials_compared: apart.iter().filter(|a| a.compared()).count(),
+        worst_error_ns: apart.iter().map(|a| a.error_ns()).max(),
         losses: dir.losses()?,
     }))
 }
@@ -95,28 +98,70 @@ fn of_host(host: &RunHost, clocks: &[HostClock]) -> HostFindings {
         name: host.name.clone(),
         address: host.address.clone(),
         roles: host.roles.clone(),
+        services: host.services.clone(),
         price: host.price.clone(),
         cpus: host.host.cpus_online.len(),
         clock,
     }
 }
 
-/// A trial whose load came from another host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A trial of which load and services were not all on one host: between whose stamps there is how much doubt.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Apart {
-    /// How well the clocks are known.
-    pub(crate) error_ns: u64,
-    /// Whether a stamp of the load and one of a service may be set against each other.
-    pub(crate) compared: bool,
+    /// The services of each host with services, and how well its clock is known beside that of the first, which the load
+    /// enters.
+    serving: Vec<(Vec<String>, u64)>,
+    /// The same of the load.
+    load_error_ns: u64,
+    /// How much doubt is borne.
+    borne_ns: u64,
 }
 
 impl Apart {
-    /// Of a trial with these hosts; none where load and services were on one. The stamps may be compared where the doubt
-    /// is a tenth of the median service time at most: it would be taken for time on the way otherwise.
+    /// Of a trial with these hosts; none where all of it was on one. Stamps of two hosts may be compared where the doubt is a
+    /// tenth of the median service time at most: it would be taken for time on the way otherwise.
     pub(crate) fn of(hosts: Option<&TrialHosts>, service: &Quantiles) -> Option<Self> {
-        let loads = hosts?.hosts.iter().filter(|h| h.roles.contains(&HostRole::Load));
-        let error_ns = loads.filter(|h| !h.roles.contains(&HostRole::Services)).map(|h| h.error_ns).max()?;
-        Some(Self { error_ns, compared: error_ns <= BORNE_NS.max(service.p50 / 10) })
+        let hosts = &hosts?.hosts;
+        let serves = |h: &&TrialHost| h.roles.contains(&HostRole::Services);
+        let entered = hosts.iter().find(serves)?;
+        let serving: Vec<(Vec<String>, u64)> =
+            hosts.iter().filter(serves).map(|h| (h.services.clone(), h.error_ns)).collect();
+        let from_elsewhere = hosts.iter().filter(|h| h.roles.contains(&HostRole::Load) && h.name != entered.name);
+        let load_error_ns = from_elsewhere.map(|h| h.error_ns).max();
+        (serving.len() > 1 || load_error_ns.is_some()).then(|| Self {
+            serving,
+            load_error_ns: load_error_ns.unwrap_or(0),
+            borne_ns: BORNE_NS.max(service.p50 / 10),
+        })
+    }
+
+    /// How well any two clocks are known beside one another: two that are known beside a third by what both are.
+    pub(crate) fn error_ns(&self) -> u64 {
+        let mut errors: Vec<u64> = self.serving.iter().map(|(_, error_ns)| *error_ns).collect();
+        errors.sort_unstable();
+        let two: u64 = errors.iter().rev().take(2).sum();
+        self.load_error_ns.max(two)
+    }
+
+    /// Whether every stamp may be set against any other.
+    pub(crate) fn compared(&self) -> bool {
+        self.error_ns() <= self.borne_ns
+    }
+
+    /// Whether the stamps of a caller, the load where none is named, may be set against those of a service that it calls.
+    pub(crate) fn stamps_may_meet(&self, caller: Option<&str>, callee: &str) -> bool {
+        let place = |service: &str| self.serving.iter().position(|(all, _)| all.iter().any(|s| s == service));
+        let doubt = match caller {
+            None => self.load_error_ns,
+            Some(caller) => match (place(caller), place(callee)) {
+                (one, other) if one == other => 0,
+                (one, other) => {
+                    let error = |at: Option<usize>| at.and_then(|at| self.serving.get(at)).map_or(0, |(_, ns)| *ns);
+                    error(one) + error(other)
+                }
+            },
+        };
+        doubt <= self.borne_ns
     }
 }
 
@@ -124,16 +169,24 @@ impl Apart {
 pub(crate) fn lines(findings: Option<&HostsFindings>) -> Vec<String> {
     let Some(f) = findings else { return Vec::new() };
     let mut lines: Vec<String> = f.hosts.iter().map(line).collect();
+    let entered = f.hosts.iter().find(|h| !h.services.is_empty());
     if let Some(worst) = f.worst_error_ns {
-        lines.push(format!(
-            "Load and services were on different hosts in {} trials. The load's stamps were moved to the clock of the services' host; the clocks are known to {} or better.",
-            f.trials_apart,
-            figure::ms_bare(worst as f64)
-        ));
-        lines.push(match f.trials_apart - f.trials_compared {
-            0 => "In all of them that is at most 0.05 ms or a tenth of the median service time, so that stamps of the two are set against each other.".to_owned(),
-            left => format!("In {left} of them that is more than 0.05 ms and a tenth of the median service time: there the way to the first service and the way back are not told apart."),
+        let worst = figure::ms_bare(worst as f64);
+        lines.push(match entered {
+            None => format!("Load and services were on different hosts in {} trials. The load's stamps were moved to the clock of the services' host; the clocks are known to {worst} or better.", f.trials_apart),
+            Some(entered) => format!("One chain stood on several hosts in {} trials. All stamps were moved to the clock of {}, which the load enters; any two clocks are known to {worst} or better.", f.trials_apart, entered.name),
         });
+        lines.push(match (f.trials_apart - f.trials_compared, entered) {
+            (0, _) => "In all of them that is at most 0.05 ms or a tenth of the median service time, so that stamps of the two are set against each other.".to_owned(),
+            (left, None) => format!("In {left} of them that is more than 0.05 ms and a tenth of the median service time: there the way to the first service and the way back are not told apart."),
+            (left, Some(_)) => format!("In {left} of them that is more than 0.05 ms and a tenth of the median service time: there the way from one host to another and the way back are not told apart."),
+        });
+    }
+    if let Some(entered) = entered {
+        lines.push(format!(
+            "What is said of the machine (steal, pressure, interrupts, the disk) is of {}; of each other host there are its services and proxies.",
+            entered.name
+        ));
     }
     for loss in &f.losses {
         lines.push(format!(
@@ -159,6 +212,10 @@ fn line(host: &HostFindings) -> String {
             HostRole::Probe => "probe",
         })
         .collect();
+    let carried = match host.services.as_slice() {
+        [] => String::new(),
+        services => format!(" with {}", services.join(" and ")),
+    };
     let price = host.price.as_ref().map_or_else(String::new, |p| format!(", {} {} a month", p.per_month, p.currency));
     let clock = host.clock.as_ref().map_or_else(
         || "nothing is known of its clock".to_owned(),
@@ -176,7 +233,7 @@ fn line(host: &HostFindings) -> String {
             )
         },
     );
-    format!("{} ({}), {} CPUs{price}: {clock}", host.name, roles.join(", "), host.cpus)
+    format!("{} ({}){carried}, {} CPUs{price}: {clock}", host.name, roles.join(", "), host.cpus)
 }
 
 /// "5.000013 s ahead ± 0.061 ms", with the digits that the bound leaves.
@@ -213,6 +270,7 @@ mod tests {
         let host = |name: &str, roles: &[HostRole], error_ns| TrialHost {
             name: name.into(),
             roles: roles.to_vec(),
+            services: Vec::new(),
             ahead_ns: 0,
             error_ns,
         };
@@ -222,12 +280,37 @@ mod tests {
 
     #[test]
     fn stamps_are_compared_only_where_the_clocks_are_known_well_enough() {
-        let of = |error_ns, p50| Apart::of(Some(&hosts(&[HostRole::Load], error_ns)), &service(p50));
-        assert_eq!(of(50_000, 100_000), Some(Apart { error_ns: 50_000, compared: true }));
-        assert_eq!(of(60_000, 100_000), Some(Apart { error_ns: 60_000, compared: false }));
-        assert_eq!(of(60_000, 600_000), Some(Apart { error_ns: 60_000, compared: true }));
+        let of = |error_ns, p50| {
+            let apart = Apart::of(Some(&hosts(&[HostRole::Load], error_ns)), &service(p50))?;
+            Some((apart.error_ns(), apart.compared(), apart.stamps_may_meet(None, "s1")))
+        };
+        assert_eq!(of(50_000, 100_000), Some((50_000, true, true)));
+        assert_eq!(of(60_000, 100_000), Some((60_000, false, false)));
+        assert_eq!(of(60_000, 600_000), Some((60_000, true, true)));
         assert_eq!(Apart::of(None, &service(1)), None);
-        assert_eq!(Apart::of(Some(&hosts(&[HostRole::Load, HostRole::Services], 0)), &service(1)), None);
+        let mut one = hosts(&[HostRole::Load], 0);
+        one.hosts.truncate(1);
+        one.hosts[0].roles.push(HostRole::Load);
+        assert_eq!(Apart::of(Some(&one), &service(1)), None);
+    }
+
+    #[test]
+    fn of_a_chain_on_several_hosts_each_pair_that_meets_is_judged_by_both_clocks() {
+        let mut all = hosts(&[HostRole::Load], 10_000);
+        let serving = |name: &str, services: &[&str], error_ns| TrialHost {
+            name: name.into(),
+            roles: vec![HostRole::Services],
+            services: services.iter().map(|s| (*s).to_owned()).collect(),
+            ahead_ns: 0,
+            error_ns,
+        };
+        all.hosts[0].services = vec!["s1".into()];
+        all.hosts.extend([serving("b", &["s2", "s3"], 30_000), serving("c", &["s4"], 40_000)]);
+        let apart = Apart::of(Some(&all), &service(1)).unwrap();
+        assert_eq!((apart.error_ns(), apart.compared()), (70_000, false));
+        let meet = |caller, callee| apart.stamps_may_meet(Some(caller), callee);
+        assert!(apart.stamps_may_meet(None, "s1") && meet("s1", "s2") && meet("s2", "s3"));
+        assert!(!meet("s3", "s4"), "30 and 40 µs beside a third make 70");
     }
 
     #[test]
@@ -244,6 +327,7 @@ mod tests {
             name: "cx22".into(),
             address: "10.0.0.2:7464".into(),
             roles: vec![HostRole::Services, HostRole::Probe],
+            services: Vec::new(),
             price: Some(HostPrice { per_month: 3.79, currency: "EUR".into() }),
             cpus: 2,
             clock: Some(clock),
@@ -276,5 +360,14 @@ mod tests {
         f.trials_compared = 6;
         assert!(lines(Some(&f)).join("\n").contains("In all of them"));
         assert!(lines(None).is_empty());
+        f.hosts[0].services = vec!["s1".into(), "s3".into()];
+        let said = lines(Some(&f)).join("\n");
+        for part in [
+            "cx22 (services, probe) with s1 and s3, 2 CPUs",
+            "moved to the clock of cx22, which the load enters; any two clocks",
+            "(steal, pressure, interrupts, the disk) is of cx22",
+        ] {
+            assert!(said.contains(part), "{part}\n{said}");
+        }
     }
 }

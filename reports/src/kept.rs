@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use record::{Phase, SlowRequest};
 
+use crate::hosts::Apart;
 use crate::usage::Span;
 
 /// The slowest kept request of a window.
@@ -22,9 +23,9 @@ impl Kept {
         Span { start_ns: self.intended_ns, end_ns: self.intended_ns + self.response_ns }
     }
 
-    /// `compared` is whether stamps of the load may be set against those of services, which may be on another host's clock.
-    pub(crate) fn of(request: &SlowRequest, compared: bool) -> Self {
-        let (at, at_ns) = places(request, compared).into_iter().max_by_key(|(_, ns)| *ns).unwrap_or_default();
+    /// `apart` is what is known of the clocks of the hosts where there were several.
+    pub(crate) fn of(request: &SlowRequest, apart: Option<&Apart>) -> Self {
+        let (at, at_ns) = places(request, apart).into_iter().max_by_key(|(_, ns)| *ns).unwrap_or_default();
         Self { intended_ns: request.intended_ns, response_ns: request.response_ns(), at, at_ns }
     }
 }
@@ -50,7 +51,8 @@ pub(crate) fn slowest(
 }
 
 /// Each place that its stamps tell apart, with the time that it was there.
-fn places(request: &SlowRequest, compared: bool) -> Vec<(String, u64)> {
+fn places(request: &SlowRequest, apart: Option<&Apart>) -> Vec<(String, u64)> {
+    let compared = |caller: Option<&str>, callee: &str| apart.is_none_or(|apart| apart.stamps_may_meet(caller, callee));
     let Some(sent_ns) = request.sent_ns else {
         return vec![("not sent: it waited for a connection".to_owned(), request.response_ns())];
     };
@@ -59,7 +61,7 @@ fn places(request: &SlowRequest, compared: bool) -> Vec<(String, u64)> {
         places.push(("after it was sent".to_owned(), request.done_ns.saturating_sub(sent_ns)));
         return places;
     };
-    if compared {
+    if compared(None, &first.service) {
         let there = first.received_ns.saturating_sub(sent_ns);
         let back = request.done_ns.saturating_sub(first.answered_ns);
         places.push((format!("on the way to {}", first.service), there));
@@ -75,6 +77,11 @@ fn places(request: &SlowRequest, compared: bool) -> Vec<(String, u64)> {
         for call in request.calls(at) {
             let took = call.returned_ns.saturating_sub(call.called_ns);
             match call.hop.and_then(|to| request.hops.get(to as usize)) {
+                Some(callee) if !compared(Some(&hop.service), &callee.service) => {
+                    let inside = callee.answered_ns.saturating_sub(callee.received_ns);
+                    let on_the_way = format!("on the way from {} to {} and back", hop.service, callee.service);
+                    places.push((on_the_way, took.saturating_sub(inside)));
+                }
                 Some(callee) => {
                     let there = callee.received_ns.saturating_sub(call.called_ns);
                     let back = call.returned_ns.saturating_sub(callee.answered_ns);
@@ -90,7 +97,7 @@ fn places(request: &SlowRequest, compared: bool) -> Vec<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use record::{HopStamps, Outcome};
+    use record::{HopStamps, HostRole, Outcome, Quantiles, TrialHost, TrialHosts};
 
     use super::*;
 
@@ -113,24 +120,63 @@ mod tests {
     #[test]
     fn the_stamps_tell_on_which_hop_the_time_went() {
         let chain = request(0, Some(5), 1000, vec![hop("s1", [20, 990], Some([25, 980])), hop("s2", [900, 930], None)]);
-        let kept = Kept::of(&chain, true);
+        let kept = Kept::of(&chain, None);
         assert_eq!((kept.at.as_str(), kept.at_ns), ("on the way from s1 to s2", 875));
-        let total: u64 = places(&chain, true).iter().map(|(_, ns)| ns).sum();
+        let total: u64 = places(&chain, None).iter().map(|(_, ns)| ns).sum();
         assert_eq!(total, 1000, "every nanosecond has its place");
         let late = request(0, Some(700), 1000, vec![hop("s1", [720, 990], None)]);
-        assert_eq!(Kept::of(&late, true).at, "before it was sent");
-        assert_eq!(Kept::of(&request(0, None, 1000, vec![]), true).at_ns, 1000);
+        assert_eq!(Kept::of(&late, None).at, "before it was sent");
+        assert_eq!(Kept::of(&request(0, None, 1000, vec![]), None).at_ns, 1000);
     }
 
     #[test]
     fn a_clock_that_is_not_known_well_enough_bends_no_place() {
         let on = |ahead: u64| request(0, Some(100), 1000, vec![hop("s1", [ahead + 300, ahead + 700], None)]);
+        let apart = apart(&[("l", HostRole::Load, &[], 90_000_000), ("s", HostRole::Services, &[], 0)]);
         for ahead in [0, 5_000_000_000] {
-            let places = places(&on(ahead), false);
+            let places = places(&on(ahead), Some(&apart));
             let place = |name: &str| places.iter().find(|(at, _)| at == name).map(|(_, ns)| *ns);
             assert_eq!((place("on the way to s1 and back"), place("in s1")), (Some(500), Some(400)));
             assert_eq!(places.iter().map(|(_, ns)| ns).sum::<u64>(), 1000);
         }
+    }
+
+    fn apart(hosts: &[(&str, HostRole, &[&str], u64)]) -> Apart {
+        let host = |(name, role, services, error_ns): &(&str, HostRole, &[&str], u64)| TrialHost {
+            name: (*name).into(),
+            roles: vec![*role],
+            services: services.iter().map(|s| (*s).to_owned()).collect(),
+            ahead_ns: 0,
+            error_ns: *error_ns,
+        };
+        let hosts = TrialHosts { schema: 1, attempt: 1, hosts: hosts.iter().map(host).collect() };
+        Apart::of(Some(&hosts), &Quantiles::default()).unwrap()
+    }
+
+    #[test]
+    fn a_hop_between_two_hosts_is_one_place_where_their_clocks_are_not_known_well_enough() {
+        use HostRole::{Load, Services};
+        // s1 calls s2 on another host, and s2 calls s3 beside it.
+        let hops = vec![
+            hop("s1", [10, 990], Some([20, 980])),
+            hop("s2", [500, 1300], Some([600, 1200])),
+            hop("s3", [700, 1100], None),
+        ];
+        let request = request(0, Some(5), 1000, hops);
+        let of = |error_ns| {
+            let hosts = [
+                ("l", Load, &[][..], 0),
+                ("a", Services, &["s1"][..], 0),
+                ("b", Services, &["s2", "s3"][..], error_ns),
+            ];
+            places(&request, Some(&apart(&hosts)))
+        };
+        let place = |places: &[(String, u64)], name: &str| places.iter().find(|(at, _)| at == name).map(|(_, ns)| *ns);
+        let blurred = of(60_000);
+        assert_eq!(place(&blurred, "on the way from s1 to s2 and back"), Some(960 - 800));
+        assert_eq!(place(&blurred, "on the way from s2 to s3"), Some(100), "both by the clock of b");
+        assert_eq!(blurred.iter().map(|(_, ns)| ns).sum::<u64>(), 1000);
+        assert_eq!(place(&of(50_000), "on the way from s1 to s2"), Some(480));
     }
 
     #[test]

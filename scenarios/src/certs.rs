@@ -1,5 +1,7 @@
 //! The certificates of a run: an authority that lives as long as the run, and an identity for each service.
 
+mod handed;
+
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::file_error;
 use crate::{Error, Result};
+pub use handed::AuthorityKey;
 
 /// What every SPIFFE id of a run begins with: the trust domain and namespace in which its services live.
 pub const SPIFFE_PREFIX: &str = "spiffe://cluster.local/ns/meshtax/";
@@ -52,7 +55,7 @@ pub(crate) fn serial_in(path: &Path) -> Result<String> {
     })
 }
 
-/// A certificate authority of one run; its key never leaves memory.
+/// A certificate authority of one run; its key is written nowhere.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate_pem: String,
@@ -68,10 +71,7 @@ impl Authority {
     pub fn new() -> Result<Self> {
         let fail = |e: rcgen::Error| certificate_error("the run's authority", &e);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(fail)?;
-        let mut params = validity();
-        params.distinguished_name.push(DnType::CommonName, "meshtax run authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let params = params();
         let certificate_pem = params.self_signed(&key).map_err(fail)?.pem();
         Ok(Self { issuer: Issuer::new(params, key), certificate_pem, names: false })
     }
@@ -140,6 +140,15 @@ impl Authority {
             ca_pem: self.certificate_pem.clone(),
         })
     }
+}
+
+/// What an authority is, but for its key.
+fn params() -> CertificateParams {
+    let mut params = validity();
+    params.distinguished_name.push(DnType::CommonName, "meshtax run authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 fn validity() -> CertificateParams {

@@ -4,17 +4,19 @@ mod crossing;
 mod node;
 mod node_proxy;
 mod noise;
+mod passages;
 mod proving;
 mod scraper;
+mod standing;
 mod tending;
 mod verifying;
 
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use record::{Dataplane, Entry, Factors, Lack, Mtls, Part};
+use record::{Dataplane, Entry, Factors, Lack, Part};
 
 use crate::certs::{Authority, GATEWAY_NAME};
 use crate::http::{self, Answer, Tls};
@@ -24,13 +26,15 @@ use crate::proxy::envoy::EnvoyProgram;
 use crate::proxy::node_proxy::lacks as node_proxy_lacks;
 use crate::proxy::packaged::PackagedProgram;
 use crate::proxy::{Folders, Proxy};
-use crate::{Error, Result, Shape};
+use crate::{Error, Reached, Result, Shape, Slice};
 pub(crate) use tending::ONLOOKER;
 use tending::Tending;
 
 pub(crate) use node::{Node, Private, ProxyNode, ServiceNode};
 pub(crate) use node_proxy::NodeProxy;
 pub(crate) use noise::Noise;
+pub use passages::{Came, Passage, prove_passages};
+pub use proving::Proven;
 pub use verifying::Verdict;
 
 /// What the sidecar of the load generator stands beside.
@@ -72,6 +76,26 @@ pub struct DeploymentSpec<'a> {
     /// Where the chain takes the load: loopback, or an address of this host by which other hosts reach it. On platform
     /// pods the load is in a pod itself, and this is not looked at.
     pub entry_at: IpAddr,
+    /// The part of the chain that stands here, where the rest stands on other hosts; none for all of it.
+    pub slice: Option<Slice<'a>>,
+}
+
+impl DeploymentSpec<'_> {
+    /// Whether a service of the chain stands here.
+    pub(crate) fn has(&self, service: &str) -> bool {
+        self.slice.is_none_or(|slice| slice.has(service))
+    }
+
+    /// Whether the load enters the chain here.
+    pub(crate) fn takes_the_load(&self) -> bool {
+        self.shape.services.first().is_some_and(|first| self.has(&first.name))
+    }
+
+    /// Where whoever takes the callers of a service here listens, on loopback.
+    pub(crate) fn reached_at(&self, service: &str) -> IpAddr {
+        let elsewhere = self.slice.filter(|slice| slice.is_called_from_elsewhere(self.shape, service));
+        elsewhere.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |slice| slice.reached_at)
+    }
 }
 
 /// Starts a chain on this host and waits until a request has gone through all of it.
@@ -83,6 +107,17 @@ pub struct DeploymentSpec<'a> {
 /// there, [`Error::Died`] and [`Error::NotReady`] with the last log lines of a part that does not come up.
 pub fn deploy(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
     crate::platform::deploy(spec)
+}
+
+/// Starts the services of a slice of a chain, which nobody calls yet: [`Deployment::stand`] and [`Deployment::complete`]
+/// follow, in turns with those who build the other slices ([`crate::turns`]).
+///
+/// To be called from a thread that lives as long as the deployment, as with [`deploy`].
+///
+/// # Errors
+/// As [`deploy`].
+pub fn begin(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
+    crate::platform::begin(spec)
 }
 
 /// A chain that runs. Dropping it kills it.
@@ -109,6 +144,8 @@ pub struct Deployment {
     pub(crate) ground: Ground,
     /// How often each way in was spoken to in clear, to see what it does.
     pub(crate) probes: Cell<u64>,
+    /// What is known of the services of the chain that stand on other hosts.
+    pub(crate) elsewhere: Vec<Reached>,
 }
 
 impl Deployment {
@@ -120,14 +157,16 @@ impl Deployment {
         folders: Folders,
         proxy: Option<Box<dyn Proxy>>,
     ) -> Result<Self> {
-        let factors = spec.factors;
-        let secured = factors.mtls != Mtls::Disable || factors.own_port_mtls() != Mtls::Disable;
+        let authority = match spec.slice {
+            Some(slice) => slice.authority.map(Authority::handed).transpose()?,
+            None => Authority::of_chain(spec.factors)?,
+        };
         Ok(Self {
-            factors: factors.clone(),
+            factors: spec.factors.clone(),
             shape: spec.shape.clone(),
             services: Vec::new(),
             proxies: Vec::new(),
-            authority: (factors.meshed() && secured).then(|| authority(factors.dataplane)).transpose()?,
+            authority,
             proxy,
             noise: None,
             node_proxy: None,
@@ -136,6 +175,7 @@ impl Deployment {
             tending: Tending::default(),
             ground,
             probes: Cell::new(0),
+            elsewhere: Vec::new(),
         })
     }
 
@@ -158,7 +198,7 @@ impl Deployment {
 
     /// Where requests enter the chain.
     pub(crate) fn entry(&self) -> Option<SocketAddr> {
-        let first = self.services.first()?;
+        let first = self.services.first().filter(|first| self.is_entered_by(&first.service))?;
         if let Some(node_proxy) = &self.node_proxy {
             return node_proxy.entry(first);
         }
@@ -167,6 +207,11 @@ impl Deployment {
             Entry::Sidecar if self.factors.meshed() => self.proxies.first()?.ports.to(&first.service),
             _ => Some(self.inbound(first.node.part.name()).unwrap_or(first.listen)),
         }
+    }
+
+    /// Whether a service is the one that the load enters.
+    fn is_entered_by(&self, service: &str) -> bool {
+        self.shape.services.first().is_some_and(|first| first.name == service)
     }
 
     /// Asks the chain once, as the load generator does; with a body, sends it.
@@ -216,9 +261,18 @@ impl Deployment {
             return node_proxy.dialled(caller.node.part.name(), target);
         }
         let own = self.proxies.iter().find(|p| p.is_beside(caller.node.part.name()));
-        let target = self.services.iter().find(|s| s.service == callee)?;
-        let own = own.and_then(|own| own.ports.to(callee));
-        own.or_else(|| self.inbound(target.node.part.name())).or(Some(target.listen))
+        if let Some(own) = own.and_then(|own| own.ports.to(callee)) {
+            return Some(own);
+        }
+        let Some(target) = self.services.iter().find(|s| s.service == callee) else {
+            return Some(self.elsewhere(callee)?.instances.first()?.address);
+        };
+        self.inbound(target.node.part.name()).or(Some(target.listen))
+    }
+
+    /// A service that stands on another host.
+    pub(crate) fn elsewhere(&self, service: &str) -> Option<&Reached> {
+        self.elsewhere.iter().find(|reached| reached.service == service)
     }
 
     /// Whether a request may go well without a visit to every service.
@@ -343,15 +397,5 @@ pub(crate) fn packaged_of(program: Option<&PackagedProgram>, dataplane: Dataplan
         proxy: dataplane,
         problem: format!("the cell needs an {dataplane} and none was given"),
         tried: Vec::new(),
-    })
-}
-
-/// Who issues identities; where proxies know no SPIFFE ids, with names beside them.
-fn authority(dataplane: Dataplane) -> Result<Authority> {
-    let authority = Authority::new()?;
-    Ok(match dataplane {
-        Dataplane::Haproxy | Dataplane::Nginx => authority.with_names(),
-        Dataplane::None | Dataplane::Embedded | Dataplane::Envoy | Dataplane::Ambient => authority,
-        Dataplane::IstioSidecar | Dataplane::IstioAmbient | Dataplane::Linkerd => authority,
     })
 }

@@ -22,11 +22,12 @@ pub mod ready;
 pub mod scenario;
 pub mod service;
 mod shape;
+mod slice;
 mod upstream;
 mod workers;
 mod yaml;
 
-pub use deployment::{Deployment, DeploymentSpec, Verdict, deploy};
+pub use deployment::{Came, Deployment, DeploymentSpec, Passage, Proven, Verdict, begin, deploy, prove_passages};
 pub use error::{Error, Result};
 pub use istio::Istio;
 pub use scenario::{
@@ -34,3 +35,4 @@ pub use scenario::{
     Scenario, library,
 };
 pub use shape::{Call, Service, Shape, Step};
+pub use slice::{Reached, ReachedAt, Slice, turns};

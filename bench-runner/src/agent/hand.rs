@@ -110,6 +110,23 @@ impl Hand {
                 let (url, tls) = side.chain(lab, &cell, &scenario_toml, entry_at)?;
                 Ok(Done::Standing { url, tls })
             }
+            Order::Slice(order) => {
+                let Self { args, lab, side } = self;
+                let lab = lab.as_ref().context("no lab is open")?;
+                let side = side.insert(Side::begin(lab, &args.folder, &order.attempt, &args.side)?);
+                side.slice(lab, *order)?;
+                Ok(Done::Well)
+            }
+            Order::Stand { services, elsewhere } => {
+                let lab = self.lab.as_ref().context("no lab is open")?;
+                let side = self.side.as_mut().context("no trial is under way here")?;
+                Ok(Done::Reached(side.stand(lab, &services, &elsewhere)?))
+            }
+            Order::Complete => {
+                let lab = self.lab.as_ref().context("no lab is open")?;
+                let (url, tls) = self.side.as_mut().context("no trial is under way here")?.complete(lab)?;
+                Ok(Done::Standing { url, tls })
+            }
             Order::Load(order) => {
                 let Self { args, lab, side } = self;
                 let lab = lab.as_ref().context("no lab is open")?;
@@ -128,6 +145,10 @@ impl Hand {
             }
             Order::Tend { measure_from_ns, ends_ns, cool_down_ns } => {
                 self.side()?.tend(measure_from_ns, ends_ns, cool_down_ns).map(|()| Done::Well)
+            }
+            Order::Count { cool_down_ns } => {
+                self.side()?.count(cool_down_ns)?;
+                Ok(Done::Well)
             }
             Order::Finish { cool_down_ns } => {
                 let side = self.side.take().context("there is nothing to finish")?;
@@ -170,7 +191,7 @@ impl Hand {
     fn finish_untold(&mut self) -> bool {
         let Some(cool_down_ns) = self.side.as_ref().and_then(Side::is_overdue) else { return false };
         if let Some(side) = self.side.take()
-            && let Err(error) = side.finish(cool_down_ns)
+            && let Err(error) = side.finish_untold(cool_down_ns)
         {
             crate::progress::say(&format!("{}\n", exit::say(&error)));
         }

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use record::{Cell, ClockAnchor, EdgeReadings, Edges, METHOD, Part, Phase, Role, TrialDirectory, monotonic_ns};
 use scenarios::launch::Launched;
-use scenarios::{Deployment, DeploymentSpec, Scenario};
+use scenarios::{Deployment, DeploymentSpec, Proven, Reached, Scenario, prove_passages};
 
 use super::identity::put;
-use super::words::{LoadOrder, SideSeal};
+use super::slice::SliceHere;
+use super::words::{LoadOrder, SideSeal, SliceOrder};
 use crate::lab::Lab;
 use crate::trial::{self, LOAD_GRACE};
 
@@ -21,6 +22,22 @@ pub(crate) const SEAL: &str = "side.json";
 /// a host that is slow.
 const UNTOLD: Duration = Duration::from_secs(8);
 
+/// The same once it was told to count and others may still do so: a runner that is there needs no more for it.
+const UNTOLD_COUNTED: Duration = Duration::from_secs(30);
+
+/// Hosts of one chain that finish untold do so at one moment by their own clocks; after so long all of them have read what
+/// requests of ours would bend.
+const ALL_HAVE_READ: Duration = Duration::from_secs(3);
+
+/// What was read back when a side had cooled down.
+struct Counted {
+    cooling_ns: u64,
+    cooled_ns: u64,
+    events: Vec<record::Event>,
+    edges: Option<Edges>,
+    proven: Proven,
+}
+
 /// A side under way. Dropping it ends what it started; its files stay.
 pub(crate) struct Side {
     side: String,
@@ -28,6 +45,9 @@ pub(crate) struct Side {
     anchor: ClockAnchor,
     parts: Vec<Part>,
     deployment: Option<Deployment>,
+    /// Which part of a chain it is, where it is one.
+    slice: Option<SliceHere>,
+    counted: Option<Counted>,
     load: Option<Launched>,
     probe: Option<Launched>,
     before: Option<EdgeReadings>,
@@ -61,6 +81,8 @@ impl Side {
             anchor: ClockAnchor::now(),
             parts: Vec::new(),
             deployment: None,
+            slice: None,
+            counted: None,
             load: None,
             probe: None,
             before: None,
@@ -91,17 +113,47 @@ impl Side {
         let deployment =
             scenarios::deploy(&DeploymentSpec { entry_at, ..lab.chain(&cell.factors, &shape, self.directory.path()) })?;
         self.parts = deployment.parts();
-        let tls = match deployment.entry_tls() {
-            Some((authority, name)) => {
-                let pem = std::fs::read_to_string(authority)
-                    .with_context(|| format!("cannot read {}", authority.display()))?;
-                Some((pem, name.to_owned()))
-            }
-            None => None,
-        };
-        let url = deployment.entry_url();
+        let way_in = way_in(&deployment)?;
         self.deployment = Some(deployment);
-        Ok((url, tls))
+        Ok(way_in)
+    }
+
+    /// Starts the services of a part of a chain.
+    ///
+    /// # Errors
+    /// Those of [`scenarios::begin`].
+    pub(crate) fn slice(&mut self, lab: &Lab, order: SliceOrder) -> anyhow::Result<()> {
+        let slice = SliceHere::of(order)?;
+        self.deployment = Some(scenarios::begin(&slice.spec(lab, self.directory.path()))?);
+        self.slice = Some(slice);
+        Ok(())
+    }
+
+    /// Starts the proxies of services of that part; where those services are reached now.
+    ///
+    /// # Errors
+    /// Those of [`Deployment::stand`].
+    pub(crate) fn stand(
+        &mut self,
+        lab: &Lab,
+        services: &[String],
+        elsewhere: &[Reached],
+    ) -> anyhow::Result<Vec<Reached>> {
+        let (slice, deployment) = (self.slice.as_ref(), self.deployment.as_mut());
+        let (slice, deployment) = slice.zip(deployment).context("no part of a chain is under way here")?;
+        Ok(deployment.stand(&slice.spec(lab, self.directory.path()), services, elsewhere)?)
+    }
+
+    /// Ends the building of a part of a chain; where it takes the load, if it does.
+    ///
+    /// # Errors
+    /// Those of [`Deployment::complete`].
+    pub(crate) fn complete(&mut self, lab: &Lab) -> anyhow::Result<(String, Option<(String, String)>)> {
+        let (slice, deployment) = (self.slice.as_ref(), self.deployment.as_mut());
+        let (slice, deployment) = slice.zip(deployment).context("no part of a chain is under way here")?;
+        deployment.complete(&slice.spec(lab, self.directory.path()))?;
+        self.parts = deployment.parts();
+        way_in(deployment)
     }
 
     /// Starts a generator that waits for its start; its process id.
@@ -237,24 +289,24 @@ impl Side {
         self.broken.as_ref().map_or(Ok(()), |why| Err(anyhow::anyhow!("{why}")))
     }
 
-    /// Cools down, takes proofs, stops all and seals.
+    /// Cools down and reads back what can be read without a request of our own.
     ///
     /// # Errors
-    /// When something failed before or does now; what there is stays, without a seal.
-    pub(crate) fn finish(mut self, cool_down_ns: u64) -> anyhow::Result<SideSeal> {
+    /// When something failed before or does now.
+    pub(crate) fn count(&mut self, cool_down_ns: u64) -> anyhow::Result<()> {
         self.healthy()?;
         let mut events = Vec::new();
         if let Some(deployment) = &mut self.deployment {
             events = deployment.end_load();
             deployment.end_neighbour()?;
         }
-        let cooling = monotonic_ns();
+        let cooling_ns = monotonic_ns();
         let until = Instant::now() + Duration::from_nanos(cool_down_ns);
         while Instant::now() < until {
             self.look()?;
             std::thread::sleep(until.saturating_duration_since(Instant::now()).min(Duration::from_millis(20)));
         }
-        let cooled = monotonic_ns();
+        let cooled_ns = monotonic_ns();
         let edges = self.before.take().map(|before| {
             let after = node_probe::edges(Path::new("/"), &self.watched, Some(self.directory.path()));
             Edges { before, after }
@@ -263,9 +315,45 @@ impl Side {
         if let Some(probe) = self.probe.take() {
             trial::stop_probe(probe)?;
         }
-        let (mut proofs, mut lacks) = (Vec::new(), Vec::new());
+        let proven = match &self.deployment {
+            Some(deployment) => deployment.read_back()?,
+            None => Proven { proofs: Vec::new(), passages: Vec::new() },
+        };
+        self.counted = Some(Counted { cooling_ns, cooled_ns, events, edges, proven });
+        self.overdue = Some((Instant::now() + UNTOLD_COUNTED, 0));
+        Ok(())
+    }
+
+    /// Finishes as nobody told it to, at a time at which other hosts of its chain may do so as well.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub(crate) fn finish_untold(mut self, cool_down_ns: u64) -> anyhow::Result<SideSeal> {
+        if self.slice.is_some() && self.counted.is_none() {
+            self.count(cool_down_ns)?;
+            std::thread::sleep(ALL_HAVE_READ);
+        }
+        self.finish(cool_down_ns)
+    }
+
+    /// Counts, if that was not done, takes the other proofs, stops all and seals.
+    ///
+    /// # Errors
+    /// When something failed before or does now; what there is stays, without a seal.
+    pub(crate) fn finish(mut self, cool_down_ns: u64) -> anyhow::Result<SideSeal> {
+        self.healthy()?;
+        if self.counted.is_none() {
+            self.count(cool_down_ns)?;
+        }
+        let counted = self.counted.take().context("nothing was read back")?;
+        let Counted { cooling_ns, cooled_ns, events, edges, proven: Proven { mut proofs, mut passages } } = counted;
+        let mut lacks = Vec::new();
         if let Some(deployment) = self.deployment.take() {
-            proofs = deployment.prove()?;
+            if self.slice.is_none() {
+                proofs.extend(prove_passages(&passages)?);
+                passages.clear();
+            }
+            proofs.extend(deployment.prove_refusals()?);
             lacks = deployment.lacks();
             deployment.stop()?;
         }
@@ -275,10 +363,11 @@ impl Side {
             anchor: self.anchor,
             parts: std::mem::take(&mut self.parts),
             proofs,
+            passages,
             lacks,
             events,
             edges,
-            phases: vec![(Phase::Settle, self.settled_ns, cooling), (Phase::CoolDown, cooling, cooled)],
+            phases: vec![(Phase::Settle, self.settled_ns, cooling_ns), (Phase::CoolDown, cooling_ns, cooled_ns)],
         };
         put(&self.seal_path(), &serde_json::to_vec_pretty(&seal)?)?;
         Ok(seal)
@@ -287,4 +376,17 @@ impl Side {
     fn seal_path(&self) -> PathBuf {
         self.directory.path().join(SEAL)
     }
+}
+
+/// Where a chain takes the load, and the authority and name that are to be trusted there.
+fn way_in(deployment: &Deployment) -> anyhow::Result<(String, Option<(String, String)>)> {
+    let tls = match deployment.entry_tls() {
+        Some((authority, name)) => {
+            let pem =
+                std::fs::read_to_string(authority).with_context(|| format!("cannot read {}", authority.display()))?;
+            Some((pem, name.to_owned()))
+        }
+        None => None,
+    };
+    Ok((deployment.entry_url(), tls))
 }

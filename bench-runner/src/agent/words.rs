@@ -1,6 +1,8 @@
 //! What a runner and an agent say to one another once they are paired.
 
 use record::{Cell, Edges, Event, Host, Lack, Part, Phase, Proof, Timing, Warning};
+use scenarios::certs::AuthorityKey;
+use scenarios::{Passage, Reached};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -77,6 +79,12 @@ pub(crate) enum Order {
     Open { cells: Vec<Cell>, quick: bool, versions: Option<BTreeMap<String, String>> },
     /// To start the chain of a cell, with its way in at this address.
     Chain { attempt: String, cell: Box<Cell>, scenario_toml: String, entry_at: IpAddr },
+    /// To start the services of a part of a cell's chain, whose other parts stand on other hosts.
+    Slice(Box<SliceOrder>),
+    /// To start the proxies of services of that part, all of whose callees stand: here, or where it is said.
+    Stand { services: Vec<String>, elsewhere: Vec<Reached> },
+    /// That all of the chain stands: where the load enters it, to see that it answers.
+    Complete,
     /// To start a generator, held.
     Load(Box<LoadOrder>),
     /// To start the probe on what this hand has started, and on these processes of other hands of this host.
@@ -88,10 +96,29 @@ pub(crate) enum Order {
     Look,
     /// To let the load go at this moment of this host's clock; answered when it has ended.
     Go { start_ns: u64 },
-    /// To cool down, take proofs, stop and seal.
+    /// To cool down and read back what can be read without a request, before other hosts make any.
+    Count { cool_down_ns: u64 },
+    /// To cool down and read back where that was not done, take the other proofs, stop and seal.
     Finish { cool_down_ns: u64 },
     /// To stop at once, and leave what there is.
     Abandon,
+}
+
+/// A part of a chain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SliceOrder {
+    pub(crate) attempt: String,
+    pub(crate) cell: Cell,
+    pub(crate) scenario_toml: String,
+    /// The services of it that stand on this host.
+    pub(crate) services: Vec<String>,
+    /// Where other hosts reach them.
+    pub(crate) reached_at: IpAddr,
+    /// Where the load comes in, if it does so here.
+    pub(crate) entry_at: IpAddr,
+    /// Who issues identities in all of the chain, for this try alone; none without mTLS. It is kept in memory.
+    pub(crate) authority: Option<AuthorityKey>,
 }
 
 /// A load, or a portion of one.
@@ -120,6 +147,8 @@ pub(crate) enum Done {
     Standing { url: String, tls: Option<(String, String)> },
     /// The generator is held.
     Held { pid: u32 },
+    /// These services stand, and are reached there.
+    Reached(Vec<Reached>),
     /// The probe has read its first sample.
     Watching,
     /// It is done, or all is well.
@@ -142,6 +171,9 @@ pub(crate) struct SideSeal {
     pub(crate) anchor: record::ClockAnchor,
     pub(crate) parts: Vec<Part>,
     pub(crate) proofs: Vec<Proof>,
+    /// Of a part of a chain: the ways between proxies, whose other ends may be on other hosts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) passages: Vec<Passage>,
     pub(crate) lacks: Vec<Lack>,
     pub(crate) events: Vec<Event>,
     pub(crate) edges: Option<Edges>,

@@ -10,8 +10,13 @@ use record::{
 };
 use reports::clocks::{HostClock, apart_ns};
 
+use super::join::{Serving, join};
 use crate::agent::side::SEAL;
 use crate::agent::words::SideSeal;
+
+/// A clock that is known worse than this makes a doubt of the trial: a tenth of a window, by which what the load saw is set
+/// beside what the probe read.
+const TOO_SLOW_NS: u64 = record::INTERVAL_NS / 10;
 
 /// What a trial is made of.
 pub(crate) struct Sides<'a> {
@@ -63,34 +68,40 @@ fn read(side: &Path) -> anyhow::Result<SideSeal> {
 /// When a side is missing, was made by another method, or its counts do not add up.
 pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Result<()> {
     let Sides { folder, run, planned, hosts, clocks: _, attempt, fetched } = sides;
-    let services = folders(folder, hosts, HostRole::Services).pop().context("no host had the services")?;
+    let mut serving = Vec::new();
+    for (host, side) in folders(folder, hosts, HostRole::Services) {
+        serving.push(Serving { seal: read(&side)?, host, side });
+    }
     let loads = folders(folder, hosts, HostRole::Load);
-    let seal = read(&services.1)?;
-    let mut parts = seal.parts.clone();
+    let entered = serving.first().context("no host had the services")?;
+    let mut of_load = Vec::new();
     for (host, load) in &loads {
         let load = read(load)?;
-        anyhow::ensure!(load.method == METHOD && seal.method == METHOD, "{host} measured by another method");
-        if *host == services.0 {
-            parts.extend(load.parts);
+        anyhow::ensure!(load.method == METHOD, "{host} measured by another method");
+        if *host == entered.host {
+            of_load.extend(load.parts);
         }
     }
-    raise(&services.1, directory.path())?;
-    let of = trial_hosts(sides, &services.0, &loads)?;
+    for one in &serving {
+        anyhow::ensure!(one.seal.method == METHOD, "{} measured by another method", one.host);
+    }
+    raise(&entered.side, directory.path())?;
+    let of = trial_hosts(sides, &serving, &loads)?;
+    let moved_ns = |host: &str| -of.iter().find(|h| h.name == host).map_or(0, |h| h.ahead_ns);
     let generated: Vec<Generated> = loads
         .iter()
-        .map(|(host, load)| Generated {
-            directory: TrialDirectory::at(load),
-            move_ns: -of.iter().find(|h| h.name == *host).map_or(0, |h| h.ahead_ns),
-        })
+        .map(|(host, load)| Generated { directory: TrialDirectory::at(load), move_ns: moved_ns(host) })
         .collect();
-    let load = load_gen::merge(&generated, &directory)?;
+    let hops_ns = of.iter().flat_map(|h| h.services.iter().map(|service| (service.clone(), -h.ahead_ns))).collect();
+    let load = load_gen::merge(&generated, &hops_ns, &directory)?;
     for one in &generated {
         // All that is in them is in the merged ones.
         for path in [one.directory.intervals_path(), one.directory.slow_path()] {
             std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
-    directory.write_hosts(&TrialHosts { schema: SCHEMA, attempt: *attempt, hosts: of })?;
+    let mut seal = join(serving, &moved_ns, &directory)?;
+    seal.parts.extend(of_load);
     let mut warnings = load.warnings.clone();
     if let Some(loss) = fetched {
         warnings.push(Warning::new(
@@ -104,6 +115,7 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
             "look at the network of that host: what it did to this trial is not known",
         ));
     }
+    warnings.extend(slow_links(&of));
     let span = |wanted: Phase| seal.phases.iter().find(|(phase, ..)| *phase == wanted).copied();
     let (_, settled, _) = span(Phase::Settle).context("the services were never settled")?;
     let (_, cooling, cooled) = span(Phase::CoolDown).context("the services never cooled down")?;
@@ -114,6 +126,7 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
         PhaseSpan { phase: Phase::Measure, start_ns: load.start_ns, end_ns: load.start_ns + load.duration_ns },
         PhaseSpan { phase: Phase::CoolDown, start_ns: cooling, end_ns: cooled },
     ];
+    directory.write_hosts(&TrialHosts { schema: SCHEMA, attempt: *attempt, hosts: of })?;
     let position = run.trials.iter().position(|t| t.id == planned.id).map_or(0, |at| at + 1);
     let trial = Trial {
         schema: SCHEMA,
@@ -125,7 +138,7 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
         phases,
         anchor: seal.anchor,
         load,
-        parts,
+        parts: seal.parts,
         proofs: seal.proofs,
         warnings,
         events: seal.events,
@@ -134,6 +147,24 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
         cpus: None,
     };
     Ok(directory.seal(&trial)?)
+}
+
+/// What links that are too slow leave open.
+fn slow_links(hosts: &[TrialHost]) -> Option<Warning> {
+    let slow = hosts.iter().filter(|h| h.error_ns > TOO_SLOW_NS);
+    let known: Vec<String> = slow.map(|h| format!("that of {} to {:.0} ms", h.name, h.error_ns as f64 / 1e6)).collect();
+    if known.is_empty() {
+        return None;
+    }
+    let entered = hosts.iter().find(|h| h.roles.contains(&HostRole::Services)).map_or("", |h| h.name.as_str());
+    Some(Warning::new(
+        WarningKind::SlowLink,
+        format!(
+            "over slow links to the agents, beside the clock of {entered} {} only is known: what the load saw is set beside what the probe read of another moment",
+            known.join(", ")
+        ),
+        "a runner nearer to its hosts, or one of them as the runner; response times are each by one clock, and hold",
+    ))
 }
 
 /// What the services' host wrote is the trial's own: its samples, the configurations as they ran, its logs.
@@ -147,26 +178,59 @@ fn raise(side: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each host with how far its clock was ahead of that of the services' host while it was measured.
-fn trial_hosts(sides: &Sides<'_>, services: &str, loads: &[(String, PathBuf)]) -> anyhow::Result<Vec<TrialHost>> {
+/// Each host with how far its clock was ahead of that of the host that the load enters, while it was measured.
+fn trial_hosts(sides: &Sides<'_>, serving: &[Serving], loads: &[(String, PathBuf)]) -> anyhow::Result<Vec<TrialHost>> {
     let Sides { hosts, clocks, .. } = sides;
     let known = HostClock::of(clocks);
+    let entered = serving.first().context("no host had the services")?.host.as_str();
     let mut of = Vec::new();
     for host in &hosts.hosts {
         let load = loads.iter().find(|(name, _)| *name == host.name);
-        let (ahead_ns, error_ns) = match load {
-            Some((_, folder)) if host.name != services => {
+        let services = serving.iter().find(|one| one.host == host.name);
+        let span = match (load, services) {
+            _ if host.name == entered => None,
+            (Some((_, folder)), _) => {
                 let load = TrialDirectory::at(folder).load()?;
-                let warm_up_ns = sides.run.timing.warm_up_ns;
-                let span = (load.start_ns.saturating_sub(warm_up_ns), load.end_ns);
-                let apart = apart_ns(&known, &host.name, services, span).with_context(|| {
-                    format!("the clocks of {} and {services} are not known while this was measured\n  try: the trial again; clocks.jsonl has what is known", host.name)
+                Some((load.start_ns.saturating_sub(sides.run.timing.warm_up_ns), load.end_ns))
+            }
+            (None, Some(one)) => {
+                let settled = one.seal.phases.iter().find(|(phase, ..)| *phase == Phase::Settle);
+                settled.map(|(_, start_ns, end_ns)| (*start_ns, *end_ns))
+            }
+            (None, None) => None,
+        };
+        let (ahead_ns, error_ns) = match span {
+            None => (0, 0),
+            Some(span) => {
+                let apart = apart_ns(&known, &host.name, entered, span).with_context(|| {
+                    format!("the clocks of {} and {entered} are not known while this was measured\n  try: the trial again; clocks.jsonl has what is known", host.name)
                 })?;
                 (apart.value.round() as i64, apart.error.ceil() as u64)
             }
-            _ => (0, 0),
         };
-        of.push(TrialHost { name: host.name.clone(), roles: host.roles.clone(), ahead_ns, error_ns });
+        let (name, roles, services) = (host.name.clone(), host.roles.clone(), host.services.clone());
+        of.push(TrialHost { name, roles, services, ahead_ns, error_ns });
     }
     Ok(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_slow_from_a_tenth_of_a_window_on_and_named() {
+        let host = |name: &str, roles: &[HostRole], error_ns| TrialHost {
+            name: name.into(),
+            roles: roles.to_vec(),
+            services: Vec::new(),
+            ahead_ns: 0,
+            error_ns,
+        };
+        let of = |error_ns| [host("chain", &[HostRole::Services], 0), host("driver", &[HostRole::Load], error_ns)];
+        assert_eq!(slow_links(&of(10_000_000)), None);
+        let said = slow_links(&of(151_000_000)).unwrap();
+        assert_eq!(said.kind, WarningKind::SlowLink);
+        assert!(said.evidence.contains("beside the clock of chain that of driver to 151 ms only is known"), "{said}");
+    }
 }

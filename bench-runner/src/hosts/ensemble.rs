@@ -32,6 +32,24 @@ pub(crate) struct Station {
     host: Option<Host>,
 }
 
+impl Station {
+    /// The address at which other hosts reach what stands on it.
+    ///
+    /// # Errors
+    /// [`Usage`] where it would be one that they cannot reach.
+    pub(crate) fn reached_at(&self) -> anyhow::Result<IpAddr> {
+        let at = self.line.serve_at.unwrap_or(self.entry.address.ip());
+        if at.is_loopback() || at.is_unspecified() {
+            let said = format!(
+                "the chain on {} would listen at {at}, where other hosts do not reach it\n  try: serve_at = \"ADDR\" for that host in hosts.toml, with its address in a network of all hosts",
+                self.line.name
+            );
+            return Err(Usage(said).into());
+        }
+        Ok(at)
+    }
+}
+
 /// A hand on a host.
 pub(crate) struct HandLink {
     /// Which station.
@@ -46,7 +64,7 @@ pub(crate) struct Opened {
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// All of them. The hand with the services is the first.
+/// All of them. The hand with the services is the first; of several that with the service that the load enters.
 pub(crate) struct Ensemble {
     pub(crate) stations: Vec<Station>,
     pub(crate) hands: Vec<HandLink>,
@@ -111,8 +129,12 @@ impl Ensemble {
         for (at, done) in self.gathered(&all, PATIENCE, interrupt)? {
             let Done::Opened { host, versions, warnings } = done else { anyhow::bail!("a hand opened with {done:?}") };
             let Some(hand) = self.hands.get(at) else { continue };
-            if hand.side == "services" {
+            if hand.side == "services" && at == 0 {
                 self.opened = Opened { versions, warnings };
+            } else if hand.side == "services" {
+                same_versions(hand.link.host(), &versions, self.hands.first(), &self.opened.versions)?;
+                let new: Vec<Warning> = warnings.into_iter().filter(|w| !self.opened.warnings.contains(w)).collect();
+                self.opened.warnings.extend(new);
             }
             if let Some(station) = self.stations.get_mut(hand.station) {
                 station.host.get_or_insert(*host);
@@ -131,6 +153,7 @@ impl Ensemble {
                 name: station.line.name.clone(),
                 address: station.entry.address.to_string(),
                 roles: station.line.roles.clone(),
+                services: station.line.services.clone().unwrap_or_default(),
                 serve_at: station.line.serve_at,
                 price: station.line.price.clone(),
                 boot: station.watch.boot(),
@@ -141,7 +164,7 @@ impl Ensemble {
         self.stations.iter().map(of).collect()
     }
 
-    /// The machine with the services.
+    /// The machine with the services; of several the one that the load enters.
     ///
     /// # Errors
     /// When there is none.
@@ -157,22 +180,11 @@ impl Ensemble {
     pub(crate) fn entry_at(&self) -> anyhow::Result<IpAddr> {
         let services =
             self.stations.iter().find(|s| s.line.has(HostRole::Services)).context("no host has the services")?;
-        let apart = self.stations.iter().any(|s| s.line.has(HostRole::Load) && !s.line.has(HostRole::Services));
-        let at = match services.line.serve_at {
-            Some(at) => at,
-            None if apart => services.entry.address.ip(),
-            None => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        };
-        let said = || {
-            format!(
-                "the chain on {} would listen at {at}, where other hosts do not reach it\n  try: serve_at = \"ADDR\" for that host in hosts.toml, with its address in a network of all hosts",
-                services.line.name
-            )
-        };
-        if apart && (at.is_loopback() || at.is_unspecified()) {
-            return Err(Usage(said()).into());
+        let apart = self.stations.iter().any(|s| s.line.has(HostRole::Load) && s.line.name != services.line.name);
+        if apart {
+            return services.reached_at();
         }
-        Ok(at)
+        Ok(services.line.serve_at.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)))
     }
 
     /// Every host is there.
@@ -280,6 +292,29 @@ fn fits(name: &str, program: &str, method: u32, schema: u32) -> anyhow::Result<(
     Err(Usage(said).into())
 }
 
+/// Proxies of two versions do not belong in one chain.
+fn same_versions(
+    host: &str,
+    there: &BTreeMap<String, String>,
+    first: Option<&HandLink>,
+    here: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    if there == here {
+        return Ok(());
+    }
+    let first = first.map_or_else(String::new, |hand| hand.link.host().to_owned());
+    let said = |all: &BTreeMap<String, String>| {
+        let all: Vec<String> = all.iter().map(|(what, version)| format!("{what} {version}")).collect();
+        if all.is_empty() { "no proxy".to_owned() } else { all.join(", ") }
+    };
+    let said = format!(
+        "{first} has {}, and {host} has {}\n  try: the same on all hosts of one chain; nothing was started",
+        said(here),
+        said(there)
+    );
+    Err(Usage(said).into())
+}
+
 /// Which hands there are: the services first, then the generators in the order of their portions, then probes alone.
 fn sides(stations: &[Station]) -> Vec<(usize, &'static str)> {
     let with = |role: HostRole| {
@@ -297,6 +332,16 @@ fn sides(stations: &[Station]) -> Vec<(usize, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn proxies_of_another_version_on_one_of_the_hosts_are_refused() {
+        let of = |version: &str| BTreeMap::from([("envoy".to_owned(), version.to_owned())]);
+        same_versions("b", &of("1.40.0"), None, &of("1.40.0")).unwrap();
+        let error = same_versions("b", &of("1.36.0"), None, &of("1.40.0")).unwrap_err();
+        assert!(error.is::<Usage>());
+        let said = error.to_string();
+        assert!(said.contains("has envoy 1.40.0, and b has envoy 1.36.0\n  try: "), "{said}");
+    }
 
     #[test]
     fn another_version_or_method_is_refused_before_anything_starts() {

@@ -25,6 +25,9 @@ pub(crate) struct HostLine {
     pub(crate) name: String,
     /// What it does.
     pub(crate) roles: Vec<HostRole>,
+    /// The services of the chain that stand on it, where others of the same chain stand on other hosts.
+    #[serde(default)]
+    pub(crate) services: Option<Vec<String>>,
     /// The address at which other hosts reach the chain on it; that of its agent if nothing is said.
     #[serde(default)]
     pub(crate) serve_at: Option<IpAddr>,
@@ -66,6 +69,12 @@ fn parse(text: &str) -> Result<HostsFile, String> {
         if line.roles.is_empty() {
             return Err(format!(
                 "the host {} does nothing\n  try: roles = [\"load\"], [\"services\"] or [\"probe\"]",
+                line.name
+            ));
+        }
+        if line.services.is_some() && !line.has(HostRole::Services) {
+            return Err(format!(
+                "the host {} names services and does not have the role services\n  try: roles = [\"services\"] for it",
                 line.name
             ));
         }

@@ -18,6 +18,7 @@ use super::ensemble::{Ensemble, For};
 use super::fetch;
 use super::file::{self, HostLine};
 use super::link::HostLost;
+use super::placement;
 use super::trial::{self, Stage};
 use crate::exit::{self, Exit, Usage};
 use crate::interrupt::{Interrupt, Stopped};
@@ -57,6 +58,7 @@ pub(crate) struct HostsArgs {
 }
 
 /// What is to be run.
+#[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) scenario: Scenario,
     pub(crate) cells: Vec<Cell>,
@@ -93,6 +95,14 @@ pub(crate) fn execute(args: &HostsArgs, asked: &Asked, interrupt: &Interrupt) ->
     let file = file::read(path)?;
     let groups = groups(&file.host, args.each)?;
     asked.cells.iter().try_for_each(possible)?;
+    let placed;
+    let (groups, asked) = match placement::of(path, &file.host, &asked.scenario, &asked.cells)? {
+        None => (groups, asked),
+        Some(placement) => {
+            placed = Asked { cells: placement.cells, ..asked.clone() };
+            (vec![placement.lines], &placed)
+        }
+    };
     let book = Arc::new(Book::open(args.hosts_state.as_deref())?);
     let mut campaigns = Vec::new();
     for lines in groups {
@@ -118,6 +128,7 @@ pub(crate) fn resume(
     let line = |h: &record::RunHost| HostLine {
         name: h.name.clone(),
         roles: h.roles.clone(),
+        services: (!h.services.is_empty()).then(|| h.services.clone()),
         serve_at: h.serve_at,
         price: h.price.clone(),
     };
@@ -149,17 +160,25 @@ fn possible(cell: &Cell) -> anyhow::Result<()> {
 /// The hosts of each run: all of one, or each host that has services with those that load it.
 fn groups(lines: &[HostLine], each: Option<Each>) -> anyhow::Result<Vec<Vec<HostLine>>> {
     let serving: Vec<&HostLine> = lines.iter().filter(|h| h.has(HostRole::Services)).collect();
+    let parted = serving.iter().find(|h| h.services.is_some());
     let Some(each) = each else {
-        if serving.len() > 1 {
+        if serving.len() > 1 && parted.is_none() {
             let names: Vec<&str> = serving.iter().map(|h| h.name.as_str()).collect();
             let said = format!(
-                "{} have the role services, and a chain stands on one host\n  try: --each in-turn or --each together, for a run on each of them",
+                "{} have the role services, and nothing says which of them\n  try: services = [\"s1\", ...] for each, for one chain over all of them; --each in-turn or --each together, for a run on each",
                 names.join(", ")
             );
             return Err(Usage(said).into());
         }
         return Ok(vec![lines.to_vec()]);
     };
+    if let Some(host) = parted {
+        let said = format!(
+            "{} carries a part of a chain, and --each makes the same run on each host\n  try: no services = [...] in hosts.toml, or no --each",
+            host.name
+        );
+        return Err(Usage(said).into());
+    }
     let mut groups = Vec::new();
     for host in serving {
         let mut group = vec![host.clone()];
@@ -408,7 +427,13 @@ impl Campaign {
 fn placed(hosts: &RunHosts) -> String {
     let names = |role: HostRole| {
         let with = hosts.hosts.iter().filter(|h| h.roles.contains(&role));
-        with.map(|h| h.name.as_str()).collect::<Vec<_>>().join(" + ")
+        let named = |h: &record::RunHost| match h.services.as_slice() {
+            services if role == HostRole::Services && !services.is_empty() => {
+                format!("{} ({})", h.name, services.join(", "))
+            }
+            _ => h.name.clone(),
+        };
+        with.map(named).collect::<Vec<_>>().join(" + ")
     };
     format!("hosts: the load on {}, the services on {}\n", names(HostRole::Load), names(HostRole::Services))
 }
@@ -477,7 +502,7 @@ mod tests {
     use super::*;
 
     fn line(name: &str, roles: &[HostRole]) -> HostLine {
-        HostLine { name: name.into(), roles: roles.to_vec(), serve_at: None, price: None }
+        HostLine { name: name.into(), roles: roles.to_vec(), services: None, serve_at: None, price: None }
     }
 
     fn names(lines: &[HostLine], each: Option<Each>) -> Result<Vec<Vec<String>>, String> {
@@ -492,8 +517,15 @@ mod tests {
         assert_eq!(names(&apart, None).unwrap(), [["driver", "a"]]);
         let two = [line("driver", &[Load]), line("a", &[Services]), line("b", &[Load, Services])];
         assert_eq!(names(&two, Some(Each::InTurn)).unwrap(), [vec!["a", "driver"], vec!["b"]]);
+        let parted = |name: &str, services: &[&str]| HostLine {
+            services: Some(services.iter().map(|s| (*s).to_owned()).collect()),
+            ..line(name, &[Services, Load])
+        };
+        let one = [parted("a", &["s1"]), parted("b", &["s2", "s3"])];
+        assert_eq!(names(&one, None).unwrap(), [["a", "b"]]);
         for (lines, each, says) in [
-            (&two[..], None, "a, b have the role services"),
+            (&one[..], Some(Each::Together), "a carries a part of a chain, and --each"),
+            (&two[..], None, "a, b have the role services, and nothing says which of them"),
             (&two[..], Some(Each::Together), "a makes no load of its own"),
             (&two[1..], Some(Each::InTurn), "nobody loads a"),
         ] {

@@ -8,15 +8,18 @@ use record::{Cell, Factors, HostRole, Phase, PlannedTrial, Run, RunDirectory, Ru
 
 use super::assemble::{self, Sides};
 use super::ensemble::{Ensemble, PATIENCE};
-use super::fetch;
+use super::{fetch, spread};
 use crate::agent::words::{Ask, Done, LoadOrder, Order, Tell};
 use crate::interrupt::Interrupt;
 use crate::plan::arrival_seed;
 use crate::progress::Progress;
 use crate::trial::LOAD_GRACE;
 
-/// From the order to begin to the first request due: the order's way, and the opening of all connections.
+/// From the order to begin to the first request due, but for the order's way: the opening of all connections.
 const LEAD: Duration = Duration::from_millis(1500);
+
+/// A question, its answer and an order are on their way before a load begins, and the way may take twice as long as it did.
+const WAYS: u32 = 4;
 
 /// How often the services are asked whether all is well.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -53,14 +56,7 @@ pub(crate) fn make(
     load(stage, ensemble, progress, phase)?;
     *phase = Phase::CoolDown;
     progress.phase(Phase::CoolDown.word());
-    let all: Vec<usize> = (0..ensemble.hands.len()).collect();
-    for at in &all {
-        ensemble.order(*at, Order::Finish { cool_down_ns: run.timing.cool_down_ns })?;
-    }
-    let cool_down = Duration::from_nanos(run.timing.cool_down_ns);
-    for (_, done) in ensemble.gathered(&all, PATIENCE + cool_down, interrupt)? {
-        anyhow::ensure!(matches!(done, Done::Sealed(_)), "a hand finished with {done:?}");
-    }
+    finish(ensemble, run.timing.cool_down_ns, interrupt)?;
     // From here on nothing is lost: all that is missing is on the disks of the hosts.
     let trial = directory.begin_trial(&planned.id)?;
     let folder = trial.path().join("hosts");
@@ -68,6 +64,31 @@ pub(crate) fn make(
     let clocks = directory.clocks()?;
     assemble::seal(&Sides { folder: &folder, run, planned, hosts, clocks: &clocks, attempt, fetched: None }, trial)?;
     forget(ensemble, &run.id, &name);
+    Ok(())
+}
+
+/// Has all hands cool down, take proofs and seal. Parts of one chain read their counters before any of them makes a request
+/// of its own, which would go on to the others.
+fn finish(ensemble: &mut Ensemble, cool_down_ns: u64, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let all: Vec<usize> = (0..ensemble.hands.len()).collect();
+    let parts = ensemble.of_side("services");
+    let counted = |at: &usize| parts.len() > 1 && parts.contains(at);
+    let cool_down = Duration::from_nanos(cool_down_ns);
+    for at in &all {
+        let order = if counted(at) { Order::Count { cool_down_ns } } else { Order::Finish { cool_down_ns } };
+        ensemble.order(*at, order)?;
+    }
+    for (at, done) in ensemble.gathered(&all, PATIENCE + cool_down, interrupt)? {
+        let fine = if counted(&at) { matches!(done, Done::Well) } else { matches!(done, Done::Sealed(_)) };
+        anyhow::ensure!(fine, "a hand finished with {done:?}");
+    }
+    let left: Vec<usize> = all.into_iter().filter(counted).collect();
+    for at in &left {
+        ensemble.order(*at, Order::Finish { cool_down_ns: 0 })?;
+    }
+    for (_, done) in ensemble.gathered(&left, PATIENCE, interrupt)? {
+        anyhow::ensure!(matches!(done, Done::Sealed(_)), "a hand finished with {done:?}");
+    }
     Ok(())
 }
 
@@ -85,18 +106,14 @@ fn start(
     attempt: &str,
 ) -> anyhow::Result<()> {
     let Stage { run, interrupt, .. } = stage;
-    let order = Order::Chain {
-        attempt: attempt.to_owned(),
-        cell: Box::new(cell.clone()),
-        scenario_toml: run.scenario_toml.clone(),
-        entry_at: ensemble.entry_at()?,
-    };
-    let Done::Standing { url, tls } = ensemble.call(0, order, interrupt)? else {
-        anyhow::bail!("the chain's host did not say where it takes the load");
+    let (url, tls) = if ensemble.of_side("services").len() > 1 {
+        spread::build(stage, ensemble, cell, attempt)?
+    } else {
+        whole(stage, ensemble, cell, attempt)?
     };
     let loads = ensemble.of_side("load");
     let of = u32::try_from(loads.len()).unwrap_or(u32::MAX);
-    let mut beside = Vec::new();
+    let mut made = Vec::new();
     for (number, at) in (0..).zip(&loads) {
         let order = LoadOrder {
             attempt: attempt.to_owned(),
@@ -111,20 +128,40 @@ fn start(
         let Done::Held { pid } = ensemble.call(*at, Order::Load(Box::new(order)), interrupt)? else {
             anyhow::bail!("a generator did not say who it is");
         };
-        if ensemble.hands.get(*at).map(|h| h.station) == ensemble.hands.first().map(|h| h.station) {
-            beside.push(("load".to_owned(), pid));
-        }
+        made.push((ensemble.hands.get(*at).map(|h| h.station), ("load".to_owned(), pid)));
     }
     // Last, so that the probe sees nothing of the starting.
     for at in 0..ensemble.hands.len() {
         if !is_watched(ensemble, at) {
             continue;
         }
-        let also = if at == 0 { beside.clone() } else { Vec::new() };
+        // A generator's own hand watches it anyway; that of services has to be told who makes the load beside them.
+        let hand = ensemble.hands.get(at).filter(|hand| hand.side == "services");
+        let beside = made.iter().filter(|(station, _)| hand.is_some_and(|hand| *station == Some(hand.station)));
+        let also = beside.map(|(_, load)| load.clone()).collect();
         let done = ensemble.call(at, Order::Watch { attempt: attempt.to_owned(), also }, interrupt)?;
         anyhow::ensure!(matches!(done, Done::Watching), "a probe began with {done:?}");
     }
     Ok(())
+}
+
+/// Starts a chain of which all stands on one host.
+fn whole(
+    stage: &Stage<'_>,
+    ensemble: &mut Ensemble,
+    cell: &Cell,
+    attempt: &str,
+) -> anyhow::Result<(String, Option<(String, String)>)> {
+    let order = Order::Chain {
+        attempt: attempt.to_owned(),
+        cell: Box::new(cell.clone()),
+        scenario_toml: stage.run.scenario_toml.clone(),
+        entry_at: ensemble.entry_at()?,
+    };
+    let Done::Standing { url, tls } = ensemble.call(0, order, stage.interrupt)? else {
+        anyhow::bail!("the chain's host did not say where it takes the load");
+    };
+    Ok((url, tls))
 }
 
 /// Whether a hand has a probe: that of the services always, another one if its host has the role and no probe yet.
@@ -148,25 +185,31 @@ fn rest(ensemble: &Ensemble, length: Duration, interrupt: &Interrupt) -> anyhow:
 fn load(stage: &Stage<'_>, ensemble: &mut Ensemble, progress: &mut Progress, phase: &mut Phase) -> anyhow::Result<()> {
     let Stage { run, interrupt, .. } = stage;
     let timing = run.timing;
-    let start_ns = monotonic_ns() + u64::try_from(LEAD.as_nanos()).unwrap_or(u64::MAX);
+    let slowest = ensemble.stations.iter().map(|station| station.watch.delay()).max().unwrap_or_default();
+    let lead = LEAD + slowest * WAYS;
+    let start_ns = monotonic_ns() + u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX);
     let on_host = |ensemble: &Ensemble, at: usize, ns: u64| -> anyhow::Result<u64> {
         let station = ensemble.hands.get(at).and_then(|h| ensemble.stations.get(h.station));
         let ahead = station.context("there is no such host")?.watch.ahead_ns(start_ns)?;
         Ok(ns.saturating_add_signed(ahead.value.round() as i64))
     };
     let measured = start_ns + timing.warm_up_ns;
-    let order = Order::Tend {
-        measure_from_ns: on_host(ensemble, 0, measured)?,
-        ends_ns: on_host(ensemble, 0, measured + timing.measure_ns)?,
-        cool_down_ns: timing.cool_down_ns,
-    };
-    ensemble.call(0, order, interrupt)?;
+    let services = ensemble.of_side("services");
+    for at in &services {
+        let order = Order::Tend {
+            measure_from_ns: on_host(ensemble, *at, measured)?,
+            ends_ns: on_host(ensemble, *at, measured + timing.measure_ns)?,
+            cool_down_ns: timing.cool_down_ns,
+        };
+        ensemble.order(*at, order)?;
+    }
+    ensemble.gathered(&services, PATIENCE, interrupt)?;
     let loads = ensemble.of_side("load");
     for at in &loads {
         let start_ns = on_host(ensemble, *at, start_ns)?;
         ensemble.order(*at, Order::Go { start_ns })?;
     }
-    let planned = LEAD + Duration::from_nanos(timing.warm_up_ns + timing.measure_ns) + LOAD_GRACE;
+    let planned = lead + Duration::from_nanos(timing.warm_up_ns + timing.measure_ns) + LOAD_GRACE;
     let mut open = loads;
     let mut looked = std::time::Instant::now();
     while !open.is_empty() {
@@ -177,7 +220,10 @@ fn load(stage: &Stage<'_>, ensemble: &mut Ensemble, progress: &mut Progress, pha
         ensemble.expect()?;
         if looked.elapsed() >= LOOK_EVERY {
             looked = std::time::Instant::now();
-            ensemble.call(0, Order::Look, interrupt)?;
+            for at in &services {
+                ensemble.order(*at, Order::Look)?;
+            }
+            ensemble.gathered(&services, PATIENCE, interrupt)?;
         }
         let mut still = Vec::new();
         for at in open {

@@ -23,6 +23,9 @@ const EACH_ROUND: usize = 5;
 /// From one round to the next.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// From this on the first exchanges are enough that there are: over a slow link they would hold up the start.
+const AT_FIRST_FOR: Duration = Duration::from_secs(3);
+
 /// How long an exchange may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -122,6 +125,13 @@ impl Watch {
             .ok_or_else(|| anyhow::anyhow!("the clock of {} is not known: it jumped, or does not answer", self.host))
     }
 
+    /// How long a question and its answer take on their way, as far as the last rounds tell: the longest.
+    pub(crate) fn delay(&self) -> Duration {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = known.exchanges.iter().rev().take(EACH_ROUND).map(ClockExchange::delay_ns);
+        Duration::from_nanos(last.max().unwrap_or(0))
+    }
+
     /// Which start of the host is the last one known.
     pub(crate) fn boot(&self) -> String {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,11 +187,13 @@ impl Watcher {
     /// So many exchanges; all of them are kept, or the one with the least delay.
     fn round(&self, link: &mut Link, boot: &str, count: usize, all: bool) -> anyhow::Result<()> {
         let mut made = Vec::new();
-        for _ in 0..count {
+        let begun = Instant::now();
+        while made.len() < count && (made.len() < EACH_ROUND || begun.elapsed() < AT_FIRST_FOR) {
             made.push(self.exchange(link, boot)?);
+            // Each of them, since a round over a slow link takes longer than a host may be silent.
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).heard = Some(Instant::now());
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.heard = Some(Instant::now());
         if !all {
             made.sort_by_key(ClockExchange::delay_ns);
             made.truncate(1);

@@ -5,7 +5,7 @@ mod cluster;
 mod generators;
 mod lease;
 mod manifests;
-mod nodes;
+pub(crate) mod nodes;
 mod objects;
 mod plan;
 mod pods;

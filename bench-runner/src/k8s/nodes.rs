@@ -1,4 +1,4 @@
-//! Several nodes of one trial: how far their clocks are apart, and their samples in one stream.
+//! Several nodes or hosts of one trial: how far their clocks are apart, and their samples in one stream.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use record::Sample;
 
 /// The clock of a node beside that of another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Offset {
+pub(crate) struct Offset {
     /// What to add to a stamp of that node, to have it on the other's clock.
-    pub(super) add_ns: i64,
+    pub(crate) add_ns: i64,
     /// By how much that may be wrong.
-    pub(super) bound_ns: u64,
+    pub(crate) bound_ns: u64,
 }
 
 /// One exchange: our clock before and after, and what the node's said in between.
@@ -42,7 +42,7 @@ impl Offset {
         Offset { add_ns, bound_ns: self.bound_ns + other.bound_ns }
     }
 
-    pub(super) fn moved(self, ns: u64) -> u64 {
+    pub(crate) fn moved(self, ns: u64) -> u64 {
         u64::try_from((i128::from(ns) + i128::from(self.add_ns)).max(0)).unwrap_or(u64::MAX)
     }
 }
@@ -51,7 +51,7 @@ impl Offset {
 ///
 /// The machine is that of the first node, where most parts are. Of the others there are the parts: what a line does not hold
 /// was not due in its round, as with any source that is read less often.
-pub(super) fn together(mut first: Vec<Sample>, others: Vec<(Offset, Vec<Sample>)>) -> Vec<Sample> {
+pub(crate) fn together(mut first: Vec<Sample>, others: Vec<(Offset, Vec<Sample>)>) -> Vec<Sample> {
     if others.is_empty() {
         return first;
     }

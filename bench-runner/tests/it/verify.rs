@@ -37,6 +37,7 @@ fn with_deployment<T>(dataplane: &str, mtls: &str, f: impl FnOnce(&Deployment, &
         cgroups: None,
         ready_timeout: Duration::from_secs(20),
         entry_at: std::net::Ipv4Addr::LOCALHOST.into(),
+        slice: None,
     })
     .unwrap();
     let result = f(&deployment, &factors);

@@ -4,14 +4,27 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::program::{Answer, is_root, skip, within};
 
 static MADE: AtomicU32 = AtomicU32::new(0);
 
+/// Tests of which the figures matter are made alone; those of what is lost, marked and refused wait most of their time, and
+/// are made beside one another.
+static MEASURING: RwLock<()> = RwLock::new(());
+
+pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
+    MEASURING.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn beside_others() -> RwLockReadGuard<'static, ()> {
+    MEASURING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Where every agent listens.
-const PORT: u16 = 7464;
+pub(crate) const PORT: u16 = 7464;
 
 /// Whether hosts can be made here; says so when a test is skipped for it.
 pub(crate) fn permitted() -> bool {
@@ -54,7 +67,16 @@ impl Hosts {
         hosts
     }
 
-    fn namespace(&self, name: &str) -> String {
+    /// Packets that have come to a host from the network.
+    pub(crate) fn packets_in(&self, name: &str) -> u64 {
+        // /sys is of the namespace in which it was mounted; this is of the reader's own.
+        let devices = self.on(name, &["cat", "/proc/self/net/dev"]).output().unwrap();
+        let text = String::from_utf8(devices.stdout).unwrap();
+        let line = text.lines().find_map(|l| l.trim().strip_prefix("eth0:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn namespace(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix)
     }
 
@@ -139,32 +161,41 @@ impl Agent {
     /// Starts one whose monotonic clock is so many seconds ahead, and pairs with it.
     pub(crate) fn paired(hosts: &Hosts, name: &str, ahead_s: i64) -> Self {
         let agent = Self::start(hosts, name, ahead_s, None);
-        let code = agent.code();
-        let address = format!("{}:{PORT}", hosts.address(name));
-        hosts.call(&["hosts", "pair", name, &address, &code]).done();
+        agent.pair(hosts, name, &format!("{}:{PORT}", hosts.address(name)));
         agent
+    }
+
+    /// Pairs the runner with it at an address that leads there.
+    pub(crate) fn pair(&self, hosts: &Hosts, name: &str, address: &str) {
+        hosts.call(&["hosts", "pair", name, address, &self.code()]).done();
+    }
+
+    /// Starts one again after its host was: another start by its id, with a clock that begins anew.
+    pub(crate) fn rebooted(hosts: &Hosts, name: &str, ahead_s: i64) -> Self {
+        let id = hosts.folder.path().join(format!("{name}.boot_id"));
+        std::fs::write(&id, "0b007000-0000-4000-8000-000000000001\n").unwrap();
+        let script = format!("mount --bind {} /proc/sys/kernel/random/boot_id && exec \"$@\"", id.display());
+        Self::started(hosts, name, ahead_s, &["unshare", "--mount", "sh", "-c", &script, "sh"])
     }
 
     /// Starts one on the state of this name; in a cgroup where one is named.
     pub(crate) fn start(hosts: &Hosts, name: &str, ahead_s: i64, cgroup: Option<&Path>) -> Self {
+        let Some(group) = cgroup else { return Self::started(hosts, name, ahead_s, &[]) };
+        let enter = format!("echo $$ > {}/cgroup.procs; exec \"$@\"", group.display());
+        Self::started(hosts, name, ahead_s, &["sh", "-c", &enter, "sh"])
+    }
+
+    fn started(hosts: &Hosts, name: &str, ahead_s: i64, through: &[&str]) -> Self {
         let (state, log) = (hosts.folder.path().join(name), hosts.folder.path().join(format!("{name}.log")));
         let listen = format!("{}:{PORT}", hosts.address(name));
         let ahead = ahead_s.to_string();
-        let mut program = Vec::new();
+        let mut program = through.to_vec();
         if ahead_s != 0 {
             // Its children count from elsewhere; it is the child, and ends with its parent.
             program.extend(["unshare", "--time", "--monotonic", &ahead, "--fork", "--kill-child", "--"]);
         }
         program.push(env!("CARGO_BIN_EXE_meshtax"));
-        let mut command = match cgroup {
-            None => hosts.on(name, &program),
-            Some(group) => {
-                let enter = format!("echo $$ > {}/cgroup.procs; exec \"$@\"", group.display());
-                let mut through = vec!["sh", "-c", &enter, "sh"];
-                through.extend(&program);
-                hosts.on(name, &through)
-            }
-        };
+        let mut command = hosts.on(name, &program);
         command.args(["agent", "--listen", &listen, "--orphan-after", "6s", "--state"]).arg(&state);
         let file = std::fs::File::create(&log).unwrap();
         let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::agents::{Agent, Hosts, permitted};
-use crate::program::{alone, json};
+use crate::agents::{Agent, Hosts, alone, permitted};
+use crate::program::json;
 
 fn clock<'a>(findings: &'a Value, name: &str) -> &'a Value {
     let hosts = findings["hosts"]["hosts"].as_array().unwrap();
@@ -90,6 +90,27 @@ fn what_cannot_be_on_hosts_is_said_before_anything_starts() {
     refused(&["run", "--hosts", &both, "--out", &out, "--platform", "pods"], "pods are reached from their own host");
     refused(&["run", "--hosts", &both, "--out", &out, "--dataplane", "none,ambient"], "the node proxy takes the load");
     refused(&["run", "--hosts", &both, "--out", &out, "--disk"], "the disk is tested on this host");
+    // One chain over hosts that does not come out; nobody is asked for it.
+    let chain = |a: &str, b: &str| {
+        hosts.file(&format!(
+            "[[host]]\nname = 'a'\nroles = ['load', 'services']\n{a}\n[[host]]\nname = 'b'\nroles = ['services']\n{b}\n"
+        ))
+    };
+    for (a, b, more, says) in [
+        ("services = ['s1']", "services = ['s2']", vec![], "s3 of chain3 stands on no host"),
+        ("services = ['s1', 's2']", "services = ['s2', 's3']", vec![], "s2 is to stand on a and on b"),
+        ("services = ['s1', 's3']", "services = ['s2', 's4']", vec![], "chain3 has no such service"),
+        ("services = ['s1', 's3']", "", vec![], "a says which services stand on it, and b has"),
+        ("", "", vec![], "nothing says which of them"),
+        ("services = ['s1']", "services = ['s2', 's3']", vec!["--each", "in-turn"], "--each makes the same run"),
+        ("services = ['s1']", "services = ['s2', 's3']", vec!["--neighbour", "cpu:1"], "a neighbour is at work on one"),
+        ("services = ['s1']", "services = ['s2', 's3']", vec!["--platform", "pods"], "pods are reached from their own"),
+    ] {
+        let file = chain(a, b);
+        let mut args = vec!["run", "--hosts", &file, "--out", &out, "--services", "3"];
+        args.extend(more);
+        refused(&args, says);
+    }
     let unknown = hosts.file("[[host]]\nname = 'b'\nroles = ['load', 'services']\n");
     refused(&["run", "--hosts", &unknown, "--out", &out], "no agent is paired under the name 'b' (paired: a)");
     assert!(hosts.runs().is_empty());

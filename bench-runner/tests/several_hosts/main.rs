@@ -5,8 +5,11 @@
 
 mod agents;
 mod apart;
+mod chain;
 mod losses;
 mod pairing;
 mod plans;
 #[path = "../it/program.rs"]
 mod program;
+mod relay;
+mod slow;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::agents::{Agent, Hosts, permitted};
-use crate::program::{alone, json, skip};
+use crate::agents::{Agent, Hosts, alone, permitted};
+use crate::program::{json, skip};
 
 /// A cgroup of half a core, of either version; removed with the test.
 struct HalfCore(PathBuf);

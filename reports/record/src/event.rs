@@ -56,4 +56,14 @@ impl Event {
             | Self::StatsScraped { at_ns, .. } => *at_ns,
         }
     }
+
+    /// Moves it in time: onto the clock of another host.
+    pub fn move_by(&mut self, ns: i64) {
+        match self {
+            Self::WeightsShifted { at_ns, .. }
+            | Self::CertificateRotated { at_ns, .. }
+            | Self::CertificateSeen { at_ns, .. }
+            | Self::StatsScraped { at_ns, .. } => *at_ns = at_ns.saturating_add_signed(ns),
+        }
+    }
 }

@@ -109,6 +109,9 @@ pub struct Factors {
     pub neighbour: Neighbour,
     /// Where it runs.
     pub platform: Platform,
+    /// Which services of the chain stand together: "together" for all of them, else those of each host, as "s1+s3/s2".
+    #[serde(default = "default::placement")]
+    pub placement: String,
     /// 0, and 1 for the second of two equal cells of an A/A pair.
     pub twin: u32,
 }
@@ -166,6 +169,9 @@ mod default {
     pub(super) fn neighbour() -> Neighbour {
         Factors::unmeshed().neighbour
     }
+    pub(super) fn placement() -> String {
+        Factors::unmeshed().placement
+    }
 }
 
 mod or_none {
@@ -197,6 +203,9 @@ mod or_none {
 }
 
 impl Factors {
+    /// The placement of a chain of which all services stand together.
+    pub const TOGETHER: &str = "together";
+
     /// No mesh, no services and no load: what every cell begins as.
     pub fn unmeshed() -> Self {
         Self {
@@ -234,6 +243,7 @@ impl Factors {
             pace: Pace::Hybrid,
             neighbour: Neighbour::default(),
             platform: Platform::Processes,
+            placement: Self::TOGETHER.to_owned(),
             twin: 0,
         }
     }
@@ -316,6 +326,7 @@ impl Factors {
             pace,
             neighbour,
             platform,
+            placement,
             twin,
         } = self;
         let all = [
@@ -353,6 +364,7 @@ impl Factors {
             ("pace", pace.to_string(), other.pace.to_string()),
             ("neighbour", neighbour.to_string(), other.neighbour.to_string()),
             ("platform", platform.to_string(), other.platform.to_string()),
+            ("placement", placement.clone(), other.placement.clone()),
             ("twin", twin.to_string(), other.twin.to_string()),
         ];
         all.into_iter().filter(|(_, a, b)| a != b).collect()

@@ -38,6 +38,16 @@ pub struct CallStamps {
 const DEEPEST: usize = 256;
 
 impl HopStamps {
+    /// Moves all stamps: onto the clock of another host.
+    pub fn move_by(&mut self, ns: i64) {
+        // Destructured, so that a new stamp does not compile until it is moved here.
+        let Self { service: _, received_ns, called_ns, returned_ns, answered_ns, calls } = self;
+        let of_calls =
+            calls.iter_mut().flat_map(|CallStamps { called_ns, returned_ns, hop: _ }| [called_ns, returned_ns]);
+        let stamps = [received_ns, answered_ns].into_iter().chain(called_ns).chain(returned_ns).chain(of_calls);
+        stamps.for_each(|stamp| *stamp = stamp.saturating_add_signed(ns));
+    }
+
     /// The response header that carries the stamps of a service and of all that it called.
     ///
     /// ```text
@@ -203,6 +213,17 @@ mod tests {
             hop("s3", (50, None, None, 61), &[]),
         ];
         assert_eq!(HopStamps::from_header(&s1), want);
+    }
+
+    #[test]
+    fn all_stamps_of_a_hop_are_moved_alike() {
+        let call = |called_ns, returned_ns| CallStamps { called_ns, returned_ns, hop: Some(1) };
+        let mut moved = hop("s1", (100, Some(110), Some(190), 200), &[call(110, 150), call(120, 190)]);
+        moved.move_by(-100);
+        assert_eq!(moved, hop("s1", (0, Some(10), Some(90), 100), &[call(10, 50), call(20, 90)]));
+        let mut last = hop("s2", (1, None, None, 2), &[]);
+        last.move_by(5);
+        assert_eq!(last, hop("s2", (6, None, None, 7), &[]));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{Host, Phase};
 pub enum HostRole {
     /// It makes the load, or a portion of it.
     Load,
-    /// The chain runs on it, and the probe beside it.
+    /// The chain runs on it, or a part of the chain, and the probe beside it.
     Services,
     /// It is watched by a probe, whatever else it does.
     Probe,
@@ -36,6 +36,9 @@ pub struct RunHost {
     pub address: String,
     /// What it does.
     pub roles: Vec<HostRole>,
+    /// The services of the chain that stand on it, where others stand on other hosts; empty for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
     /// Where other hosts reach the chain on it, if not at the agent's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serve_at: Option<std::net::IpAddr>,
@@ -50,20 +53,25 @@ pub struct RunHost {
     pub host: Host,
 }
 
-/// The hosts of a run; `hosts.json`, written with `run.json` and never changed. The host of `run.json` is the one with the
-/// services, on whose clock all stamps of the run are.
+/// The hosts of a run; `hosts.json`, written with `run.json` and never changed. The host of `run.json` is the one on which the
+/// load enters the chain, on whose clock all stamps of the run are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunHosts {
     /// The file format.
     pub schema: u32,
-    /// All of them; one has the services.
+    /// All of them. Of those with services the one that the load enters is the first.
     pub hosts: Vec<RunHost>,
 }
 
 impl RunHosts {
-    /// The one with the services.
+    /// The one with the services; of several the one that the load enters.
     pub fn services(&self) -> Option<&RunHost> {
-        self.hosts.iter().find(|h| h.roles.contains(&HostRole::Services))
+        self.serving().next()
+    }
+
+    /// All with services, the one that the load enters first.
+    pub fn serving(&self) -> impl Iterator<Item = &RunHost> {
+        self.hosts.iter().filter(|h| h.roles.contains(&HostRole::Services))
     }
 
     /// Those that make the load, in the order of their portions.
@@ -85,8 +93,11 @@ pub struct TrialHost {
     pub name: String,
     /// What it did.
     pub roles: Vec<HostRole>,
-    /// How far its clock was ahead of that of the services' host when the trial was measured, in nanoseconds; its stamps
-    /// were moved by so much.
+    /// The services that stood on it, where others stood on other hosts; empty for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+    /// How far its clock was ahead of that of the host that the load enters when the trial was measured, in nanoseconds; its
+    /// stamps were moved by so much.
     pub ahead_ns: i64,
     /// By how much that may be wrong, either way, from the first request of the trial to its last.
     pub error_ns: u64,

@@ -44,6 +44,8 @@ pub enum WarningKind {
     Unproven,
     /// A host was lost while it was measured on, or a trial was made again since one was.
     HostLost,
+    /// What is between a host and the runner takes so long that the host's clock is known too badly.
+    SlowLink,
     /// A canary's requests were not split as they should have been.
     Split,
 }

@@ -195,6 +195,15 @@ fn common(gathered: &Gathered, dataplane: Dataplane) -> Result<Factors> {
         });
     };
     let common = without_choices(&first.factors);
+    if common.placement != Factors::TOGETHER {
+        return Err(Error::PlanRuns {
+            problem: format!(
+                "the chain of the run {} stood on several hosts ({}), and a plan is of what one holds",
+                gathered.run.id, common.placement
+            ),
+            remedy: "a run with all services on one host, as with --each".to_owned(),
+        });
+    }
     for cell in cells {
         if let Some((factor, one, other)) = common.differences(&without_choices(&cell.factors)).first() {
             return Err(Error::PlanRuns {

@@ -15,6 +15,7 @@ fn on_hosts(dir: &RunDirectory, doubt_ns: u64) {
         name: name.into(),
         address: "10.0.0.2:7464".into(),
         roles: vec![role],
+        services: Vec::new(),
         serve_at: None,
         price: price.map(|per_month| HostPrice { per_month, currency: "EUR".into() }),
         boot: "b".into(),
@@ -44,6 +45,7 @@ fn on_hosts(dir: &RunDirectory, doubt_ns: u64) {
         let of = |name: &str, role, ahead_ns, error_ns| TrialHost {
             name: name.into(),
             roles: vec![role],
+            services: Vec::new(),
             ahead_ns,
             error_ns,
         };

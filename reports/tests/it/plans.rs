@@ -171,6 +171,15 @@ fn runs_that_do_not_belong_together_are_refused_with_the_reason() {
 }
 
 #[test]
+fn a_chain_over_several_hosts_plans_nothing() {
+    let mut run = swept(&[None]);
+    run.cells.iter_mut().for_each(|c: &mut Made| c.cell.factors.placement = "s1+s3/s2".into());
+    let parent = tempfile::tempdir().unwrap();
+    let said = Measured::read(&run.write(parent.path()), None).map(drop).unwrap_err().to_string();
+    assert!(said.contains("stood on several hosts (s1+s3/s2)") && said.contains("\n  try: "), "{said}");
+}
+
+#[test]
 fn runs_without_the_mesh_or_of_several_say_what_to_do() {
     let said = |run: &MadeRun, dataplane| {
         let parent = tempfile::tempdir().unwrap();

@@ -5,13 +5,22 @@ use std::time::Duration;
 
 use record::{Entry, Mtls, Proof, Sidecars};
 
-use super::{Deployment, GATEWAY, ProxyNode, ServiceNode};
+use super::{Deployment, ENTRY, GATEWAY, Passage, ProxyNode, ServiceNode, prove_passages};
 use crate::certs::spiffe_id;
 use crate::limits::Limits;
 use crate::platform::Ground;
 use crate::proxy::proof::{Asked, Speech};
 use crate::proxy::{Proxy, Tally, none, proof};
 use crate::{Result, http};
+
+/// What was read back of a deployment, or of a slice of one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proven {
+    /// What is proven by this host alone.
+    pub proofs: Vec<Proof>,
+    /// The ways between proxies, whose two ends may be on two hosts.
+    pub passages: Vec<Passage>,
+}
 
 /// How long a plaintext request may go without an answer or a refusal.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
@@ -25,6 +34,18 @@ impl Deployment {
     /// [`crate::Error::Unproven`] with the first claim that does not hold; [`crate::Error::Died`] and
     /// [`crate::Error::Answer`] when a part cannot be asked.
     pub fn prove(&self) -> Result<Vec<Proof>> {
+        let Proven { mut proofs, passages } = self.read_back()?;
+        proofs.extend(prove_passages(&passages)?);
+        proofs.extend(self.prove_refusals()?);
+        Ok(proofs)
+    }
+
+    /// The same without requests of our own, for a slice of a chain: what these would do to counters elsewhere must not be
+    /// seen by who still reads them. When all slices were read, [`Self::prove_refusals`] and [`prove_passages`] follow.
+    ///
+    /// # Errors
+    /// As [`Self::prove`].
+    pub fn read_back(&self) -> Result<Proven> {
         let mut proofs = none::prove(&self.calls())?;
         proofs.extend(self.neighbour_proofs());
         for service in &self.services {
@@ -33,7 +54,7 @@ impl Deployment {
         if let Some(node_proxy) = &self.node_proxy {
             proofs.extend(self.prove_node_proxy(node_proxy)?);
         }
-        let Some(proxy) = &self.proxy else { return Ok(proofs) };
+        let Some(proxy) = &self.proxy else { return Ok(Proven { proofs, passages: Vec::new() }) };
         // From the last to the first: a request that is still on its way then counts where it came from, and not
         // where it came from nowhere.
         let mut tallies = Vec::new();
@@ -46,7 +67,16 @@ impl Deployment {
         }
         proofs.extend(self.prove_passed_on(&tallies)?);
         proofs.extend(self.prove_crossing()?);
+        Ok(Proven { proofs, passages: self.passages(&tallies) })
+    }
+
+    /// Speaks to each way in in clear, and proves what comes of it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unproven`] where it is not what the mode makes of it.
+    pub fn prove_refusals(&self) -> Result<Vec<Proof>> {
         self.probes.set(self.probes.get() + 1);
+        let mut proofs = Vec::new();
         for node in &self.proxies {
             proofs.extend(self.probe_in_clear(node)?);
         }
@@ -65,6 +95,10 @@ impl Deployment {
                 .proxies
                 .iter()
                 .find(|p| p.ports.inbound == Some(address) || p.ports.outbound.iter().any(|(_, at)| *at == address));
+            let elsewhere = || self.elsewhere.iter().flat_map(|reached| &reached.instances);
+            if let Some(there) = elsewhere().find(|there| there.address == address) {
+                return there.part.clone();
+            }
             service.or(proxy.map(|p| p.node.part.name())).unwrap_or("someone else").to_owned()
         };
         let target_of = |callee: &str| self.services.iter().find(|s| s.service == callee);
@@ -76,7 +110,10 @@ impl Deployment {
                 return shared.listener(service.node.part.name(), callee);
             }
             let own = own(service).filter(|own| own.ports.to(callee).is_some());
-            let target = target_of(callee)?;
+            let Some(target) = target_of(callee) else {
+                let there = self.elsewhere(callee)?.instances.first()?.part.clone();
+                return Some(own.map_or(there, |own| own.node.part.name().to_owned()));
+            };
             let theirs =
                 self.proxies.iter().find(|p| p.is_beside(target.node.part.name()) && p.ports.inbound.is_some());
             Some(own.or(theirs).map_or(target.node.part.name(), |p| p.node.part.name()).to_owned())
@@ -123,39 +160,23 @@ impl Deployment {
         if unmeshed || place.mode() == Mtls::Disable {
             return Speech::Clear;
         }
-        let callers = self.proxies.iter().filter(|p| p.place.callee(&place.service).is_some());
-        let mut ids: Vec<String> = callers.map(|p| spiffe_id(&p.place.service)).collect();
+        // By the shape and not by the proxies that are here: callers may stand on other hosts.
+        let services = &self.shape.services;
+        let calls = |caller: &crate::Service| {
+            caller.callees().into_iter().any(|at| services.get(at).is_some_and(|s| s.name == place.service))
+        };
+        let mut ids: Vec<String> = services.iter().filter(|s| calls(s)).map(|s| spiffe_id(&s.name)).collect();
+        if entered {
+            ids.push(spiffe_id(if self.factors.entry == Entry::Gateway { GATEWAY } else { ENTRY }));
+        }
         ids.sort();
         ids.dedup();
         Speech::Secured(ids)
     }
 
-    /// What callers' proxies sent to a service came in at its own, and what came in went out again.
+    /// What came in at a proxy went out again.
     fn prove_passed_on(&self, tallies: &[Tally]) -> Result<Vec<Proof>> {
         let mut proofs = Vec::new();
-        for service in &self.shape.services {
-            let callers: Vec<(&ProxyNode, u64)> = self
-                .proxies
-                .iter()
-                .zip(tallies)
-                .filter_map(|(proxy, tally)| Some((proxy, tally.to(&service.name)?.requests.value)))
-                .collect();
-            let own = self.proxies.iter().zip(tallies).filter(|(proxy, _)| proxy.place.service == service.name);
-            let came: Vec<_> = own.filter_map(|(proxy, tally)| Some((proxy, tally.inbound.as_ref()?))).collect();
-            let (Some((first, way)), false) = (came.first(), callers.is_empty()) else { continue };
-            // In clear our own probes were let in here, and came from no proxy.
-            let admits = first.place.mode() != Mtls::Strict;
-            let ours = if admits { self.probes.get() * came.len() as u64 } else { 0 };
-            let found = came.iter().map(|(_, way)| way.requests.value).sum::<u64>().saturating_sub(ours);
-            let names: Vec<&str> = callers.iter().map(|(proxy, _)| proxy.node.part.name()).collect();
-            let sent = callers.iter().map(|(_, sent)| sent).sum();
-            proofs.push(proof::passed_on(
-                first.node.part.name(),
-                (&names.join(" and "), sent),
-                found,
-                &way.requests.source,
-            )?);
-        }
         for (proxy, tally) in self.proxies.iter().zip(tallies) {
             let (Some(came), false) = (&tally.inbound, self.may_fall_short()) else { continue };
             let calls = self.calls_a_request(&proxy.place.service);

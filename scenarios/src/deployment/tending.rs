@@ -87,6 +87,10 @@ impl Deployment {
     fn shift(&mut self, shift: &Shift) -> Result<()> {
         let (Some(proxy), Some(canary)) = (&self.proxy, &self.factors.canary) else { return Ok(()) };
         let at_ns = monotonic_ns();
+        // Of a chain on several hosts each shifts what it has, and one that has nothing of it shifts nothing.
+        if !self.proxies.iter().any(|node| node.place.callee(&canary.service).is_some()) {
+            return Ok(());
+        }
         for node in self.proxies.iter_mut().filter(|node| node.place.callee(&canary.service).is_some()) {
             proxy.shift(&node.place, &mut node.node.part, &self.folders, &shift.weights)?;
         }

@@ -17,21 +17,45 @@ use crate::proxy::haproxy::Haproxy;
 use crate::proxy::nginx::Nginx;
 use crate::proxy::sidecar::Embedded;
 use crate::proxy::{Folders, Proxy};
-use crate::{Error, Result};
+use crate::{Error, Result, turns};
 
+/// All of a chain.
 pub(crate) fn deploy(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
+    let mut deployment = begin(spec)?;
+    let builder = Builder { spec };
+    let all = turns(spec.shape, |_| Some(0))?;
+    let called = all.iter().flat_map(|(_, services)| services).map(String::as_str);
+    builder.proxies(&mut deployment, &called.collect::<Vec<_>>())?;
+    builder.node_proxy(&mut deployment)?;
+    let all: Vec<&str> = spec.shape.services.iter().map(|s| s.name.as_str()).collect();
+    builder.tell(&mut deployment, &all)?;
+    complete(spec, &mut deployment)?;
+    Ok(deployment)
+}
+
+/// The services of a chain, or of a slice of one.
+pub(crate) fn begin(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
     let ground = Ground::make(spec, &processes(spec))?;
     let private = Private::create(spec.scratch, ground.proxy_user())?;
     let folders = folders(spec, &ground, &private)?;
     let mut deployment = Deployment::new(spec, ground, private, folders, proxy(spec)?)?;
-    let builder = Builder::new(spec)?;
-    builder.services(&mut deployment)?;
-    builder.proxies(&mut deployment)?;
-    builder.node_proxy(&mut deployment)?;
-    builder.tell(&mut deployment)?;
-    answers(&deployment, spec.shape, spec.ready_timeout)?;
-    builder.neighbour(&mut deployment)?;
+    Builder::new(spec)?.services(&mut deployment)?;
     Ok(deployment)
+}
+
+/// The proxies of services of a slice, all of whose callees stand; the services are told where those are.
+pub(crate) fn stand(spec: &DeploymentSpec<'_>, deployment: &mut Deployment, services: &[&str]) -> Result<()> {
+    let builder = Builder { spec };
+    builder.proxies(deployment, services)?;
+    builder.tell(deployment, services)
+}
+
+/// What comes last, when all of a chain stands: an answer, and whoever is to disturb it.
+pub(crate) fn complete(spec: &DeploymentSpec<'_>, deployment: &mut Deployment) -> Result<()> {
+    if spec.takes_the_load() {
+        answers(deployment, spec.shape, spec.ready_timeout)?;
+    }
+    Builder { spec }.neighbour(deployment)
 }
 
 fn folders(spec: &DeploymentSpec<'_>, ground: &Ground, private: &Private) -> Result<Folders> {

@@ -9,5 +9,5 @@ mod node_proxy;
 mod proxies;
 mod services;
 
-pub(crate) use builder::deploy;
+pub(crate) use builder::{begin, complete, deploy, stand};
 pub(crate) use ground::Ground;

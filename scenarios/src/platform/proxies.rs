@@ -11,21 +11,17 @@ use crate::proxy::{App, Callee, Door, Place, Proxy, Subset};
 use crate::{Error, Result};
 
 impl Builder<'_> {
-    /// Starts every proxy, each after those of the services that its own service calls.
-    pub(super) fn proxies(&self, deployment: &mut Deployment) -> Result<()> {
+    /// Starts the proxies of these services, each after those of the services that its own service calls; with the first
+    /// service the one where the load enters.
+    pub(super) fn proxies(&self, deployment: &mut Deployment, services: &[&str]) -> Result<()> {
         let Some(proxy) = deployment.proxy.take() else { return Ok(()) };
-        let made = self.all(proxy.as_ref(), deployment);
+        let made = self.of(proxy.as_ref(), deployment, services);
         deployment.proxy = Some(proxy);
         made
     }
 
-    fn all(&self, proxy: &dyn Proxy, deployment: &mut Deployment) -> Result<()> {
-        let shape = self.spec.shape;
-        let order = shape.callees_first().map_err(|_| Error::Config {
-            part: shape.name.clone(),
-            problem: "its services call one another in a circle".to_owned(),
-        })?;
-        for name in order.into_iter().filter_map(|at| shape.services.get(at)).map(|s| s.name.as_str()) {
+    fn of(&self, proxy: &dyn Proxy, deployment: &mut Deployment, services: &[&str]) -> Result<()> {
+        for name in services {
             for at in (0..deployment.services.len()).rev() {
                 if let Some(place) = self.beside(deployment, at, name)? {
                     let started = self.proxy(deployment, proxy, Role::Sidecar, place)?;
@@ -33,7 +29,9 @@ impl Builder<'_> {
                 }
             }
         }
-        if let Some((role, place)) = self.front(deployment)? {
+        let entered = self.spec.shape.services.first().is_some_and(|first| services.contains(&&*first.name));
+        let front = if entered { self.front(deployment)? } else { None };
+        if let Some((role, place)) = front {
             let started = self.proxy(deployment, proxy, role, place)?;
             deployment.proxies.insert(0, started);
         }
@@ -87,6 +85,7 @@ impl Builder<'_> {
                 ENTRY | GATEWAY => self.spec.entry_at,
                 _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
             },
+            reached_at: self.spec.reached_at(service),
             app,
             callees,
             identity: deployment.authority.as_ref().map(issue).transpose()?,
@@ -99,16 +98,17 @@ impl Builder<'_> {
         let factors = self.spec.factors;
         let has_proxy = factors.sidecars != Sidecars::Client;
         let of = |node: &ServiceNode| -> Option<Subset> {
-            let name = node.subset.clone().unwrap_or_default();
-            let canary = factors.canary.as_ref().filter(|_| node.subset.is_some());
-            let weights = canary.map(|c| c.weights.subsets()).unwrap_or_default();
-            let weight = weights.iter().find(|(n, _)| *n == name).map_or(1, |(_, weight)| *weight);
             let address = if has_proxy { deployment.inbound(node.node.part.name())? } else { node.listen };
-            Some(Subset { name, weight, address })
+            Some(self.subset(node.subset.clone(), address))
         };
         let instances: Vec<_> = deployment.services.iter().filter(|s| s.service == service).collect();
-        let subsets: Option<Vec<Subset>> = instances.iter().map(|node| of(node)).collect();
-        let address: Option<SocketAddr> = instances.first().map(|node| node.listen);
+        let (subsets, address): (Option<Vec<Subset>>, Option<SocketAddr>) = match deployment.elsewhere(service) {
+            Some(reached) => {
+                let subsets = reached.instances.iter().map(|at| self.subset(at.subset.clone(), at.address)).collect();
+                (Some(subsets), reached.instances.first().map(|at| at.address))
+            }
+            None => (instances.iter().map(|node| of(node)).collect(), instances.first().map(|node| node.listen)),
+        };
         match (subsets, address) {
             (Some(subsets), Some(address)) => Ok(Callee {
                 service: service.to_owned(),
@@ -118,6 +118,15 @@ impl Builder<'_> {
             }),
             _ => Err(Error::Config { part: service.to_owned(), problem: "it has no sidecar to be called by".into() }),
         }
+    }
+
+    /// A process of a callee, with the weight that its subset has at first.
+    fn subset(&self, subset: Option<String>, address: SocketAddr) -> Subset {
+        let canary = self.spec.factors.canary.as_ref().filter(|_| subset.is_some());
+        let weights = canary.map(|c| c.weights.subsets()).unwrap_or_default();
+        let name = subset.unwrap_or_default();
+        let weight = weights.iter().find(|(n, _)| *n == name).map_or(1, |(_, weight)| *weight);
+        Subset { name, weight, address }
     }
 
     fn proxy(&self, deployment: &Deployment, proxy: &dyn Proxy, role: Role, place: Place) -> Result<ProxyNode> {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use record::Role;
+use record::{Role, Sidecars};
 
 use super::builder::Builder;
 use super::instance::{Instance, instances};
@@ -16,7 +16,7 @@ use crate::shape::Service;
 impl Builder<'_> {
     /// Starts every service; each says where it listens.
     pub(super) fn services(&self, deployment: &mut Deployment) -> Result<()> {
-        for service in &self.spec.shape.services {
+        for service in self.spec.shape.services.iter().filter(|s| self.spec.has(&s.name)) {
             for instance in instances(self.spec.factors, service) {
                 let started = self.service(deployment, &instance)?;
                 deployment.services.push(started);
@@ -29,9 +29,14 @@ impl Builder<'_> {
         let service = instance.service;
         let mut args = vec!["service".to_owned()];
         args.extend(instance.args(self.spec.factors, self.spec.shape)?);
-        // Without a proxy in front of it the first service takes the load itself.
-        let takes_the_load = service.name == self.spec.shape.services[0].name && !self.spec.factors.meshed();
-        let at = if takes_the_load { self.spec.entry_at } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let factors = self.spec.factors;
+        // Without a proxy in front of it the first service takes the load itself, and any other its callers.
+        let takes_the_load = service.name == self.spec.shape.services[0].name && !factors.meshed();
+        let at = match factors.meshed() && factors.sidecars != Sidecars::Client {
+            _ if takes_the_load => self.spec.entry_at,
+            true => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            false => self.spec.reached_at(&service.name),
+        };
         for address in deployment.ground.service_listens(at) {
             args.extend(["--listen".to_owned(), address.to_string()]);
         }
@@ -63,10 +68,13 @@ impl Builder<'_> {
         })
     }
 
-    /// Tells every service where each of its callees is: the service itself, or where its own proxy takes calls to it.
-    pub(super) fn tell(&self, deployment: &mut Deployment) -> Result<()> {
+    /// Tells these services where each of their callees is: the service itself, or where its own proxy takes calls to it.
+    pub(super) fn tell(&self, deployment: &mut Deployment, services: &[&str]) -> Result<()> {
         for at in 0..deployment.services.len() {
             let Some(name) = deployment.services.get(at).map(|s| s.service.clone()) else { continue };
+            if !services.contains(&&*name) {
+                continue;
+            }
             let callees = self.callees_of(&name);
             let dials: Vec<(String, SocketAddr)> = callees
                 .into_iter()
@@ -94,6 +102,7 @@ pub(super) fn processes(spec: &DeploymentSpec<'_>) -> Vec<String> {
     spec.shape
         .services
         .iter()
+        .filter(|service| spec.has(&service.name))
         .flat_map(|service| instances(spec.factors, service))
         .map(|instance| instance.name)
         .collect()

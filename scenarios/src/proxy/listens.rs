@@ -49,7 +49,7 @@ impl Allotted {
                 Listens {
                     admin: any(loopback)?,
                     inbound: comes_in
-                        .then(|| any(if place.door.is_some() { place.taken_at } else { loopback }))
+                        .then(|| any(if place.door.is_some() { place.taken_at } else { place.reached_at }))
                         .transpose()?,
                     callees: if place.door.is_some() {
                         Vec::new()

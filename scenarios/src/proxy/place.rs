@@ -23,6 +23,9 @@ pub(crate) struct Place {
     /// On loopback: where it takes its own service's calls, or a gateway its clients. Another address than the loopback's
     /// for the one where a load comes in from another host.
     pub(crate) taken_at: IpAddr,
+    /// On loopback: where it takes the callers of its service. Another address than the loopback's where some of them are
+    /// on other hosts.
+    pub(crate) reached_at: IpAddr,
     /// Whom its service calls, where those calls go out by way of this proxy.
     pub(crate) callees: Vec<Callee>,
     /// Whom it is known as; none without mTLS.

@@ -75,6 +75,7 @@ pub(super) fn place(
         },
         stand: Stand::Loopback,
         taken_at: std::net::Ipv4Addr::LOCALHOST.into(),
+        reached_at: std::net::Ipv4Addr::LOCALHOST.into(),
         app: app.map(|address| App { address, ports: vec![address.port()] }),
         callees: callees.iter().map(callee).collect(),
         identity,

@@ -389,18 +389,31 @@ pub(crate) fn hosts() -> RunHosts {
         name: "driver".into(),
         address: "10.0.0.2:7464".into(),
         roles: vec![HostRole::Load, HostRole::Probe],
+        services: Vec::new(),
         serve_at: Some(std::net::Ipv4Addr::new(10, 0, 0, 2).into()),
         price: Some(HostPrice { per_month: 3.79, currency: "EUR".into() }),
         boot: "5b6c".into(),
         program: "meshtax 0.1.0".into(),
         host: host(),
     };
-    let chain = RunHost { name: "chain".into(), roles: vec![HostRole::Services], price: None, ..driver.clone() };
+    let chain = RunHost {
+        name: "chain".into(),
+        roles: vec![HostRole::Services],
+        services: vec!["s1".into(), "s3".into()],
+        price: None,
+        ..driver.clone()
+    };
     RunHosts { schema: SCHEMA, hosts: vec![driver, chain] }
 }
 
 pub(crate) fn trial_hosts() -> TrialHosts {
-    let driver = TrialHost { name: "driver".into(), roles: vec![HostRole::Load], ahead_ns: -5, error_ns: 7 };
+    let driver = TrialHost {
+        name: "driver".into(),
+        roles: vec![HostRole::Load],
+        services: vec!["s2".into()],
+        ahead_ns: -5,
+        error_ns: 7,
+    };
     TrialHosts { schema: SCHEMA, attempt: 2, hosts: vec![driver] }
 }
 

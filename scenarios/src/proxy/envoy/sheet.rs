@@ -30,8 +30,6 @@ impl From<SocketAddr> for Address {
     }
 }
 
-const ANY: Address = Address { host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 0 };
-
 fn wildcard(port: u16) -> Address {
     Address { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port }
 }
@@ -229,7 +227,7 @@ fn inbound(place: &Place, app: &App) -> Inbound {
         looked_at.push((INBOUND_PORT, &[]));
     }
     Inbound {
-        listen: if pod { wildcard(INBOUND_PORT) } else { ANY },
+        listen: if pod { wildcard(INBOUND_PORT) } else { Address { host: place.reached_at, port: 0 } },
         tls_inspector: tls_inspector(&looked_at),
         http_inspector: http_inspector(&looked_at),
         ports,

@@ -69,6 +69,7 @@ fn place(
         factors,
         stand: Stand::Loopback,
         taken_at: std::net::Ipv4Addr::LOCALHOST.into(),
+        reached_at: std::net::Ipv4Addr::LOCALHOST.into(),
         app: app.map(|address| App { address, ports: vec![address.port()] }),
         callees: callee
             .into_iter()

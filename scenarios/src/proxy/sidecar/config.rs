@@ -33,10 +33,9 @@ pub(super) fn listeners(place: &Place) -> (bool, usize) {
 pub(super) fn config(place: &Place, folders: &Folders) -> SidecarConfig {
     let in_pod = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let redirected = matches!(place.stand, Stand::Pod(_));
-    let listen = |port: u16| if redirected { in_pod(port) } else { ANY };
     let factors = &place.factors;
     let inbound = place.app.as_ref().map(|app| InboundConfig {
-        listen: listen(INBOUND_PORT),
+        listen: if redirected { in_pod(INBOUND_PORT) } else { SocketAddr::new(place.reached_at, 0) },
         redirected,
         ports: (app.ports.iter().enumerate())
             .map(|(at, port)| PortConfig {
