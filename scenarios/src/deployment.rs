@@ -5,7 +5,6 @@ mod node;
 mod node_proxy;
 mod noise;
 mod proving;
-mod scraper;
 mod tending;
 mod verifying;
 
