@@ -40,6 +40,7 @@ impl Envoy {
         let folder = tempfile::tempdir().unwrap();
         let (listeners, clusters) = resources(folder.path());
         let config = json!({
+            "node": {"id": "sidecar", "cluster": "all"},
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 15000}}},
             "static_resources": {"listeners": listeners, "clusters": clusters},
         });
