@@ -57,7 +57,7 @@ impl Envoy {
             .unwrap();
         let mut envoy = Envoy { child, folder, _ports: ports };
         let begun = std::time::Instant::now();
-        while std::net::TcpStream::connect("127.0.0.1:15000").is_err() {
+        while !is_live() {
             let ended = envoy.child.try_wait().unwrap();
             let said = || std::fs::read_to_string(&log).unwrap_or_default();
             assert!(ended.is_none() && begun.elapsed().as_secs() < 30, "Envoy does not answer: {}", said());
@@ -77,6 +77,12 @@ impl Envoy {
         }
         children.split_whitespace().next().and_then(|child| child.parse().ok()).unwrap_or(pid)
     }
+}
+
+/// Whether it takes requests: the admin port answers before the listeners do.
+fn is_live() -> bool {
+    let (admin, patience) = ("127.0.0.1:15000".parse().unwrap(), std::time::Duration::from_secs(5));
+    scenarios::http::get(admin, "/ready", patience).is_ok_and(|answer| answer.status == 200)
 }
 
 /// A listener as Istio has it for what comes into a sidecar at the services' port, in clear or with the certificate of a
