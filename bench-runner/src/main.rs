@@ -5,6 +5,7 @@
 
 mod agent;
 mod baseline;
+mod beginning;
 mod campaign;
 mod clean;
 mod cli;

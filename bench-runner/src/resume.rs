@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use record::{METHOD, Run, RunDirectory, Warning, WarningKind};
+use record::{METHOD, Platform, Run, RunDirectory, Warning, WarningKind};
 
 use crate::campaign::{self, Ending, Sitting};
 use crate::disk::beside;
 use crate::exit::{Exit, Usage};
 use crate::interrupt::Interrupt;
+use crate::k8s;
 use crate::lab::Lab;
 use crate::programs::ProgramArgs;
 use crate::progress::LiveArgs;
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     /// Where the pairings of this runner are kept, for a run on hosts.
     #[arg(long, value_name = "DIR")]
     hosts_state: Option<PathBuf>,
+    /// A context of the kubeconfig, for a run in a cluster whose context has another name by now.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
     /// Exit with 1 if a warning touches the result.
     #[arg(long)]
     strict: bool,
@@ -52,6 +56,14 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
             (args.hosts_state.as_deref(), args.strict),
             &interrupt,
         );
+    }
+    if let Some(cluster) = directory.cluster()? {
+        let again = k8s::Again { context: args.context.as_deref(), strict: args.strict };
+        return k8s::resume(directory, run, cluster, &again, &interrupt);
+    }
+    if run.cells.iter().any(|cell| cell.factors.platform == Platform::Kubernetes) {
+        let said = "this run was made with pods that somebody else had started (--played), and nobody keeps how\n  try: meshtax k8s run with --played and the pods of now, as a new run";
+        return Err(Usage(said.to_owned()).into());
     }
     same_conditions(&run, &node_probe::host(std::path::Path::new("/"), directory.path()))?;
     let programs = args.programs.find(&run.cells)?;
@@ -80,6 +92,12 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
 
 /// The trials to come must be made as those before were: by the same method, on the same machine.
 pub(crate) fn same_conditions(run: &Run, host: &record::Host) -> anyhow::Result<()> {
+    same_method(run)?;
+    same_machine(run, host)
+}
+
+/// By the same method and the same program.
+pub(crate) fn same_method(run: &Run) -> anyhow::Result<()> {
     if run.method != METHOD {
         let said = format!(
             "this run was begun with method {} and this meshtax uses method {METHOD}\n  try: the meshtax that began it ({})",
@@ -94,6 +112,11 @@ pub(crate) fn same_conditions(run: &Run, host: &record::Host) -> anyhow::Result<
         );
         return Err(Usage(said).into());
     }
+    Ok(())
+}
+
+/// On the same machine.
+pub(crate) fn same_machine(run: &Run, host: &record::Host) -> anyhow::Result<()> {
     let then = &run.host;
     for (what, was, is) in [
         ("kernel", then.kernel.clone(), host.kernel.clone()),

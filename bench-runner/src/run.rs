@@ -2,36 +2,34 @@
 
 mod factors;
 mod istio;
+mod length;
 pub(crate) mod until;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use node_probe::Effort;
-use record::{METHOD, Run, RunDirectory, SCHEMA};
+use record::{Run, RunDirectory};
 use scenarios::{Matrix, Scenario};
 
+use crate::beginning::Beginning;
 use crate::campaign::{self, Ending, Sitting};
 use crate::disk::beside;
 use crate::exit::{Exit, Usage};
 use crate::hosts::run::{self as hosts, HostsArgs};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
-use crate::plan;
 use crate::programs::ProgramArgs;
 use crate::progress::{LiveArgs, say};
 use crate::source::SourceArgs;
 pub(crate) use factors::FactorArgs;
 use istio::IstioArgs;
+pub(crate) use length::LengthArgs;
 use until::UntilArgs;
 
 /// This program and its version, as it stands in a run.
 pub(crate) const PROGRAM: &str = concat!("meshtax ", env!("CARGO_PKG_VERSION"));
-
-/// How long trials of a short run settle at most, and measure if nothing else is said.
-const QUICK_SETTLE_NS: u64 = 500_000_000;
-const QUICK_MEASURE_NS: u64 = 2_000_000_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -42,28 +40,8 @@ pub(crate) struct Args {
     factors: FactorArgs,
     #[command(flatten)]
     istio: IstioArgs,
-    /// How long each trial measures.
-    #[arg(long, value_parser = crate::duration::parse, help_heading = "Plan")]
-    duration: Option<Duration>,
-    /// How long each trial loads before it measures.
-    #[arg(long, value_parser = crate::duration::parse, help_heading = "Plan")]
-    warm_up: Option<Duration>,
-    /// Trials of each cell.
-    #[arg(long, help_heading = "Plan")]
-    repeats: Option<u32>,
-    /// The seed of the order and of the arrivals.
-    #[arg(long, help_heading = "Plan")]
-    seed: Option<u64>,
-    /// The level of the intervals.
-    #[arg(long, help_heading = "Plan")]
-    level: Option<f64>,
-    /// Measure each unmeshed cell twice, as two cells: their difference should hold 0.
-    #[arg(long, help_heading = "Plan")]
-    aa: bool,
-    /// A short run: 3 trials of 2 s each cell, and what is done under load as much sooner. Good for a try, too short for a
-    /// decision.
-    #[arg(long, help_heading = "Plan")]
-    quick: bool,
+    #[command(flatten)]
+    length: LengthArgs,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -101,7 +79,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let versions = programs.versions();
     make_out(&args.out)?;
     let mut host = node_probe::host(Path::new("/"), &args.out);
-    node_probe::measure_speed(&mut host, if args.quick { Effort::Quick } else { Effort::Full });
+    node_probe::measure_speed(&mut host, if args.length.quick { Effort::Quick } else { Effort::Full });
     let lab = Lab::open(&cells, programs)?;
     // Before there is a run directory: a place that cannot be tested leaves none behind.
     let disk = match args.beside.disk.then(|| beside::before(&args.out, args.beside, &interrupt)).transpose() {
@@ -109,27 +87,19 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         other => other?,
     };
     let (id, started) = name_of_now();
-    let run = Run {
-        schema: SCHEMA,
-        method: METHOD,
+    let run = Beginning {
         id: id.clone(),
         started,
-        program: PROGRAM.to_owned(),
-        scenario: scenario.name.clone(),
-        scenario_toml: scenario.to_toml(),
-        seed: scenario.plan.seed,
-        repeats: scenario.plan.repeats,
-        timing: scenario.timing,
-        level: scenario.plan.level,
-        until: args.until.until(),
-        trials: plan::trials(&cells, scenario.plan.repeats, scenario.plan.seed),
+        scenario: &scenario,
         cells,
         left_out,
         host,
         versions,
         source: args.source.find(),
+        until: args.until.until(),
         warnings: lab.warnings().to_vec(),
-    };
+    }
+    .run();
     until::check(&run)?;
     let directory = RunDirectory::create(&args.out.join(&id), &run)?;
     if let Some(test) = &disk {
@@ -249,7 +219,7 @@ impl Args {
             until: self.until.until(),
             source: self.source.find(),
             out: self.out.clone(),
-            quick: self.quick,
+            quick: self.length.quick,
             strict: self.strict,
         };
         if self.beside.disk {
@@ -262,25 +232,9 @@ impl Args {
 
     /// What was given on the command line replaces what the scenario says.
     fn override_in(&self, scenario: &mut Scenario) -> anyhow::Result<()> {
-        let ns = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        if self.quick {
-            let timing = &mut scenario.timing;
-            timing.settle_ns = timing.settle_ns.min(QUICK_SETTLE_NS);
-            timing.warm_up_ns = 500_000_000;
-            scenario.plan.repeats = 3;
-            scenario.measure_for(self.duration.map_or(QUICK_MEASURE_NS, ns));
-        }
+        self.length.shorten(scenario);
         self.factors.override_in(scenario)?;
-        if let Some(duration) = self.duration {
-            scenario.timing.measure_ns = ns(duration);
-        }
-        if let Some(warm_up) = self.warm_up {
-            scenario.timing.warm_up_ns = ns(warm_up);
-        }
-        scenario.plan.repeats = self.repeats.or(self.until.blocks()).unwrap_or(scenario.plan.repeats);
-        scenario.plan.seed = self.seed.unwrap_or(scenario.plan.seed);
-        scenario.plan.level = self.level.unwrap_or(scenario.plan.level);
-        scenario.plan.aa |= self.aa;
+        self.length.put_in(scenario, self.until.blocks());
         Ok(())
     }
 }

@@ -210,6 +210,11 @@ impl Identity {
         })
     }
 
+    /// The certificate, its key and its authority, PEM.
+    pub(crate) fn pems(&self) -> (&str, &str, &str) {
+        (&self.chain_pem, &self.key_pem, &self.ca_pem)
+    }
+
     /// The certificate and its key, DER.
     pub(crate) fn der(&self) -> Option<(CertificateDer<'static>, PrivateKeyDer<'static>, CertificateDer<'static>)> {
         let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).ok();

@@ -6,7 +6,6 @@ mod node_proxy;
 mod noise;
 mod passages;
 mod proving;
-mod scraper;
 mod standing;
 mod tending;
 mod verifying;

@@ -20,6 +20,7 @@ mod ports;
 pub mod proxy;
 pub mod ready;
 pub mod scenario;
+mod scraper;
 pub mod service;
 mod shape;
 mod slice;
@@ -34,5 +35,6 @@ pub use scenario::{
     CanaryFactors, ChainFactors, Change, Form, HostFactors, Length, LoadFactors, Matrix, MeshFactors, PlanSettings,
     Scenario, library,
 };
+pub use scraper::{Scraper, Target};
 pub use shape::{Call, Service, Shape, Step};
 pub use slice::{Reached, ReachedAt, Slice, turns};

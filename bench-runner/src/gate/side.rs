@@ -6,15 +6,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use record::{Cell, Host, METHOD, Run, RunDirectory, SCHEMA, Warning};
+use record::{Cell, Host, Run, RunDirectory, Warning};
 use reports::gate::judged;
 use scenarios::{Matrix, Scenario};
 
 use super::{PlanArgs, SideArgs};
+use crate::beginning::Beginning;
 use crate::exit::Usage;
-use crate::plan;
 use crate::programs::{ProgramArgs, Programs};
-use crate::run::{FactorArgs, PROGRAM, named, say_flag};
+use crate::run::{FactorArgs, named, say_flag};
 
 /// What of a side's own is named on the command line.
 #[derive(Clone, Debug, Default)]
@@ -128,27 +128,19 @@ impl Side {
     pub(crate) fn create(&self, gate: &Gate<'_>, pairs: u32) -> anyhow::Result<(RunDirectory, Run)> {
         let mut scenario = self.scenario.clone();
         scenario.plan.repeats = pairs;
-        let run = Run {
+        let run = Beginning {
             id: format!("{}-{}", gate.id, self.name),
-            schema: SCHEMA,
-            method: METHOD,
             started: gate.started.to_owned(),
-            program: PROGRAM.to_owned(),
-            scenario: scenario.name.clone(),
-            scenario_toml: scenario.to_toml(),
-            seed: scenario.plan.seed,
-            repeats: pairs,
-            timing: scenario.timing,
-            level: scenario.plan.level,
-            trials: plan::trials(&self.cells, pairs, scenario.plan.seed),
+            scenario: &scenario,
             cells: self.cells.clone(),
             left_out: Vec::new(),
             host: gate.host.clone(),
             versions: self.versions.clone(),
             source: crate::source::SourceArgs::default().find(),
-            warnings: gate.warnings.to_vec(),
             until: None,
-        };
+            warnings: gate.warnings.to_vec(),
+        }
+        .run();
         Ok((RunDirectory::create(&gate.path.join(self.name), &run)?, run))
     }
 

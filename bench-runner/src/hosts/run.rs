@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use record::{
-    Cell, Dataplane, Entry as Way, HostRole, LeftOut, Loss, METHOD, Phase, Platform, Run, RunDirectory, RunHosts,
-    SCHEMA, Source, Until,
+    Cell, Dataplane, Entry as Way, HostRole, LeftOut, Loss, Phase, Platform, Run, RunDirectory, RunHosts, SCHEMA,
+    Source, Until,
 };
 use scenarios::Scenario;
 
@@ -20,13 +20,13 @@ use super::file::{self, HostLine};
 use super::link::HostLost;
 use super::placement;
 use super::trial::{self, Stage};
+use crate::beginning::Beginning;
 use crate::exit::{self, Exit, Usage};
 use crate::interrupt::{Interrupt, Stopped};
-use crate::plan;
 use crate::progress::{Progress, say};
 use crate::report;
 use crate::run::until::Watch;
-use crate::run::{PROGRAM, announce, name_of_now};
+use crate::run::{announce, name_of_now};
 
 /// How long a lost host is waited for before the run ends; it can be resumed then.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -209,27 +209,19 @@ impl Campaign {
         let ensemble = Ensemble::gather(book, &lines, &what, interrupt)?;
         ensemble.entry_at()?;
         let scenario = &asked.scenario;
-        let run = Run {
-            schema: SCHEMA,
-            method: METHOD,
+        let run = Beginning {
             id: id.clone(),
             started,
-            program: PROGRAM.to_owned(),
-            scenario: scenario.name.clone(),
-            scenario_toml: scenario.to_toml(),
-            seed: scenario.plan.seed,
-            repeats: scenario.plan.repeats,
-            timing: scenario.timing,
-            level: scenario.plan.level,
-            until: asked.until,
-            trials: plan::trials(&asked.cells, scenario.plan.repeats, scenario.plan.seed),
+            scenario,
             cells: asked.cells.clone(),
             left_out: asked.left_out.clone(),
             host: ensemble.services_host()?.clone(),
             versions: ensemble.opened.versions.clone(),
             source: asked.source.clone(),
+            until: asked.until,
             warnings: ensemble.opened.warnings.clone(),
-        };
+        }
+        .run();
         crate::run::until::check(&run)?;
         let directory = RunDirectory::create(&asked.out.join(&id), &run)?;
         let hosts = RunHosts { schema: SCHEMA, hosts: ensemble.hosts()? };

@@ -34,6 +34,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How often something is tried again that somebody else changed meanwhile.
 const MOST_CONFLICTS: u32 = 8;
 
+/// By what the namespace of the system is found: with the right to list namespaces, and no other.
+const SYSTEM: &str = "kubernetes.io/metadata.name=kube-system";
+
 /// An API server.
 pub(crate) struct Cluster {
     client: Client,
@@ -44,6 +47,8 @@ pub(crate) struct Cluster {
     patience: Duration,
     /// Where it is, for people.
     pub(crate) url: String,
+    /// The context by which it was found; none for the cluster that this program runs in.
+    pub(crate) context: Option<String>,
 }
 
 /// An answer.
@@ -80,7 +85,24 @@ impl Cluster {
             heedless: Cell::new(false),
             patience: AWAY_PATIENCE,
             url,
+            context: context.map(str::to_owned).or_else(current_context),
         })
+    }
+
+    /// What no other cluster has: the uid of the namespace of its system.
+    pub(crate) fn uid(&self) -> anyhow::Result<String> {
+        let system = self.list(objects::NAMESPACE, None, SYSTEM)?;
+        let uid = system.pointer("/items/0/metadata/uid").and_then(Value::as_str);
+        let uid = uid.ok_or_else(|| {
+            anyhow::anyhow!("the cluster has no namespace with the label {SYSTEM}, which every one has since Kubernetes 1.21\n  try: a newer one; sidecars beside the chain need 1.28")
+        })?;
+        Ok(uid.to_owned())
+    }
+
+    /// The version of its API server: "v1.37.0".
+    pub(crate) fn version(&self) -> anyhow::Result<String> {
+        let version = self.get("/version", "version")?;
+        Ok(version.get("gitVersion").and_then(Value::as_str).unwrap_or("unknown").to_owned())
     }
 
     /// From now on it goes on though the user has asked to stop: for cleaning up.
@@ -395,6 +417,11 @@ async fn configuration(context: Option<&str>) -> anyhow::Result<Config> {
         let contexts = Kubeconfig::read().map(|k| k.contexts.into_iter().map(|c| c.name).collect()).unwrap_or_default();
         Trouble::NoContext { why, contexts }.into()
     })
+}
+
+/// The context that a kubeconfig has chosen; none without a kubeconfig.
+fn current_context() -> Option<String> {
+    Kubeconfig::read().ok()?.current_context
 }
 
 /// An error with all that is behind it.

@@ -57,13 +57,15 @@ fn sorted(list: &Value, now: SystemTime) -> BTreeMap<String, Left> {
     runs
 }
 
-/// Removes what runs before this one have left; returns it.
+/// Removes what runs before this one have left; returns it. What `ours` has left is removed also if it seems alive: who has
+/// the lock of its directory knows that its runner is gone.
 ///
 /// # Errors
-/// [`Trouble::Busy`] when one of them is alive.
-pub(super) fn sweep(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+/// [`Trouble::Busy`] when one of the others is alive.
+pub(super) fn sweep(cluster: &Cluster, ours: Option<&str>) -> anyhow::Result<Vec<String>> {
     let runs = all(cluster)?;
-    if let Some((run, until)) = runs.iter().find_map(|(run, left)| Some((run, left.alive_until.as_ref()?))) {
+    let mut others = runs.iter().filter(|(run, _)| ours != Some(run.as_str()));
+    if let Some((run, until)) = others.find_map(|(run, left)| Some((run, left.alive_until.as_ref()?))) {
         return Err(Trouble::Busy { run: run.clone(), until: until.clone() }.into());
     }
     let left: Vec<String> = runs.into_values().flat_map(|left| left.namespaces).collect();

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use record::Dataplane;
+use record::{AccessLog, Dataplane, Factors};
 use scenarios::cluster::{self, CellSpec, Documents, Pins, RunSpec, RunnerSpec};
 
 use super::plan::PlanArgs;
@@ -40,12 +40,15 @@ pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         crate::progress::say(&format!("left out: {}: {}\n", left_out.what, left_out.reason));
     }
     if args.runner {
-        let istio = matrix
-            .cells
-            .iter()
-            .any(|cell| matches!(cell.factors.dataplane, Dataplane::IstioSidecar | Dataplane::IstioAmbient));
-        let told = runner_args(&args.plan);
-        let spec = RunnerSpec { image: &args.plan.image, scenario: &scenario.to_toml(), args: &told, istio };
+        let any = |asked: fn(&Factors) -> bool| matrix.cells.iter().any(|cell| asked(&cell.factors));
+        let spec = RunnerSpec {
+            image: &args.plan.image,
+            scenario: &scenario.to_toml(),
+            args: &runner_args(&args.plan),
+            istio: any(|f| matches!(f.dataplane, Dataplane::IstioSidecar | Dataplane::IstioAmbient)),
+            json_log: any(|f| f.dataplane == Dataplane::IstioSidecar && f.access_log == AccessLog::Json),
+            gateway: any(cluster::by_gateway),
+        };
         print(&cluster::runner(&spec)?.text())?;
         return Ok(Exit::Done.into());
     }

@@ -1,22 +1,31 @@
 //! `meshtax k8s`: the chain as pods of a cluster; Kubernetes places, restarts and limits, and we measure.
 
+mod campaign;
 mod clean;
 mod cluster;
+mod envoy;
 mod generators;
+mod images;
 mod lease;
 mod manifests;
 pub(crate) mod nodes;
 mod objects;
 mod plan;
+mod played;
 mod pods;
 mod proofs;
 mod reach;
+mod renewals;
+mod resume;
 mod run;
 mod stage;
+mod tending;
 mod trial;
 mod trouble;
 
 use std::process::ExitCode;
+
+pub(crate) use resume::{Again, resume};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -22,17 +22,20 @@ pub(super) const DEPLOYMENT: Kind = kind("apps/v1", "Deployment", "deployments",
 pub(super) const JOB: Kind = kind("batch/v1", "Job", "jobs", true);
 
 /// All of them.
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 14] = [
     NAMESPACE,
     POD,
     EVENT,
     DEPLOYMENT,
     JOB,
     kind("v1", "Service", "services", true),
+    kind("v1", "Secret", "secrets", true),
     kind("apps/v1", "DaemonSet", "daemonsets", true),
     kind("security.istio.io/v1", "PeerAuthentication", "peerauthentications", true),
     kind("networking.istio.io/v1", "DestinationRule", "destinationrules", true),
     kind("networking.istio.io/v1", "VirtualService", "virtualservices", true),
+    kind("networking.istio.io/v1", "Gateway", "gateways", true),
+    kind("networking.istio.io/v1alpha3", "EnvoyFilter", "envoyfilters", true),
     kind("telemetry.istio.io/v1", "Telemetry", "telemetries", true),
 ];
 
@@ -84,7 +87,7 @@ mod tests {
         let rule = of("networking.istio.io/v1", "DestinationRule", Some("n")).unwrap();
         assert_eq!(rule.path, "/apis/networking.istio.io/v1/namespaces/n/destinationrules/x");
         assert_eq!((rule.what.as_str(), rule.of_mesh), ("destinationrules x", true));
-        assert_eq!(of("v1", "Secret", Some("n")), None);
+        assert_eq!(of("v1", "Endpoints", Some("n")), None);
         assert_eq!(POD.path(None), "/api/v1/pods");
     }
 }

@@ -1,20 +1,14 @@
 //! What is to be run in a cluster: the scenario with what the command line says of it.
 
-use std::time::Duration;
-
 use record::{CpuQuantity, Dataplane};
 use scenarios::cluster::{Mesh, Placement};
 use scenarios::{Matrix, Scenario};
 
 use crate::exit::Usage;
-use crate::run::{FactorArgs, named, say_flag};
+use crate::run::{FactorArgs, LengthArgs, named, say_flag};
 
 /// The image, if nothing is said: one of this version.
 const IMAGE: &str = concat!("meshtax:", env!("CARGO_PKG_VERSION"));
-
-/// Trials of a short run, and how long each measures if nothing else is said.
-const QUICK_REPEATS: u32 = 3;
-const QUICK_MEASURE_NS: u64 = 2_000_000_000;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct PlanArgs {
@@ -26,24 +20,8 @@ pub(super) struct PlanArgs {
     mesh: Vec<Dataplane>,
     #[command(flatten)]
     factors: FactorArgs,
-    /// How long each trial measures.
-    #[arg(long, value_parser = crate::duration::parse, help_heading = "Plan")]
-    duration: Option<Duration>,
-    /// How long each trial loads before it measures.
-    #[arg(long, value_parser = crate::duration::parse, help_heading = "Plan")]
-    warm_up: Option<Duration>,
-    /// Trials of each cell.
-    #[arg(long, help_heading = "Plan")]
-    repeats: Option<u32>,
-    /// The seed of the order and of the arrivals.
-    #[arg(long, help_heading = "Plan")]
-    seed: Option<u64>,
-    /// Measure each unmeshed cell twice, as two cells: their difference should hold 0.
-    #[arg(long, help_heading = "Plan")]
-    aa: bool,
-    /// A short run: 3 trials of 2 s each cell. Good for a try, too short for a decision.
-    #[arg(long, help_heading = "Plan")]
-    quick: bool,
+    #[command(flatten)]
+    length: LengthArgs,
     /// The image of this program, as the nodes get it.
     #[arg(long, value_name = "IMAGE", default_value = IMAGE, help_heading = "Cluster")]
     pub(super) image: String,
@@ -79,22 +57,9 @@ impl PlanArgs {
     /// The scenario as it is to be run, and its cells.
     pub(super) fn settle(&self) -> anyhow::Result<(Scenario, Matrix)> {
         let mut scenario = named(&self.scenario)?;
-        let ns = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        if self.quick {
-            scenario.timing.warm_up_ns = 500_000_000;
-            scenario.plan.repeats = QUICK_REPEATS;
-            scenario.measure_for(self.duration.map_or(QUICK_MEASURE_NS, ns));
-        }
+        self.length.shorten(&mut scenario);
         self.factors.override_in(&mut scenario)?;
-        if let Some(duration) = self.duration {
-            scenario.timing.measure_ns = ns(duration);
-        }
-        if let Some(warm_up) = self.warm_up {
-            scenario.timing.warm_up_ns = ns(warm_up);
-        }
-        scenario.plan.repeats = self.repeats.unwrap_or(scenario.plan.repeats);
-        scenario.plan.seed = self.seed.unwrap_or(scenario.plan.seed);
-        scenario.plan.aa |= self.aa;
+        self.length.put_in(&mut scenario, None);
         scenarios::cluster::put_in(&mut scenario, &self.mesh);
         scenario.check().map_err(say_flag)?;
         let matrix = scenario.matrix().map_err(say_flag)?;

@@ -10,6 +10,9 @@ use super::trouble::Trouble;
 /// just being freed.
 const UNSCHEDULED_PATIENCE: Duration = Duration::from_secs(60);
 
+/// The image of a container that a webhook is to put in.
+const LEFT_TO_THE_WEBHOOK: &str = "auto";
+
 /// Between a pod and why no node takes it.
 pub(super) const WITHOUT_A_NODE: &str = " is without a node: ";
 
@@ -23,6 +26,8 @@ pub(crate) struct Seat {
     pub(crate) node: String,
     /// "Burstable".
     pub(crate) qos: String,
+    /// Its address in the cluster's network; empty while it has none.
+    pub(crate) address: String,
     pub(crate) containers: Vec<Container>,
 }
 
@@ -114,7 +119,9 @@ impl Awaited<'_> {
     fn injected(&self, part: &str, pod: &Value) -> anyhow::Result<()> {
         let Some((container, parts)) = self.sidecar else { return Ok(()) };
         let inside = items(pod, "/spec/containers").chain(items(pod, "/spec/initContainers"));
-        if !parts.iter().any(|p| p == part) || inside.into_iter().any(|c| text(c, "/name") == container) {
+        // A gateway's own manifest names the container, and leaves its image to the webhook.
+        let made = |c: &Value| text(c, "/name") == container && text(c, "/image") != LEFT_TO_THE_WEBHOOK;
+        if !parts.iter().any(|p| p == part) || inside.into_iter().any(made) {
             return Ok(());
         }
         Err(Trouble::NotInjected {
@@ -231,6 +238,7 @@ pub(crate) fn seat(part: String, pod: &Value) -> Seat {
         namespace: text(pod, "/metadata/namespace").to_owned(),
         node: text(pod, "/spec/nodeName").to_owned(),
         qos: text(pod, "/status/qosClass").to_owned(),
+        address: text(pod, "/status/podIP").to_owned(),
         containers: ordinary.chain(native).collect(),
     }
 }
@@ -315,6 +323,10 @@ mod tests {
         assert!(said.contains("is pending since no node takes it: 0/3 nodes: Insufficient cpu"), "{said}");
         let said = looked(&[pod("s1", ready())], Some("linkerd-proxy"), Duration::ZERO).unwrap_err().to_string();
         assert!(said.contains("has no container linkerd-proxy: injection is off for n"), "{said}");
+        let mut gateway = pod("s1", ready());
+        gateway["spec"]["initContainers"][1]["image"] = "auto".into();
+        let said = looked(&[gateway], Some("istio-proxy"), Duration::ZERO).unwrap_err().to_string();
+        assert!(said.contains("injection is off for n"), "{said}");
         assert_eq!(looked(&[], None, Duration::ZERO).unwrap().unwrap_err(), "0 of 1 pods of s1 are there");
     }
 

@@ -3,6 +3,7 @@
 use record::{CpuQuantity, Dataplane, Factors, Mtls, Proof, Role, Sidecars, WorkerRule};
 use serde_json::Value;
 
+use super::envoy;
 use super::pods::Seat;
 use super::reach::Reach;
 use super::trouble::Trouble;
@@ -25,7 +26,14 @@ fn claim(part: &str, claim: &str, expected: &str, found: &str, source: &str) -> 
     held(expected == found, part, claim, expected, found, source)
 }
 
-fn held(holds: bool, part: &str, claim: &str, expected: &str, found: &str, source: &str) -> Result<Proof, Unproven> {
+pub(super) fn held(
+    holds: bool,
+    part: &str,
+    claim: &str,
+    expected: &str,
+    found: &str,
+    source: &str,
+) -> Result<Proof, Unproven> {
     let text = str::to_owned;
     if holds {
         let (part, claim, expected, found, source) =
@@ -47,14 +55,18 @@ fn noted(part: &str, what: &str, found: &str, source: &str) -> Proof {
     Proof { part: text(part), claim: text(what), expected: text(found), found: text(found), source: text(source) }
 }
 
+/// The claim of a pod's node, and how that of a container's image begins.
+pub(super) const NODE: &str = "node";
+pub(super) const IMAGE_OF: &str = "image of ";
+
 /// Where a pod stands and what runs in it; the node must be that of the block's other cells.
 pub(super) fn of_seat(seat: &Seat, pinned: Option<&str>) -> anyhow::Result<Vec<Proof>> {
-    let mut proofs = vec![claim(&seat.part, "node", pinned.unwrap_or(&seat.node), &seat.node, "pod spec.nodeName")?];
+    let mut proofs = vec![claim(&seat.part, NODE, pinned.unwrap_or(&seat.node), &seat.node, "pod spec.nodeName")?];
     if !seat.qos.is_empty() {
         proofs.push(noted(&seat.part, "QoS class", &seat.qos, "pod status.qosClass"));
     }
     for container in &seat.containers {
-        let what = format!("image of {}", container.name);
+        let what = format!("{IMAGE_OF}{}", container.name);
         proofs.push(noted(&seat.part, &what, &container.image, "pod status.containerStatuses"));
     }
     Ok(proofs)
@@ -101,34 +113,47 @@ fn quantity(millicores: u64) -> String {
 /// A text that is kept with a trial: the file's name and what is in it.
 pub(super) type Text = (String, Vec<u8>);
 
+/// Beside whom a proxy stands, and who calls there.
+#[derive(Clone, Copy)]
+pub(super) struct Callee {
+    pub(super) role: Role,
+    /// Whether the callers have a proxy that could speak mTLS.
+    pub(super) meshed_callers: bool,
+}
+
 /// What a proxy says of itself, with the texts that are kept with the trial: name and content.
 pub(super) fn of_proxy(
     reach: &Reach<'_>,
-    seat: &Seat,
+    (name, seat): (&str, &Seat),
     factors: &Factors,
-    role: Role,
+    callee: Callee,
 ) -> anyhow::Result<(Vec<Proof>, Vec<Text>)> {
     let ask = |port: u16, path: &str| reach.get(seat, &format!("{PROXY}{port}/{path}"));
-    let is_callee = role == Role::Service;
+    let kept = |what: &str| format!("{name}.{what}");
     match factors.dataplane {
         Dataplane::IstioSidecar => {
             let dump = ask(ENVOY_ADMIN, "config_dump")?;
             let stats = ask(ENVOY_ADMIN, "stats?filter=ssl.handshake")?;
             let server = ask(ENVOY_ADMIN, "server_info")?;
             let mut proofs = vec![version(&seat.part, &server)];
-            if is_callee && factors.sidecars != Sidecars::Client {
-                proofs.extend(istio_callee(&seat.part, factors, &dump, &String::from_utf8_lossy(&stats))?);
+            let read: Value = serde_json::from_slice(&dump)?;
+            let counted = String::from_utf8_lossy(&stats);
+            match callee.role {
+                Role::Service if factors.sidecars != Sidecars::Client => {
+                    proofs.extend(istio_callee(&seat.part, factors, callee, &read, &counted)?);
+                }
+                Role::Gateway => proofs.extend(istio_gateway(name, factors, &read, &counted)?),
+                _ => {}
             }
-            let kept = |what: &str| format!("{}-sidecar.{what}", seat.part);
             Ok((proofs, vec![(kept("config_dump.json"), dump), (kept("stats.txt"), stats)]))
         }
         Dataplane::Linkerd => {
             let metrics = ask(LINKERD_ADMIN, "metrics")?;
             let mut proofs = Vec::new();
-            if is_callee && factors.sidecars == Sidecars::Both {
+            if callee.role == Role::Service && callee.meshed_callers {
                 proofs.push(linkerd_callee(&seat.part, &String::from_utf8_lossy(&metrics))?);
             }
-            Ok((proofs, vec![(format!("{}-sidecar.metrics.txt", seat.part), metrics)]))
+            Ok((proofs, vec![(kept("metrics.txt"), metrics)]))
         }
         _ => Ok((Vec::new(), Vec::new())),
     }
@@ -140,57 +165,49 @@ fn version(part: &str, server_info: &[u8]) -> Proof {
     noted(part, "program", &format!("envoy {found}"), "server_info of its sidecar")
 }
 
-/// The mode of the service's port as Envoy has it, and whether it was spoken.
-fn istio_callee(part: &str, factors: &Factors, dump: &[u8], stats: &str) -> anyhow::Result<Vec<Proof>> {
+/// The mode of the service's port as Envoy has it, whether it was spoken, and the form of its log.
+fn istio_callee(
+    part: &str,
+    factors: &Factors,
+    callee: Callee,
+    dump: &Value,
+    stats: &str,
+) -> anyhow::Result<Vec<Proof>> {
     let port = scenarios::cluster::SERVICE_PORT;
     let expected = factors.own_port_mtls();
-    let dump: Value = serde_json::from_slice(dump)?;
-    let found = inbound_mode(&dump, port).map_or("no filter chain for it".to_owned(), |mode| mode.to_string());
+    let chains = envoy::inbound_chains(dump, port);
+    let found = envoy::mode(&chains).map_or("no filter chain for it".to_owned(), |mode| mode.to_string());
     let what = format!("mTLS of port {port}");
     let mut proofs = vec![claim(part, &what, &expected.to_string(), &found, "virtualInbound in config_dump")?];
-    let handshakes = inbound_handshakes(stats);
+    let handshakes = envoy::handshakes(stats, 15006);
     // Callers without a sidecar are let in in clear where that is what is measured.
-    let spoken = expected != Mtls::Disable && factors.sidecars == Sidecars::Both;
+    let spoken = expected != Mtls::Disable && callee.meshed_callers;
     let (holds, expected) = if spoken { (handshakes > 0, "more than 0") } else { (handshakes == 0, "0") };
     let source = "listener.*_15006.ssl.handshake";
     proofs.push(held(holds, part, "inbound mTLS handshakes", expected, &handshakes.to_string(), source)?);
+    proofs.push(access_log(part, factors, &chains, "virtualInbound in config_dump")?);
     Ok(proofs)
 }
 
-/// What the filter chains for a port make of callers with TLS and in clear.
-fn inbound_mode(dump: &Value, port: u16) -> Option<Mtls> {
-    let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-    let listeners = list(dump, "configs").into_iter().flat_map(|config| {
-        let dynamic =
-            list(&config, "dynamic_listeners").into_iter().filter_map(|l| l.pointer("/active_state/listener").cloned());
-        let fixed = list(&config, "static_listeners").into_iter().filter_map(|l| l.get("listener").cloned());
-        dynamic.chain(fixed).collect::<Vec<_>>()
-    });
-    let chains: Vec<Value> = listeners
-        .filter(|listener| listener.get("name").and_then(Value::as_str) == Some("virtualInbound"))
-        .flat_map(|listener| list(&listener, "filter_chains"))
-        .filter(|chain| {
-            chain.pointer("/filter_chain_match/destination_port").and_then(Value::as_u64) == Some(port.into())
-        })
-        .collect();
-    // TLS that is not the mesh's own is handed on as bytes, and ends nowhere here.
-    let ends = chains.iter().any(|chain| chain.get("transport_socket").is_some());
-    let clear = chains.iter().any(|chain| {
-        let word = chain.pointer("/filter_chain_match/transport_protocol").and_then(Value::as_str);
-        chain.get("transport_socket").is_none() && word != Some("tls")
-    });
-    match (ends, clear) {
-        (true, true) => Some(Mtls::Permissive),
-        (true, false) => Some(Mtls::Strict),
-        (false, true) => Some(Mtls::Disable),
-        (false, false) => None,
-    }
+/// That clients came in at a gateway with TLS, and the form of its log.
+fn istio_gateway(part: &str, factors: &Factors, dump: &Value, stats: &str) -> anyhow::Result<Vec<Proof>> {
+    let port = scenarios::cluster::GATEWAY_PORT;
+    let (handshakes, source) = (envoy::handshakes(stats, port), format!("listener.*_{port}.ssl.handshake"));
+    let found = handshakes.to_string();
+    let proof = held(handshakes > 0, part, "TLS handshakes of clients", "more than 0", &found, &source)?;
+    let chains = envoy::gateway_chains(dump, port);
+    let source = format!("the listener of port {port} in config_dump");
+    Ok(vec![proof, access_log(part, factors, &chains, &source)?])
 }
 
-fn inbound_handshakes(stats: &str) -> u64 {
-    let of_inbound = |line: &&str| line.contains("_15006.ssl.handshake:");
-    let value = |line: &str| line.rsplit(':').next()?.trim().parse::<u64>().ok();
-    stats.lines().filter(of_inbound).filter_map(value).sum()
+/// The form of the lines that a proxy writes, or that it writes none.
+fn access_log(part: &str, factors: &Factors, chains: &[Value], source: &str) -> anyhow::Result<Proof> {
+    Ok(claim(part, "access log", &factors.access_log.to_string(), &envoy::access_log(chains), source)?)
+}
+
+/// That a proxy's counters were asked for, and it answered.
+pub(super) fn scraped(part: &str, answers: usize, source: &str) -> anyhow::Result<Proof> {
+    Ok(held(answers > 0, part, "answers to questions for counters", "more than 0", &answers.to_string(), source)?)
 }
 
 fn linkerd_callee(part: &str, metrics: &str) -> anyhow::Result<Proof> {
@@ -233,44 +250,10 @@ pub(super) fn missing(seat: &Seat, container: &str) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn dump(chains: Value) -> Value {
-        json!({"configs": [{"dynamic_listeners": [{"active_state": {"listener": {"name": "virtualInbound", "filter_chains": chains}}}]}]})
-    }
-
     #[test]
-    fn a_ports_mode_is_read_from_istios_filter_chains() {
-        let chain = |protocol: Option<&str>, tls: bool, port: u16| {
-            let mut chain = json!({"filter_chain_match": {"destination_port": port}});
-            if let Some(protocol) = protocol {
-                chain["filter_chain_match"]["transport_protocol"] = protocol.into();
-            }
-            if tls {
-                chain["transport_socket"] = json!({"name": "tls"});
-            }
-            chain
-        };
-        let other = chain(None, true, 9);
-        for (chains, mode) in [
-            (
-                json!([chain(Some("tls"), true, 8080), chain(Some("raw_buffer"), false, 8080), other]),
-                Some(Mtls::Permissive),
-            ),
-            (json!([chain(Some("tls"), true, 8080)]), Some(Mtls::Strict)),
-            (json!([chain(None, false, 8080)]), Some(Mtls::Disable)),
-            (json!([other]), None),
-        ] {
-            assert_eq!(inbound_mode(&dump(chains), 8080), mode);
-        }
-    }
-
-    #[test]
-    fn handshakes_and_tunnels_are_counted_and_their_want_is_told() {
-        let stats = "listener.0.0.0.0_15006.ssl.handshake: 7\nlistener.0.0.0.0_15001.ssl.handshake: 90\n";
-        assert_eq!(inbound_handshakes(stats), 7);
+    fn tunnels_are_counted_and_their_want_is_told() {
         let metrics = "istio_tcp_connections_opened_total{destination_workload_namespace=\"n\",connection_security_policy=\"mutual_tls\"} 3\n\
                        istio_tcp_connections_opened_total{destination_workload_namespace=\"m\",connection_security_policy=\"mutual_tls\"} 9\n";
         assert_eq!(of_ztunnel("node-proxy", metrics, "n").unwrap().found, "3");
@@ -312,6 +295,7 @@ mod tests {
             namespace: "n".into(),
             node: "b".into(),
             qos: String::new(),
+            address: String::new(),
             containers: vec![],
         };
         let said = of_seat(&seat, Some("a")).unwrap_err().to_string();

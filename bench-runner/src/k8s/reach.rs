@@ -56,6 +56,7 @@ pub(super) fn played(path: &Path) -> anyhow::Result<(Vec<Seat>, Reach<'static>)>
         namespace: String::new(),
         node: "here".to_owned(),
         qos: String::new(),
+        address: p.address.ip().to_string(),
         containers: p
             .containers
             .iter()
@@ -93,14 +94,8 @@ impl Reach<'_> {
         match self {
             Self::ByApiServer(cluster) => {
                 let port = scenarios::cluster::ATTEND_PORT;
-                cluster.ask_pod((&seat.namespace, &seat.pod, port), path, body).map_err(|error| {
-                    match error.downcast::<Trouble>() {
-                        // What the pod itself answered, not the API server.
-                        Ok(Trouble::Refused { why, .. }) => disobeyed(seat, path, &why),
-                        Ok(other) => other.into(),
-                        Err(other) => other,
-                    }
-                })
+                let asked = cluster.ask_pod((&seat.namespace, &seat.pod, port), path, body);
+                asked.map_err(|error| told(seat, path, error))
             }
             Self::Straight(addresses) => {
                 let at = addresses.get(&seat.pod).ok_or_else(|| anyhow::anyhow!("no address of {}", seat.pod))?;
@@ -118,6 +113,20 @@ impl Reach<'_> {
     }
 }
 
+/// What the API server said, as it is with a pod.
+fn told(seat: &Seat, path: &str, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Trouble>() {
+        // What the pod itself answered, not the API server.
+        Ok(Trouble::Refused { why, .. }) => disobeyed(seat, path, &why),
+        // The API server is there, and the pod does not answer it (apimachinery's proxy for pods says so).
+        Ok(Trouble::Away { doing, seconds, why }) if why.contains("error trying to reach service") => {
+            Trouble::Unreached { pod: seat.named(), node: seat.node.clone(), doing, seconds, why }.into()
+        }
+        Ok(other) => other.into(),
+        Err(other) => other,
+    }
+}
+
 fn disobeyed(seat: &Seat, path: &str, why: &str) -> anyhow::Error {
     let (pod, log) = if seat.namespace.is_empty() {
         (format!("the pod {}", seat.pod), format!("podman logs {0}-{0}", seat.pod))
@@ -130,6 +139,28 @@ fn disobeyed(seat: &Seat, path: &str, why: &str) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_that_is_not_reached_is_told_from_an_api_server_that_is_gone() {
+        let seat = Seat {
+            part: "s1".into(),
+            pod: "s1-x".into(),
+            namespace: "n".into(),
+            node: "node-a".into(),
+            qos: String::new(),
+            address: String::new(),
+            containers: Vec::new(),
+        };
+        let away = |why: &str| Trouble::Away { doing: "get pods/proxy s1-x".into(), seconds: 90.0, why: why.into() };
+        let said = |error: Trouble| told(&seat, "/state", error.into()).to_string();
+        let lost = said(away("503 error trying to reach service: dial tcp 10.0.0.2:9469: i/o timeout"));
+        assert!(lost.contains("did not reach the pod s1-x of n on the node node-a for 90 s"), "{lost}");
+        assert!(lost.contains("kubectl describe node node-a") && lost.contains("NetworkPolicy"), "{lost}");
+        assert!(said(away("connection refused")).contains("the API server did not answer for 90 s"));
+        let refused =
+            Trouble::Refused { verb: "get".into(), what: "x".into(), status: 409, why: "it is at work".into() };
+        assert!(said(refused).contains("did not do /state: it is at work"));
+    }
 
     #[test]
     fn played_pods_are_read_from_a_file_and_a_wrong_one_is_told_its_form() {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use record::{Cell, Dataplane, Role, Timing};
+use record::{Cell, Dataplane, Role, RunCluster, Timing};
 use scenarios::Shape;
-use scenarios::cluster::{self, CellSpec, Mesh, Pins, Placement, RunSpec};
+use scenarios::cluster::{self, CellSpec, Mesh, Placement, RunSpec};
 use serde_json::Value;
 
 use super::cluster::{Cluster, List};
@@ -14,27 +14,21 @@ use super::pods::{self, Awaited, Seat};
 use super::reach::Reach;
 use super::trial::Fleet;
 use super::trouble::Trouble;
+use crate::exit::Usage;
 
 /// How long is watched before events are asked why a pod is not there.
 const WATCH_FOR: Duration = Duration::from_secs(5);
 
 /// What is the same for all cells of a run.
 pub(super) struct Stage<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) reach: &'a Reach<'a>,
-    /// The run's name as the cluster has it.
-    pub(super) run: String,
-    pub(super) image: String,
-    pub(super) placement: Placement,
-    pub(super) generators: u32,
-    pub(super) service_cpu: Option<record::CpuQuantity>,
-    pub(super) timing: Timing,
+    cluster: &'a Cluster,
+    reach: &'a Reach<'a>,
+    /// What is kept of it with the run; its nodes are those of the pods of the first trials.
+    pub(super) kept: RunCluster,
+    placement: Placement,
+    timing: Timing,
     /// How long pods may take.
-    pub(super) patience: Duration,
-    /// Labels of namespaces beside ours: a mesh's revision.
-    pub(super) namespace_labels: Vec<(String, String)>,
-    /// Where parts stand: where those of the first trial stood.
-    pub(super) pins: Pins,
+    patience: Duration,
 }
 
 /// A cell with its short name.
@@ -46,15 +40,25 @@ pub(super) struct Of<'a> {
 }
 
 impl<'a> Stage<'a> {
+    /// The stage of a run as it is kept with it.
+    ///
+    /// # Errors
+    /// When its placement is none, as that of a later version may be.
+    pub(super) fn of(
+        kept: RunCluster,
+        cluster: &'a Cluster,
+        reach: &'a Reach<'a>,
+        timing: Timing,
+    ) -> anyhow::Result<Self> {
+        let placement = kept.placement.parse().map_err(Usage)?;
+        let patience = Duration::from_nanos(kept.patience_ns);
+        Ok(Self { cluster, reach, kept, placement, timing, patience })
+    }
+
     fn spec(&self) -> RunSpec<'_> {
-        RunSpec {
-            run: &self.run,
-            image: &self.image,
-            placement: &self.placement,
-            pins: &self.pins,
-            generators: self.generators,
-            service_cpu: self.service_cpu,
-        }
+        let RunCluster { run, image, generators, service_cpu, nodes, .. } = &self.kept;
+        let (generators, service_cpu) = (*generators, *service_cpu);
+        RunSpec { run, image, placement: &self.placement, pins: nodes, generators, service_cpu }
     }
 
     /// The namespace of the run itself.
@@ -84,7 +88,7 @@ impl<'a> Stage<'a> {
     /// The probes that are ready, by node, once those that are needed are among them.
     fn probes(&self, enough: impl Fn(&BTreeMap<String, Seat>) -> bool) -> anyhow::Result<BTreeMap<String, Seat>> {
         let namespace = self.namespace();
-        let selector = format!("meshtax/run={},meshtax/role=probe", self.run);
+        let selector = format!("meshtax/run={},meshtax/role=probe", self.kept.run);
         let list =
             List { kind: POD, namespace: &namespace, selector: &selector, what: "a probe on each node of the chain" };
         self.awaiting(&list, |all| {
@@ -118,15 +122,15 @@ impl<'a> Stage<'a> {
             (self.seats(of, &cell, mesh)?, cell.namespace())
         };
         for seat in &seats {
-            self.pins.entry(seat.part.clone()).or_insert_with(|| seat.node.clone());
+            self.kept.nodes.entry(seat.part.clone()).or_insert_with(|| seat.node.clone());
         }
         let probes = self.probes(|there| seats.iter().all(|seat| there.contains_key(&seat.node)))?;
         let probes: BTreeMap<String, Seat> =
             probes.into_iter().filter(|(node, _)| seats.iter().any(|seat| seat.node == *node)).collect();
         let shared =
             if of.cell.factors.dataplane == Dataplane::IstioAmbient { self.ztunnels(&seats)? } else { Vec::new() };
-        let pins = self.pins.clone();
-        let (reach, service_cpu) = (self.reach, self.service_cpu);
+        let pins = self.kept.nodes.clone();
+        let (reach, service_cpu) = (self.reach, self.kept.service_cpu);
         Ok(Fleet { reach, seats, probes, shared, namespace, pins, stays: false, service_cpu })
     }
 
@@ -134,8 +138,8 @@ impl<'a> Stage<'a> {
         if object["kind"] != "Namespace" {
             return;
         }
-        for (key, value) in &self.namespace_labels {
-            object["metadata"]["labels"][key.as_str()] = value.clone().into();
+        for (key, value) in &self.kept.namespace_labels {
+            object["metadata"]["labels"][key.as_str()] = value.as_str().into();
             // A revision and the switch for the default one exclude one another.
             if key == "istio.io/rev"
                 && let Some(labels) = object["metadata"]["labels"].as_object_mut()
@@ -147,12 +151,12 @@ impl<'a> Stage<'a> {
     }
 
     fn seats(&self, of: Of<'_>, spec: &CellSpec<'_>, mesh: Mesh) -> anyhow::Result<Vec<Seat>> {
-        let workloads = cluster::workloads(&of.cell.factors, of.shape, &self.timing, self.generators)?;
-        let count = |role: Role| if role == Role::Load { self.generators as usize } else { 1 };
+        let workloads = cluster::workloads(&of.cell.factors, of.shape, &self.timing, self.kept.generators)?;
+        let count = |role: Role| if role == Role::Load { self.kept.generators as usize } else { 1 };
         let parts: Vec<(String, usize)> = workloads.iter().map(|w| (w.part.clone(), count(w.role))).collect();
         let meshed: Vec<String> = workloads.iter().filter(|w| w.in_mesh).map(|w| w.part.clone()).collect();
         let namespace = spec.namespace();
-        let selector = format!("meshtax/run={},meshtax/cell={}", self.run, of.name);
+        let selector = format!("meshtax/run={},meshtax/cell={}", self.kept.run, of.name);
         let list = List { kind: POD, namespace: &namespace, selector: &selector, what: "the pods of the chain" };
         let labels = if mesh == Mesh::Linkerd { "linkerd.io/inject=enabled" } else { "istio-injection=enabled" };
         let sidecar = mesh.sidecar().map(|container| (container, meshed.as_slice()));
@@ -213,7 +217,7 @@ impl<'a> Stage<'a> {
     pub(super) fn check(&self, of: Of<'_>, seats: &[Seat]) -> anyhow::Result<()> {
         let spec = self.spec();
         let namespace = self.cell_spec(of, &spec).namespace();
-        let selector = format!("meshtax/run={},meshtax/cell={}", self.run, of.name);
+        let selector = format!("meshtax/run={},meshtax/cell={}", self.kept.run, of.name);
         let all = self.cluster.list(POD, Some(&namespace), &selector)?;
         let all = all.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
         all.iter().try_for_each(pods::fatal)?;
@@ -244,12 +248,12 @@ impl<'a> Stage<'a> {
     pub(super) fn lower(&self, of: Of<'_>) -> anyhow::Result<()> {
         let spec = self.spec();
         let namespace = self.cell_spec(of, &spec).namespace();
-        let selector = format!("meshtax%2Frun%3D{}", self.run);
+        let selector = format!("meshtax%2Frun%3D{}", self.kept.run);
         for kind in [JOB, DEPLOYMENT] {
             let path = format!("{}?labelSelector={selector}", kind.path(Some(&namespace)));
             self.cluster.delete(&path, kind.plural, &namespace)?;
         }
-        let selector = format!("meshtax/run={}", self.run);
+        let selector = format!("meshtax/run={}", self.kept.run);
         let list = List { kind: POD, namespace: &namespace, selector: &selector, what: "the end of the pods" };
         let gone = |all: &[Value]| {
             Ok(if all.is_empty() { Ok(()) } else { Err(format!("{} pods are still there", all.len())) })

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use record::{
-    Cell, ClockAnchor, EdgeReadings, Edges, Event, Interval, LoadSummary, METHOD, Part, Phase, PhaseSpan, PlannedTrial,
-    Proof, Reading, Role, Run, SCHEMA, Sample, SlowRequest, Timing, Trial, TrialDirectory, Warning, WarningKind,
-    monotonic_ns,
+    Cell, ClockAnchor, EdgeReadings, Edges, Entry, Factors, Interval, LoadSummary, METHOD, Part, Phase, PhaseSpan,
+    PlannedTrial, Proof, Reading, Role, Run, SCHEMA, Sample, Sidecars, SlowRequest, Timing, Trial, TrialDirectory,
+    Warning, WarningKind, monotonic_ns,
 };
 use scenarios::Shape;
-use scenarios::cluster::Mesh;
+use scenarios::cluster::{self, Mesh};
 
 use super::generators::{self, Recorded};
 use super::nodes::{self, Exchange, Offset};
 use super::pods::Seat;
-use super::proofs;
+use super::proofs::{self, Callee};
 use super::reach::Reach;
+use super::tending::{TellWeights, Tending};
 use super::trouble::Trouble;
 use crate::interrupt::Interrupt;
 use crate::plan::arrival_seed;
@@ -62,9 +63,6 @@ pub(super) struct Asked<'a> {
     pub(super) interrupt: &'a Interrupt,
 }
 
-/// What is done to a chain under load, from outside: told the weights that fall due.
-pub(super) type Shift<'a> = &'a dyn Fn(&record::Weights) -> anyhow::Result<()>;
-
 /// Looks whether all pods are still what they were.
 pub(super) type Check<'a> = &'a dyn Fn() -> anyhow::Result<()>;
 
@@ -75,7 +73,7 @@ pub(super) fn make(
     directory: TrialDirectory,
     progress: &mut Progress,
     check: Check<'_>,
-    shift: Shift<'_>,
+    tell: TellWeights<'_>,
 ) -> anyhow::Result<()> {
     let Asked { run, planned, cell, shape, interrupt } = asked;
     let timing = run.timing;
@@ -89,6 +87,7 @@ pub(super) fn make(
     let clocks = fleet.clocks()?;
     let found = fleet.watch()?;
     let before = fleet.edges(&clocks)?;
+    let mut tending = Tending::prepare(fleet, &clocks, &cell.factors, tell)?;
 
     progress.phase(Phase::Settle.word());
     let settled = clocks.now();
@@ -97,7 +96,9 @@ pub(super) fn make(
     for load in &loads {
         fleet.reach.order::<serde_json::Value>(load, words::GO, &())?;
     }
-    let events = fleet.follow(asked, &clocks, released, progress, check, shift)?;
+    tending.begin(&cell.factors)?;
+    fleet.follow(asked, &mut tending, (&clocks, released), progress, check)?;
+    let (events, tended) = tending.end()?;
 
     progress.phase(Phase::CoolDown.word());
     let cooling = clocks.now();
@@ -109,7 +110,8 @@ pub(super) fn make(
     }
     progress.phase("fetch");
     let summary = fleet.fetch(&loads, &clocks, &directory)?;
-    let proofs = fleet.prove(asked, &directory)?;
+    let mut proofs = fleet.prove(asked, &directory)?;
+    proofs.extend(tended);
     check()?;
     for load in loads.iter().filter(|_| !fleet.stays) {
         // Done: whether it hears that is no matter of the trial.
@@ -155,7 +157,7 @@ fn phases(timing: &Timing, load: &LoadSummary, settle: (u64, u64), cool_down: (u
 }
 
 /// The clocks of all nodes, beside that of the first load generator's node: a trial's stamps are on it.
-struct Clocks {
+pub(super) struct Clocks {
     anchor: ClockAnchor,
     /// From our own clock.
     ours: Offset,
@@ -165,11 +167,11 @@ struct Clocks {
 
 impl Clocks {
     /// What time it is there.
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         self.ours.moved(monotonic_ns())
     }
 
-    fn of(&self, node: &str) -> Offset {
+    pub(super) fn of(&self, node: &str) -> Offset {
         self.nodes.get(node).copied().unwrap_or_default()
     }
 
@@ -274,15 +276,22 @@ impl Fleet<'_> {
         Ok(Clocks { anchor, ours, nodes })
     }
 
+    /// The mesh's proxies, by the names of their parts: sidecars, a gateway, and those of whole nodes.
+    pub(super) fn proxies(&self) -> Vec<(String, &Seat)> {
+        let of_mesh = |seat: &&Seat| seat.containers.iter().any(|container| sidecar_of(&container.name));
+        self.seats.iter().chain(&self.shared).filter(of_mesh).map(|seat| (proxy_name(seat), seat)).collect()
+    }
+
     /// What the probe of a node is to watch: each part of it by its own container, each sidecar by the mesh's.
     fn watched(&self, node: &str) -> Watched {
         let mut parts = BTreeMap::new();
         for seat in self.seats.iter().chain(&self.shared).filter(|seat| seat.node == node) {
             for container in &seat.containers {
-                // A ztunnel's container has the name that a sidecar's has, and is beside no service.
-                let name = match sidecar_of(&container.name) && role_of(seat) != Role::NodeProxy {
-                    true => format!("{}-sidecar", seat.part),
-                    false => seat.part.clone(),
+                let name = match (sidecar_of(&container.name), role_of(seat)) {
+                    (true, _) => proxy_name(seat),
+                    // Who answers the runner beside a gateway is no part.
+                    (false, Role::Gateway) => continue,
+                    (false, _) => seat.part.clone(),
                 };
                 let ids: &mut Vec<String> = parts.entry(name).or_default();
                 ids.push(container.id.clone());
@@ -322,28 +331,19 @@ impl Fleet<'_> {
     fn follow(
         &self,
         asked: &Asked<'_>,
-        clocks: &Clocks,
-        released: u64,
+        tending: &mut Tending<'_>,
+        (clocks, released): (&Clocks, u64),
         progress: &mut Progress,
         check: Check<'_>,
-        shift: Shift<'_>,
-    ) -> anyhow::Result<Vec<Event>> {
+    ) -> anyhow::Result<()> {
         let timing = asked.run.timing;
         let begun = Instant::now();
         let deadline = begun + Duration::from_nanos(timing.warm_up_ns + timing.measure_ns) + LOAD_GRACE;
-        let mut due: Vec<_> = asked.cell.factors.canary.iter().flat_map(|canary| canary.shifts.clone()).collect();
-        due.reverse();
-        let mut events = Vec::new();
         let mut asked_at = begun;
         loop {
             let since = clocks.now().saturating_sub(released);
             progress.phase(if since < timing.warm_up_ns { Phase::WarmUp.word() } else { Phase::Measure.word() });
-            while let Some(next) = due.last().filter(|next| since >= timing.warm_up_ns + next.at_ns) {
-                let at_ns = clocks.now();
-                shift(&next.weights)?;
-                events.push(Event::WeightsShifted { at_ns, weights: next.weights.clone() });
-                due.pop();
-            }
+            tending.tend(i128::from(since) - i128::from(timing.warm_up_ns))?;
             asked.interrupt.sleep(Duration::from_millis(20), || Ok(()))?;
             if asked_at.elapsed() < ASK_EVERY {
                 continue;
@@ -359,7 +359,7 @@ impl Fleet<'_> {
                 }
             }
             if running == 0 {
-                return Ok(events);
+                return Ok(());
             }
             if Instant::now() > deadline {
                 let last = format!("{running} generators are still at work");
@@ -428,14 +428,18 @@ impl Fleet<'_> {
                 proofs.extend(proofs::of_service(&seat.part, self.service_cpu, part)?);
             }
             let Some(sidecar) = seat.containers.iter().find(|container| sidecar_of(&container.name)) else { continue };
-            let name = format!("{}-sidecar", seat.part);
+            let name = proxy_name(seat);
             let part = found.get(&name).ok_or_else(|| proofs::missing(seat, &sidecar.name))?;
             proofs.extend(proofs::of_sidecar(&name, sidecar.native_sidecar, factors, part)?);
-            let (said, kept) = proofs::of_proxy(self.reach, seat, factors, role)?;
+            let callee = Callee { role, meshed_callers: meshed_callers(seat, factors, asked.shape) };
+            let (said, kept) = proofs::of_proxy(self.reach, (&name, seat), factors, callee)?;
             proofs.extend(said);
             for (file, text) in kept {
                 std::fs::write(directory.path().join(file), text)?;
             }
+        }
+        for seat in &self.shared {
+            proofs.extend(proofs::of_seat(seat, None)?);
         }
         if let Reach::ByApiServer(cluster) = self.reach {
             let mut carried = None;
@@ -458,7 +462,7 @@ impl Fleet<'_> {
     fn parts(&self, found: &BTreeMap<String, FoundPart>) -> Vec<Part> {
         let program = |name: &str, seat: &Seat| {
             let sidecar = seat.containers.iter().find(|c| sidecar_of(&c.name));
-            let of_mesh = name.ends_with("-sidecar") || role_of(seat) == Role::NodeProxy;
+            let of_mesh = name.ends_with("-sidecar") || matches!(role_of(seat), Role::NodeProxy | Role::Gateway);
             match (of_mesh, sidecar) {
                 (true, Some(container)) => container.image.clone(),
                 _ => crate::run::PROGRAM.to_owned(),
@@ -507,9 +511,32 @@ fn role_of(seat: &Seat) -> Role {
     match seat.part.as_str() {
         "neighbour" => Role::Neighbour,
         "probe" => Role::Probe,
+        cluster::GATEWAY => Role::Gateway,
         part if part == "load" || part.starts_with("load-") => Role::Load,
         part if part.starts_with("node-proxy") => Role::NodeProxy,
         _ => Role::Service,
+    }
+}
+
+/// The part that the mesh's proxy in a pod is: a ztunnel's container, and a gateway's, has the name that a sidecar's has, and
+/// is beside no service.
+fn proxy_name(seat: &Seat) -> String {
+    match role_of(seat) {
+        Role::NodeProxy | Role::Gateway => seat.part.clone(),
+        _ => format!("{}-sidecar", seat.part),
+    }
+}
+
+/// Whether those who call a service have a proxy: the load, or the gateway, where it is the first one; other services
+/// elsewhere.
+fn meshed_callers(seat: &Seat, factors: &Factors, shape: &Shape) -> bool {
+    let of_service = |name: &str| {
+        let subsets = factors.canary.iter().filter(|c| c.service == name).flat_map(|c| c.weights.subsets());
+        seat.part == name || subsets.into_iter().any(|(subset, _)| seat.part == format!("{name}-{subset}"))
+    };
+    match shape.services.first() {
+        Some(first) if of_service(&first.name) => factors.entry != Entry::Plain,
+        _ => factors.sidecars == Sidecars::Both,
     }
 }
 

@@ -65,6 +65,11 @@ pub(crate) enum Trouble {
         "the node {node} was lost while {pod} was on it: {why}\n  try: `kubectl describe node {node}`; the trial is not sealed, and the sealed ones are kept"
     )]
     NodeLost { node: String, pod: String, why: String },
+    /// A pod is there, and nobody reaches it.
+    #[error(
+        "the API server did not reach {pod} on the node {node} for {seconds:.0} s ({doing}): {why}\n  try: `kubectl describe node {node}`, which may be lost; a NetworkPolicy of the cluster that lets the API server to no pod; what was sealed is kept"
+    )]
+    Unreached { pod: String, node: String, doing: String, seconds: f64, why: String },
     /// A pod ended, or its container did.
     #[error("{pod} ended: {why}\n  try: its log: {log}")]
     Ended { pod: String, why: String, log: String },
@@ -73,6 +78,11 @@ pub(crate) enum Trouble {
         "{what} did not come within {seconds:.0} s: {last}\n  try: --patience with more, or `kubectl get pods -n {namespace}` while it waits"
     )]
     Late { what: String, namespace: String, seconds: f64, last: String },
+    /// What a trial is made of has become another.
+    #[error(
+        "the container {container} of {pod} is of {is}, and those of the trials before it were of {was}: trials of two programs are no one cell\n  try: a new run; what was sealed is kept. An image by its digest stays what it is, and a mesh is not upgraded while it is measured"
+    )]
+    OtherImage { pod: String, container: String, was: String, is: String },
     /// Another run is measuring in this cluster.
     #[error(
         "the run {run} is measuring in this cluster (until {until} at least): two would disturb one another\n  try: wait for it, or `meshtax k8s clean --run {run}` if nobody has it any more"
@@ -150,8 +160,10 @@ mod tests {
             Trouble::Pending { pod: t(), why: t() },
             Trouble::NotPulled { pod: t(), image: t(), why: t() },
             Trouble::NodeLost { node: t(), pod: t(), why: t() },
+            Trouble::Unreached { pod: t(), node: t(), doing: t(), seconds: 1.0, why: t() },
             Trouble::Ended { pod: t(), why: t(), log: t() },
             Trouble::Late { what: t(), namespace: t(), seconds: 1.0, last: t() },
+            Trouble::OtherImage { pod: t(), container: t(), was: t(), is: t() },
             Trouble::Busy { run: t(), until: t() },
             Trouble::Disobeyed { pod: t(), doing: t(), why: t(), log: t() },
         ];

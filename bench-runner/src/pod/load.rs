@@ -1,10 +1,13 @@
 //! A pod with a load generator: held until it is told to go, and kept until what it recorded was fetched.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use record::HopStamps;
+use scenarios::certs::GATEWAY_NAME;
 use scenarios::cluster::{Share, share};
+use scenarios::http::Tls;
 use scenarios::launch::Launched;
 
 use super::desk::Answer;
@@ -35,6 +38,9 @@ pub(crate) struct Args {
     /// How many they are.
     #[arg(long, default_value_t = 1)]
     generators: u32,
+    /// The authority of the certificate of the gateway that is the entry, PEM; the URL is one of https then.
+    #[arg(long, value_name = "FILE")]
+    gateway_ca: Option<PathBuf>,
     #[arg(last = true)]
     load: Vec<String>,
 }
@@ -53,6 +59,7 @@ struct Start {
     whole: Share,
     index: u32,
     generators: u32,
+    gateway_ca: Option<PathBuf>,
     load: Vec<String>,
 }
 
@@ -65,11 +72,12 @@ impl Load {
         let Listening { address, attend, record } = &args.listening;
         let start = Start {
             listening: Listening { address: *address, attend: *attend, record: record.clone() },
-            authority: entry(&args.url)?,
+            authority: entry(&args.url, args.gateway_ca.is_some())?,
             url: args.url.clone(),
             whole,
             index,
             generators: args.generators,
+            gateway_ca: args.gateway_ca.clone(),
             load: args.load.clone(),
         };
         Ok(Self { start, part: None, state: Phase::Starting })
@@ -96,6 +104,10 @@ impl Load {
         ] {
             args.extend([flag.to_owned(), value]);
         }
+        if let Some(authority) = &start.gateway_ca {
+            let authority = authority.to_string_lossy().into_owned();
+            args.extend(["--cacert".to_owned(), authority, "--sni".to_owned(), GATEWAY_NAME.to_owned()]);
+        }
         args.extend(start.load.iter().cloned());
         let part = start.listening.start("load", args)?;
         self.part = Some(part);
@@ -118,7 +130,14 @@ impl Load {
             Ok(address) => address,
             Err(problem) => return failed(String::new(), problem),
         };
-        match scenarios::http::get(address, "/", TRY_PATIENCE) {
+        let asked = match &self.start.gateway_ca {
+            None => scenarios::http::get(address, "/", TRY_PATIENCE),
+            Some(authority) => {
+                let tls = Tls { name: GATEWAY_NAME, authority };
+                scenarios::http::ask_tls(address, tls, "/", &[], TRY_PATIENCE)
+            }
+        };
+        match asked {
             Ok(answer) => Tried {
                 status: answer.status,
                 hops: answer.header(HopStamps::HEADER).map(services).unwrap_or_default(),

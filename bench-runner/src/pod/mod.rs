@@ -3,6 +3,7 @@
 //! The runner speaks to it by way of the API server's proxy for pods, or straight where it can. What it does is fixed by the
 //! pod's own arguments: an order says when, and never what.
 
+mod beside;
 mod containers;
 mod desk;
 mod load;
@@ -44,6 +45,8 @@ enum Role {
     Probe(probe::Args),
     /// A noisy neighbour.
     Neighbour(neighbour::Args),
+    /// Beside a proxy of a mesh, to answer for it.
+    Beside(beside::Args),
 }
 
 /// Where it listens.
@@ -112,6 +115,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         Role::Load(args) => attend(&args.listening, load::Load::new(&args)?),
         Role::Probe(args) => attend(&args.listening, probe::Probe::new(&args)),
         Role::Neighbour(args) => attend(&args.listening, neighbour::Neighbour::start(&args)?),
+        Role::Beside(args) => attend(&args.listening, beside::Beside),
     }
 }
 

@@ -29,16 +29,21 @@ impl std::str::FromStr for Callee {
 
 /// Host and port of an http URL without a path.
 fn authority(url: &str) -> Option<String> {
-    let rest = url.strip_prefix("http://")?;
+    host_and_port(url.strip_prefix("http://")?)
+}
+
+fn host_and_port(rest: &str) -> Option<String> {
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     let (host, port) = authority.rsplit_once(':')?;
     let whole = !host.is_empty() && !authority.contains(['/', '?', '#']) && port.parse::<u16>().is_ok();
     whole.then(|| authority.to_owned())
 }
 
-/// Host and port of the URL that is loaded.
-pub(super) fn entry(url: &str) -> anyhow::Result<String> {
-    authority(url).ok_or_else(|| Usage(format!("'{url}' is no entry of a chain\n  try: http://HOST:PORT/")).into())
+/// Host and port of the URL that is loaded: with TLS where a gateway is the entry, and only there.
+pub(super) fn entry(url: &str, by_gateway: bool) -> anyhow::Result<String> {
+    let scheme = if by_gateway { "https://" } else { "http://" };
+    let authority = url.strip_prefix(scheme).and_then(host_and_port);
+    authority.ok_or_else(|| Usage(format!("'{url}' is no entry of a chain\n  try: {scheme}HOST:PORT/")).into())
 }
 
 /// The first address that a name has now.
@@ -60,7 +65,9 @@ mod tests {
         {
             assert!(bad.parse::<Callee>().unwrap_err().contains("NAME=http://HOST:PORT/"), "{bad}");
         }
-        assert!(entry("ftp://x").unwrap_err().to_string().contains("http://HOST:PORT/"));
+        assert!(entry("ftp://x", false).unwrap_err().to_string().contains("http://HOST:PORT/"));
+        assert_eq!(entry("https://gateway:8443/", true).unwrap(), "gateway:8443");
+        assert!(entry("http://gateway:8443/", true).unwrap_err().to_string().contains("try: https://HOST:PORT/"));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use node_probe::Effort;
 use scenarios::launch::Launched;
+use scenarios::{Scraper, Target};
 
 use super::desk::Answer;
-use super::words::{self, Found, Phase, Watched};
+use super::words::{self, Found, Phase, ScrapeTarget, Scrapes, Watched};
 use super::{Attend, Listening, containers, with_log};
 
 /// Time from one sample to the next, as beside a trial on one machine.
@@ -30,13 +31,14 @@ pub(super) struct Probe {
     listening: Listening,
     cgroups: PathBuf,
     part: Option<Launched>,
+    scraper: Option<Scraper>,
 }
 
 impl Probe {
     pub(super) fn new(args: &Args) -> Self {
         let Listening { address, attend, record } = &args.listening;
         let listening = Listening { address: *address, attend: *attend, record: record.clone() };
-        Self { listening, cgroups: args.cgroups.clone(), part: None }
+        Self { listening, cgroups: args.cgroups.clone(), part: None, scraper: None }
     }
 
     fn samples(&self) -> PathBuf {
@@ -79,6 +81,14 @@ impl Probe {
         Ok(())
     }
 
+    /// Asks proxies of this node for their counters until it is told to end.
+    fn scrape(&mut self, scrapes: Scrapes) -> anyhow::Result<Answer> {
+        let target = |t: ScrapeTarget| Target::new(t.part, t.address, t.path);
+        let targets = scrapes.targets.into_iter().map(target).collect();
+        self.scraper = Some(Scraper::start(targets, Duration::from_nanos(scrapes.every_ns))?);
+        Ok(Answer::done())
+    }
+
     fn edges(&self, watched: &Watched) -> anyhow::Result<record::EdgeReadings> {
         let found = self.find(watched, false)?;
         let processes: Vec<(String, u32)> = found
@@ -114,6 +124,8 @@ impl Attend for Probe {
             words::WATCH => Answer::json(&self.watch(&watched()?)?),
             words::READ => Answer::json(&self.find(&watched()?, false)?),
             words::EDGES => Answer::json(&self.edges(&watched()?)?),
+            words::SCRAPE => self.scrape(serde_json::from_slice(body)?),
+            words::SCRAPED => Answer::json(&self.scraper.take().map(Scraper::finish).unwrap_or_default()),
             words::END => self.end().map(|()| Answer::done()),
             _ => anyhow::bail!("a probe takes no order {path}"),
         }

@@ -22,6 +22,10 @@ pub(crate) const WATCH: &str = "/watch";
 pub(crate) const EDGES: &str = "/edges";
 /// The probe reads threads and limits of these anew: [`Found`].
 pub(crate) const READ: &str = "/read";
+/// The probe begins to ask proxies for their counters: [`Scrapes`].
+pub(crate) const SCRAPE: &str = "/scrape";
+/// The probe ends asking, and says what came of it: a list of [`record::Event`] on its own clock.
+pub(crate) const SCRAPED: &str = "/scraped";
 /// The probe ends watching.
 pub(crate) const END: &str = "/end";
 /// It is of no more use.
@@ -101,6 +105,24 @@ pub(crate) struct Held {
 pub(crate) struct Watched {
     /// Parts, each with the ids of its containers as the container runtime has them.
     pub(crate) parts: BTreeMap<String, Vec<String>>,
+}
+
+/// Which proxies the probe is to ask for their counters, as Prometheus does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Scrapes {
+    /// Time from one round to the next.
+    pub(crate) every_ns: u64,
+    pub(crate) targets: Vec<ScrapeTarget>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ScrapeTarget {
+    /// Whose counters.
+    pub(crate) part: String,
+    /// Where its pod answers.
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) path: String,
 }
 
 /// What the probe found of what it is to watch.

@@ -58,6 +58,7 @@ pub(crate) struct State {
     pub(crate) rights: Vec<Right>,
     /// Method and path of every request.
     pub(crate) heard: Vec<String>,
+    pub(crate) version: &'static str,
     /// Statuses that pods get later.
     later: Vec<(Instant, String, Value)>,
 }
@@ -65,7 +66,15 @@ pub(crate) struct State {
 /// How long a pod takes to be ready.
 const READY_AFTER: Duration = Duration::from_millis(300);
 
+/// The namespace of the cluster's own system, which every cluster has.
+const SYSTEM: &str = "/api/v1/namespaces/kube-system";
+
 impl State {
+    /// The namespaces that are there beside the system's.
+    pub(crate) fn namespaces(&self) -> Vec<&String> {
+        self.store.below("/api/v1/namespaces").map(|(path, _)| path).filter(|path| *path != SYSTEM).collect()
+    }
+
     /// What has come to pass meanwhile.
     fn settle(&mut self) {
         let now = Instant::now();
@@ -90,13 +99,17 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn start(net: u8) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let (store, kubelet) = (Store::default(), Kubelet::new(net));
+        let (mut store, kubelet) = (Store::default(), Kubelet::new(net));
+        let system = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system",
+            "uid": format!("cluster-{net}"), "labels": {"kubernetes.io/metadata.name": "kube-system"}}});
+        store.put(SYSTEM, system);
         let state = Arc::new(Mutex::new(State {
             store,
             kubelet,
             faults: Vec::new(),
             rights: Vec::new(),
             heard: Vec::new(),
+            version: "v1.37.0-test",
             later: Vec::new(),
         }));
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -226,7 +239,7 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
         None => {}
     }
     if uri.path() == "/version" {
-        return Ok(whole(200, &json!({"gitVersion": "v1.37.0-test"})));
+        return Ok(whole(200, &json!({"gitVersion": lock().version})));
     }
     let Some(at) = taken_apart(uri.path()) else {
         return Ok(refusal(404, "the server could not find the requested resource"));
@@ -304,6 +317,10 @@ fn control(state: &mut State, object: &Value) {
             "reason": "FailedCreate", "message": why, "involvedObject": {"name": name}});
         state.store.put(&format!("/api/v1/namespaces/{namespace}/events/{name}.1"), event);
         return;
+    }
+    if name == "gateway" {
+        let secret = state.store.get(&format!("/api/v1/namespaces/{namespace}/secrets/gateway")).cloned();
+        state.kubelet.mount(&secret.unwrap_or_default());
     }
     for mut pod in state.kubelet.pods(object) {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{}", pod["metadata"]["name"].as_str().unwrap());

@@ -15,7 +15,7 @@ fn fails(api: &Api, more: &[&str], says: &[&str]) {
         assert!(said.stderr.contains(words), "'{words}' is not in\n{}", said.stderr);
     }
     let state = api.lock();
-    let left: Vec<&String> = state.store.below("/api/v1/namespaces").map(|(path, _)| path).collect();
+    let left = state.namespaces();
     assert!(left.is_empty() && state.kubelet.is_empty(), "{left:?}");
 }
 
@@ -117,6 +117,31 @@ fn an_api_server_that_is_gone_for_a_while_is_waited_for() {
 }
 
 #[test]
+fn an_api_server_that_is_gone_under_load_costs_no_trial() {
+    let api = Api::start(52);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&api, &["--duration", "3s"]).0);
+        while !api.lock().heard.iter().any(|line| line.contains("proxy/go")) {
+            assert!(!running.is_finished(), "it never came to its load");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        // Nobody is heard for some seconds, in which the load goes on.
+        api.fault(Method::GET, "", 4, What::Disconnect);
+        let said = running.join().unwrap();
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+    });
+    assert_eq!(api.lock().faults[0].times, 0);
+}
+
+#[test]
+fn a_level_of_pod_security_that_admits_no_probe_is_named() {
+    let api = Api::start(53);
+    let why = "pods \"probe-x\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostPID=true)";
+    api.fault(Method::PATCH, "daemonsets/probe", 1, What::Refuse(403, why, None));
+    fails(&api, &[], &["pod security does not admit daemonsets probe", "hostPID=true", "exemption for the namespaces"]);
+}
+
+#[test]
 fn two_runs_at_a_time_would_disturb_one_another() {
     let api = Api::start(50);
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "meshtax-x",
@@ -163,7 +188,7 @@ fn a_run_that_is_stopped_leaves_nothing() {
     let said = child.wait_with_output().unwrap();
     assert_eq!(said.status.code(), Some(130), "{}", String::from_utf8_lossy(&said.stderr));
     let state = api.lock();
-    assert_eq!(state.store.below("/api/v1/namespaces").count(), 0);
+    assert_eq!(state.namespaces(), Vec::<&String>::new());
     assert!(state.kubelet.is_empty());
 }
 

@@ -13,6 +13,9 @@ pub(crate) struct Mood {
     pub(crate) status: BTreeMap<String, Value>,
     /// No pod is made, and an event says why.
     pub(crate) not_made: Option<String>,
+    /// The digest of the image that pods are of, and that of their sidecars, where it is another than the first.
+    pub(crate) image: Option<String>,
+    pub(crate) sidecar_image: Option<String>,
 }
 
 /// The pods that run.
@@ -21,6 +24,8 @@ pub(crate) struct Kubelet {
     pub(crate) mood: Mood,
     /// The process that is every pod's injected sidecar, where there is a mesh.
     pub(crate) sidecar: Option<u32>,
+    /// Where a gateway's proxy takes its certificate from, in the form of Envoy's SDS.
+    pub(crate) door: Option<PathBuf>,
     folder: tempfile::TempDir,
     running: BTreeMap<String, Running>,
     /// Addresses of services by their names, in a namespace.
@@ -54,6 +59,7 @@ impl Kubelet {
         Self {
             mood: Mood::default(),
             sidecar: None,
+            door: None,
             folder,
             running: BTreeMap::new(),
             services: BTreeMap::new(),
@@ -109,11 +115,12 @@ impl Kubelet {
             .stderr(log)
             .spawn()
             .unwrap();
-        self.running.insert(format!("{namespace}/{name}"), Running { child, address, cgroup });
+        self.running.insert(format!("{namespace}/{name}"), Running { child, address: address.clone(), cgroup });
         pod["status"] = json!({
-            "phase": "Running", "qosClass": "Burstable",
+            "phase": "Running", "qosClass": "Burstable", "podIP": address,
             "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"name": container["name"], "containerID": format!("containerd://{id}"), "imageID": "meshtax@sha256:0"}],
+            "containerStatuses": [{"name": container["name"], "containerID": format!("containerd://{id}"),
+                "imageID": self.mood.image.as_deref().unwrap_or("meshtax@sha256:0")}],
         });
         if let Some(process) = self.sidecar.filter(|_| pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "true") {
             self.inject(&mut pod, n, process);
@@ -134,10 +141,27 @@ impl Kubelet {
         ] {
             std::fs::write(cgroup.join(file), text).unwrap();
         }
+        let image = self.mood.sidecar_image.as_deref().unwrap_or("proxyv2@sha256:1");
+        let status = json!({"name": "istio-proxy", "containerID": format!("containerd://{id}"), "imageID": image});
+        let containers = pod["spec"]["containers"].as_array_mut().unwrap();
+        // A gateway's manifest has the container already, and leaves its image to the webhook.
+        if let Some(own) = containers.iter_mut().find(|c| c["name"] == "istio-proxy") {
+            own["image"] = json!("proxyv2:1.29");
+            pod["status"]["containerStatuses"].as_array_mut().unwrap().push(status);
+            return;
+        }
         pod["spec"]["initContainers"] =
             json!([{"name": "istio-proxy", "image": "proxyv2:1.29", "restartPolicy": "Always"}]);
-        let status = json!([{"name": "istio-proxy", "containerID": format!("containerd://{id}"), "imageID": "proxyv2@sha256:1"}]);
-        pod["status"]["initContainerStatuses"] = status;
+        pod["status"]["initContainerStatuses"] = json!([status]);
+    }
+
+    /// Mounts the certificate of a gateway: its proxy takes it by SDS, its clients the authority from a file.
+    pub(crate) fn mount(&self, secret: &Value) {
+        let text = |key: &str| secret["stringData"][key].as_str().unwrap_or_default().to_owned();
+        std::fs::write(self.folder.path().join("ca.crt"), text("ca.crt")).unwrap();
+        if let Some(door) = &self.door {
+            crate::envoy::give(door, "door", &text("tls.crt"), &text("tls.key"));
+        }
     }
 
     /// A container's arguments as they are here: an address of its own, and names that no resolver has.
@@ -145,12 +169,15 @@ impl Kubelet {
         let mut told = Vec::new();
         for (at, arg) in args.into_iter().enumerate() {
             let mut arg = arg.replace("/host/cgroup", &self.folder.path().join("cgroup").to_string_lossy());
+            arg = arg.replace("/gateway/ca.crt", &self.folder.path().join("ca.crt").to_string_lossy());
             if arg == "/work" {
                 arg = work.to_string_lossy().into_owned();
             }
             for ((of, service), at) in &self.services {
                 if of == namespace {
-                    arg = arg.replace(&format!("http://{service}:"), &format!("http://{at}:"));
+                    for scheme in ["http", "https"] {
+                        arg = arg.replace(&format!("{scheme}://{service}:"), &format!("{scheme}://{at}:"));
+                    }
                 }
             }
             told.push(arg);

@@ -5,10 +5,13 @@
 
 mod api;
 mod cluster;
+mod envoy;
 mod errors;
+mod gateway;
 mod kubelet;
 mod manifests;
 mod mesh;
+mod resume;
 mod run;
 mod store;
 

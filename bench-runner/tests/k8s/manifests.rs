@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +36,7 @@ fn wrong(object: &Value, crds: &BTreeMap<String, Value>) -> Option<String> {
         ("v1", "Service") => typed::<Service>(object),
         ("v1", "ServiceAccount") => typed::<ServiceAccount>(object),
         ("v1", "ConfigMap") => typed::<ConfigMap>(object),
+        ("v1", "Secret") => typed::<Secret>(object),
         ("v1", "PersistentVolumeClaim") => typed::<PersistentVolumeClaim>(object),
         ("v1", "Pod") => typed::<Pod>(object),
         ("apps/v1", "Deployment") => typed::<Deployment>(object),
@@ -145,6 +146,9 @@ fn all_manifests_of_all_meshes_and_scenarios_are_valid_to_the_last_field() {
         "DestinationRule",
         "VirtualService",
         "Telemetry",
+        "EnvoyFilter",
+        "Gateway",
+        "Secret",
     ] {
         assert!(kinds.contains(kind), "{kind} is in none of {kinds:?}");
     }
@@ -161,7 +165,7 @@ fn a_check_that_knows_every_field_finds_one_that_is_not_there() {
     assert_eq!(wrong(&peer(json!({"mtls": {"mode": "STRICT"}})), &crds), None);
     assert!(wrong(&peer(json!({"mtls": {"mode": "VERY"}})), &crds).is_some());
     assert!(wrong(&peer(json!({"mtls": {"modus": "STRICT"}})), &crds).is_some());
-    assert!(wrong(&json!({"apiVersion": "v1", "kind": "Secret"}), &crds).unwrap().contains("nobody knows"));
+    assert!(wrong(&json!({"apiVersion": "v1", "kind": "Endpoints"}), &crds).unwrap().contains("nobody knows"));
 }
 
 #[test]
@@ -192,12 +196,40 @@ fn the_runner_is_valid_too_and_so_are_bare_pods() {
     assert!(scenario.contains("platform = \"kubernetes\"") && scenario.contains("\"istio-sidecar\""), "{scenario}");
 }
 
+/// The same with what is drawn anew each time left out: certificates and keys.
+fn without_keys(text: &str) -> String {
+    let masked = |line: &str| match line.split_once(": \"-----BEGIN ") {
+        Some((key, rest)) => format!("{key}: \"-----BEGIN {}\"", rest.split_once("-----").unwrap().0),
+        None => line.to_owned(),
+    };
+    text.lines().map(|line| masked(line) + "\n").collect()
+}
+
+#[test]
+fn a_gateways_certificate_is_its_own_each_time_and_its_clients_get_no_key() {
+    let args = ["quick", "--services", "2", "--mesh", "istio-sidecar", "--entry", "gateway"];
+    let (once, again) = (documents(&printed(&args)), documents(&printed(&args)));
+    let of = |all: &[Value], kind: &str, name: &str| {
+        all.iter().find(|o| o["kind"] == kind && o["metadata"]["name"] == name).unwrap().clone()
+    };
+    let key = |all: &[Value]| of(all, "Secret", "gateway")["stringData"]["tls.key"].as_str().unwrap().to_owned();
+    assert!(key(&once).starts_with("-----BEGIN PRIVATE KEY-----") && key(&once) != key(&again));
+    let load = &of(&once, "Job", "load")["spec"]["template"]["spec"];
+    assert_eq!(load["volumes"][1]["secret"]["items"], json!([{"key": "ca.crt", "path": "ca.crt"}]));
+    let told: Vec<&str> =
+        load["containers"][0]["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+    assert!(told.contains(&"https://gateway:8443/") && told.contains(&"/gateway/ca.crt"), "{told:?}");
+    // Where the load enters otherwise, there is none of it.
+    let sidecar = documents(&printed(&args[..5]));
+    assert!(!sidecar.iter().any(|o| ["Secret", "Gateway"].contains(&o["kind"].as_str().unwrap())));
+}
+
 /// The kept manifests, which show what a mesh is told.
 #[test]
 fn golden_files_show_what_is_applied() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let golden = |name: &str, args: &[&str]| {
-        let (path, now) = (folder.join(name), printed(args));
+        let (path, now) = (folder.join(name), without_keys(&printed(args)));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, &now).unwrap();
         }
@@ -218,6 +250,19 @@ fn golden_files_show_what_is_applied() {
     let canary =
         ["canary-90-10", "--mesh", "istio-sidecar", "--image", "example.com/meshtax:1", "--placement", "load-apart"];
     golden("istio-sidecar-canary.yaml", &[&canary[..], &limits].concat());
+    let gateway = [
+        "quick",
+        "--services",
+        "2",
+        "--mesh",
+        "istio-sidecar",
+        "--image",
+        "example.com/meshtax:1",
+        "--entry",
+        "gateway",
+    ];
+    let more = ["--access-log", "json", "--rotate", "2s", "--stats-scrape", "15s", "--cpu-limit", "500m"];
+    golden("istio-sidecar-gateway.yaml", &[&gateway[..], &more].concat());
     golden("runner.yaml", &["quick", "--runner", "--mesh", "none,istio-sidecar", "--image", "example.com/meshtax:1"]);
 }
 
@@ -227,6 +272,12 @@ fn what_a_mesh_cannot_be_is_left_out_with_the_reason() {
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     assert!(said.stderr.contains("ambient has no mode disable"), "{}", said.stderr);
     assert!(said.stderr.contains("Linkerd has no mode disable"), "{}", said.stderr);
+    let flags = ["--entry", "sidecar,gateway", "--rotate", "0s,2s", "--mesh", "istio-ambient,linkerd"];
+    let said = answer(&mut meshtax(&[&["k8s", "manifests", "quick"], &flags[..]].concat()));
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    for reason in ["a proxy of the Gateway API", "no ingress gateway of its own", "SECRET_TTL", "issuanceLifetime"] {
+        assert!(said.stderr.contains(reason), "'{reason}' is not in\n{}", said.stderr);
+    }
     let said = answer(&mut meshtax(&["k8s", "manifests", "quick", "--mesh", "envoy"]));
     assert_eq!(said.code, Some(64));
     assert!(said.stderr.contains("'envoy' is no mesh of a cluster: none, istio-sidecar"), "{}", said.stderr);

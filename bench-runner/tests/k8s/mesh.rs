@@ -1,119 +1,160 @@
-//! A mesh of a kind: a real Envoy stands for every injected sidecar, so that what is read back of one is what Envoy says.
+//! A mesh of a kind: what is read back of its proxies, and what is done to them under load.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::run::run;
+use crate::envoy::{Envoy, Issuer, inbound, shake_hands};
+use crate::run::{json as read, rights_are_those_used, run};
 
-/// An Envoy on its usual admin port, with an inbound listener of Istio's name for one port in clear.
-const CONFIG: &str = r#"
-admin: {address: {socket_address: {address: 127.0.0.1, port_value: 15000}}}
-static_resources:
-  listeners:
-  - name: virtualInbound
-    address: {socket_address: {address: 127.0.0.1, port_value: 15006}}
-    filter_chains:
-    - filter_chain_match: {destination_port: 8080}
-      filters:
-      - name: envoy.filters.network.tcp_proxy
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
-          stat_prefix: inbound
-          cluster: none
-  clusters:
-  - name: none
-    connect_timeout: 1s
-    type: STATIC
-    load_assignment: {cluster_name: none, endpoints: []}
-"#;
-
-struct Envoy {
-    child: Child,
-    _folder: tempfile::TempDir,
+/// The only trial of a run, with its seal.
+pub(crate) fn trial(stdout: &str) -> (PathBuf, Value) {
+    let directory = PathBuf::from(stdout.lines().last().unwrap());
+    let trial = std::fs::read_dir(directory.join("trials")).unwrap().next().unwrap().unwrap().path();
+    let sealed = read(&trial.join("trial.json"));
+    (trial, sealed)
 }
 
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// An Envoy with two workers; none where there is no Envoy, which is said.
-fn envoy() -> Option<Envoy> {
-    let places = std::env::var_os("PATH").unwrap_or_default();
-    let Some(program) = std::env::split_paths(&places).map(|p| p.join("envoy")).find(|p| p.is_file()) else {
-        assert!(std::env::var_os("REQUIRE_PROXIES").is_none(), "there is no envoy on PATH");
-        eprintln!("skipped: there is no envoy on PATH (set REQUIRE_PROXIES=1 to fail)");
-        return None;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("envoy.yaml");
-    std::fs::write(&config, CONFIG).unwrap();
-    let child = Command::new(program)
-        .args(["--concurrency", "2", "--log-level", "error", "-c"])
-        .arg(&config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
-        .spawn()
-        .unwrap();
-    let envoy = Envoy { child, _folder: folder };
-    let begun = std::time::Instant::now();
-    while std::net::TcpStream::connect("127.0.0.1:15000").is_err() {
-        assert!(begun.elapsed().as_secs() < 30, "Envoy does not answer");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    Some(envoy)
+/// What was found, by part and claim.
+pub(crate) fn found(sealed: &Value) -> BTreeMap<(String, String), String> {
+    let text = |p: &Value, key: &str| p[key].as_str().unwrap().to_owned();
+    let proofs = sealed["proofs"].as_array().unwrap();
+    proofs.iter().map(|p| ((text(p, "part"), text(p, "claim")), text(p, "found"))).collect()
 }
 
 #[test]
 fn the_effective_configuration_is_fetched_back_and_what_is_not_as_asked_stops_the_run() {
-    let Some(envoy) = envoy() else { return };
-    // An Envoy from the Python wheel may start another program: the one with the workers counts.
+    let Some(envoy) = Envoy::start(|_| (json!([inbound(None, &json!([]))]), json!([]))) else { return };
     let api = Api::start(60);
-    api.lock().kubelet.sidecar = Some(worker_of(envoy.child.id()));
+    api.lock().kubelet.sidecar = Some(envoy.workers());
     let (said, _folder) = run(&api, &["--mesh", "istio-sidecar", "--mtls", "disable", "--workers", "2"]);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
-    let directory = PathBuf::from(said.stdout.lines().last().unwrap());
-    let trial = std::fs::read_dir(directory.join("trials")).unwrap().next().unwrap().unwrap().path();
-    let sealed: Value = serde_json::from_slice(&std::fs::read(trial.join("trial.json")).unwrap()).unwrap();
-    let text = |p: &Value, key: &str| p[key].as_str().unwrap().to_owned();
-    let proofs = sealed["proofs"].as_array().unwrap();
-    let found: BTreeMap<(String, String), String> =
-        proofs.iter().map(|p| ((text(p, "part"), text(p, "claim")), text(p, "found"))).collect();
+    let (trial, sealed) = trial(&said.stdout);
+    let found = found(&sealed);
     let of = |part: &str, claim: &str| found.get(&(part.to_owned(), claim.to_owned())).map(String::as_str);
     assert_eq!(of("s1-sidecar", "injected as"), Some("native sidecar"));
     assert_eq!(of("s1-sidecar", "worker threads"), Some("2"));
     assert_eq!(of("s1-sidecar", "CPU limit"), Some("none"));
     assert_eq!(of("s1", "mTLS of port 8080"), Some("disable"));
     assert_eq!(of("s1", "inbound mTLS handshakes"), Some("0"));
+    assert_eq!(of("s1", "access log"), Some("off"));
     assert!(of("s1", "program").unwrap().starts_with("envoy "));
     assert!(trial.join("s2-sidecar.config_dump.json").is_file());
-    let roles: Vec<String> = sealed["parts"].as_array().unwrap().iter().map(|p| text(p, "role")).collect();
-    assert_eq!(roles.iter().filter(|role| *role == "sidecar").count(), 3, "{roles:?}");
+    let roles = sealed["parts"].as_array().unwrap().iter().filter(|part| part["role"] == "sidecar").count();
+    assert_eq!(roles, 3, "{sealed}");
+    rights_are_those_used(&api, &["--mesh", "istio-sidecar", "--mtls", "disable"]);
     for (wrong, says) in [
-        (["--workers", "3", "--mtls", "disable"], "worker threads should be 3, and 2 was found"),
-        (["--workers", "2", "--mtls", "strict"], "mTLS of port 8080 should be strict, and disable was found"),
+        (&["--workers", "3", "--mtls", "disable"][..], "worker threads should be 3, and 2 was found"),
+        (&["--workers", "2", "--mtls", "strict"][..], "mTLS of port 8080 should be strict, and disable was found"),
+        (
+            &["--workers", "2", "--mtls", "disable", "--access-log", "text"][..],
+            "access log should be text, and off was found",
+        ),
     ] {
-        let (said, _folder) = run(&api, &[&["--mesh", "istio-sidecar"], &wrong[..]].concat());
+        let (said, _folder) = run(&api, &[&["--mesh", "istio-sidecar"], wrong].concat());
         assert_eq!(said.code, Some(2), "{}", said.stderr);
         assert!(said.stderr.contains(says) && said.stderr.contains("try: "), "{}", said.stderr);
-        assert_eq!(api.lock().store.below("/api/v1/namespaces").count(), 0);
+        assert_eq!(api.lock().namespaces(), Vec::<&String>::new());
     }
 }
 
-/// The process with Envoy's workers: this one, or one that came of it.
-fn worker_of(pid: u32) -> u32 {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let comm = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-    if tasks.map(comm).any(|name| name.starts_with("wrk:worker_")) {
-        return pid;
+/// Answers at the port of Istio's agent, and counts.
+fn counters() -> Arc<AtomicUsize> {
+    let listener = std::net::TcpListener::bind("0.0.0.0:15020").unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 1024];
+            let length = stream.read(&mut head).unwrap_or(0);
+            if head[..length].starts_with(b"GET /stats/prometheus ") {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nup 1\n");
+        }
+    });
+    asked
+}
+
+/// Renews the certificate at a path until it is dropped.
+struct Renewing(Arc<AtomicBool>, Option<std::thread::JoinHandle<()>>);
+
+impl Renewing {
+    fn start(mut issuer: Issuer, path: PathBuf, every: Duration) -> Self {
+        let goes_on = Arc::new(AtomicBool::new(true));
+        let asked = Arc::clone(&goes_on);
+        let renew = move || {
+            while asked.load(Ordering::Relaxed) {
+                std::thread::sleep(every);
+                issuer.renew(&path);
+            }
+        };
+        Self(goes_on, Some(std::thread::spawn(renew)))
     }
-    children.split_whitespace().next().and_then(|child| child.parse().ok()).unwrap_or(pid)
+}
+
+impl Drop for Renewing {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+        let _ = self.1.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+#[test]
+fn logs_in_json_scrapes_and_renewed_certificates_are_proven() {
+    let mut issuer = Issuer::new();
+    let line = json!([{"name": "envoy.access_loggers.file", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+        "path": "/dev/null", "log_format": {"json_format": {"method": "%REQ(:METHOD)%"}}}}]);
+    let sidecar = Envoy::start(|folder: &Path| {
+        let path = folder.join("identity.json");
+        issuer.renew(&path);
+        (json!([inbound(Some(&path), &line)]), json!([]))
+    });
+    let Some(envoy) = sidecar else { return };
+    let (asked, path) = (counters(), envoy.folder.path().join("identity.json"));
+    shake_hands();
+    let renewing = Renewing::start(issuer, path, Duration::from_millis(600));
+    let api = Api::start(62);
+    api.lock().kubelet.sidecar = Some(envoy.workers());
+    let usual = ["--mesh", "istio-sidecar", "--mtls", "strict", "--workers", "2", "--rotate", "1s"];
+    let all = [&usual[..], &["--access-log", "json", "--stats-scrape", "500ms", "--duration", "4s"]].concat();
+    let (said, _folder) = run(&api, &all);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let (_, sealed) = trial(&said.stdout);
+    let found = found(&sealed);
+    let of = |part: &str, claim: &str| found.get(&(part.to_owned(), claim.to_owned())).map(String::as_str);
+    assert_eq!((of("s1", "access log"), of("s2", "access log")), (Some("json"), Some("json")));
+    let parts = ["load-sidecar", "s1-sidecar", "s2-sidecar"];
+    for part in parts {
+        let count = |claim: &str| of(part, claim).unwrap().parse::<usize>().unwrap();
+        assert!(count("certificates renewed") >= 2, "{found:?}");
+        // At once, and then every half second.
+        assert!(count("answers to questions for counters") >= 7, "{found:?}");
+    }
+    assert!(asked.load(Ordering::Relaxed) >= 21);
+    let events = sealed["events"].as_array().unwrap();
+    for kind in ["certificate-rotated", "stats-scraped"] {
+        let of_kind = events.iter().filter(|e| e["kind"] == kind).map(|e| e["part"].as_str().unwrap());
+        assert_eq!(of_kind.collect::<BTreeSet<_>>(), parts.into(), "{kind}");
+    }
+    let stamps: Vec<u64> = events.iter().map(|e| e["at_ns"].as_u64().unwrap()).collect();
+    assert!(stamps.is_sorted(), "{stamps:?}");
+    rights_are_those_used(&api, &["--mesh", "istio-sidecar", "--access-log", "json"]);
+    // A form that is not what was asked for, and certificates that stay: both stop the run.
+    let (said, _folder) = run(&api, &[&usual[..], &["--access-log", "text"]].concat());
+    assert!(said.stderr.contains("access log should be text, and json was found"), "{}", said.stderr);
+    drop(renewing);
+    let (said, _folder) = run(&api, &[&usual[..], &["--access-log", "json", "--duration", "3s"]].concat());
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    for words in ["certificates renewed should be ", " at least, and 0 was found"] {
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
 }

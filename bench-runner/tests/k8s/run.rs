@@ -33,7 +33,7 @@ pub(crate) fn run(api: &Api, more: &[&str]) -> (Answer, tempfile::TempDir) {
     (said, folder)
 }
 
-fn json(path: &std::path::Path) -> Value {
+pub(crate) fn json(path: &std::path::Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))).unwrap()
 }
 
@@ -66,7 +66,7 @@ fn a_run_in_a_cluster_becomes_an_ordinary_run_directory() {
     assert!(trials[0].join("samples.jsonl.zst").is_file() && trials[0].join("logs/s1.log").is_file());
     // Nothing is left: no namespace, no process.
     let state = api.lock();
-    assert_eq!(state.store.below("/api/v1/namespaces").count(), 0);
+    assert_eq!(state.namespaces(), Vec::<&String>::new());
     assert!(state.kubelet.is_empty());
 }
 
@@ -92,10 +92,15 @@ fn the_runners_rights_are_those_that_it_uses() {
     let api = Api::start(22);
     let (said, _folder) = run(&api, &[]);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
+    rights_are_those_used(&api, &["--mesh", "none"]);
+}
+
+/// Holds the printed ClusterRole of a run against what was asked for in it.
+pub(crate) fn rights_are_those_used(api: &Api, flags: &[&str]) {
     let mut used: BTreeSet<(String, String, String)> = api.lock().rights.iter().cloned().collect();
     // What is asked only when pods do not come.
     used.insert(("list".into(), String::new(), "events".into()));
-    let printed = answer(&mut meshtax(&["k8s", "manifests", "quick", "--mesh", "none", "--runner"])).stdout;
+    let printed = answer(&mut meshtax(&[&["k8s", "manifests", "quick", "--runner"], flags].concat())).stdout;
     let role = documents(&printed).into_iter().find(|o| o["kind"] == "ClusterRole").unwrap();
     let texts = |v: &Value| v.as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect::<Vec<_>>();
     let mut given = BTreeSet::new();

@@ -53,6 +53,7 @@ impl Store {
         let kind = if known.is_some() { "MODIFIED" } else { "ADDED" };
         let uid = known
             .and_then(|o| o.pointer("/metadata/uid").cloned())
+            .or_else(|| object.pointer("/metadata/uid").cloned())
             .unwrap_or_else(|| json!(format!("uid-{}", self.version)));
         object["metadata"]["uid"] = uid;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());

@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    ClockExchange, DiskTest, End, Error, Interval, IstioReading, Loss, Result, Run, RunHosts, SCHEMA, Sample,
-    SlowRequest, Trial, TrialHosts,
+    ClockExchange, DiskTest, End, Error, Interval, IstioReading, Loss, Result, Run, RunCluster, RunHosts, SCHEMA,
+    Sample, SlowRequest, Trial, TrialHosts,
 };
 
 const RUN: &str = "run.json";
@@ -27,6 +27,7 @@ const DISK_AFTER: &str = "disk-after.json";
 const ISTIO: &str = "istio.json";
 const END: &str = "end.json";
 const HOSTS: &str = "hosts.json";
+const CLUSTER: &str = "cluster.json";
 const CLOCKS: &str = "clocks.jsonl";
 const LOSSES: &str = "losses.jsonl";
 
@@ -245,6 +246,22 @@ impl RunDirectory {
     /// As [`Self::disk_before`].
     pub fn hosts(&self) -> Result<Option<RunHosts>> {
         read_json_if_there(&self.path.join(HOSTS))
+    }
+
+    /// Keeps which cluster the run is made in, and where its parts stand there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_cluster(&self, cluster: &RunCluster) -> Result<()> {
+        write_json(&self.path.join(CLUSTER), cluster)
+    }
+
+    /// The cluster of the run; none where it was made in none, or with pods that somebody else had started.
+    ///
+    /// # Errors
+    /// As [`Self::disk_before`].
+    pub fn cluster(&self) -> Result<Option<RunCluster>> {
+        read_json_if_there(&self.path.join(CLUSTER))
     }
 
     /// Where exchanges of stamps with agents are appended.

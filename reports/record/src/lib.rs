@@ -4,6 +4,7 @@ mod arrival;
 mod canary;
 mod cell;
 mod clocks;
+mod cluster;
 mod directory;
 mod disk_test;
 mod edges;
@@ -51,6 +52,7 @@ pub use arrival::{Arrival, Pace, Process};
 pub use canary::{Canary, Shift, Weights};
 pub use cell::Cell;
 pub use clocks::ClockExchange;
+pub use cluster::RunCluster;
 pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
 pub use disk_test::{
     DISK_BLOCK_BYTES, DiskArm, DiskArmDevice, DiskArmKind, DiskEngine, DiskTest, DiskTestFile, DiskWindow,

@@ -3,8 +3,8 @@
 use schemars::{Schema, schema_for};
 
 use crate::{
-    ClockExchange, DiskTest, End, Interval, IstioReading, LoadSummary, Loss, Run, RunHosts, Sample, SlowRequest, Trial,
-    TrialHosts,
+    ClockExchange, DiskTest, End, Interval, IstioReading, LoadSummary, Loss, Run, RunCluster, RunHosts, Sample,
+    SlowRequest, Trial, TrialHosts,
 };
 
 /// Each file of a run directory by name, with its schema.
@@ -20,6 +20,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("istio", schema_for!(IstioReading)),
         ("end", schema_for!(End)),
         ("hosts", schema_for!(RunHosts)),
+        ("cluster", schema_for!(RunCluster)),
         ("trial-hosts", schema_for!(TrialHosts)),
         ("clocks", schema_for!(ClockExchange)),
         ("losses", schema_for!(Loss)),

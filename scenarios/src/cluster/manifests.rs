@@ -18,6 +18,7 @@ macro_rules! templates {
 
 const TEMPLATES: &[(&str, &str)] = templates![
     "base/namespace",
+    "base/affinity",
     "base/pod",
     "base/workload",
     "base/service",
@@ -27,18 +28,22 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "none/namespace",
     "none/pod",
     "none/policies",
+    "none/gateway",
     "none/split",
     "istio-sidecar/namespace",
     "istio-sidecar/pod",
     "istio-sidecar/policies",
+    "istio-sidecar/gateway",
     "istio-sidecar/split",
     "istio-ambient/namespace",
     "istio-ambient/pod",
     "istio-ambient/policies",
+    "istio-ambient/gateway",
     "istio-ambient/split",
     "linkerd/namespace",
     "linkerd/pod",
     "linkerd/policies",
+    "linkerd/gateway",
     "linkerd/split",
 ];
 
@@ -151,7 +156,7 @@ pub fn probe(spec: &RunSpec<'_>) -> Result<Documents> {
 /// [`Error::Value`] for a service whose name no cluster takes, and as [`probe`].
 pub fn cell(spec: &CellSpec<'_>) -> Result<Documents> {
     let templates = Templates::load()?;
-    let (sheet, mesh) = (Sheet::of(spec), mesh(spec.factors));
+    let (sheet, mesh) = (Sheet::of(spec).with_door()?, mesh(spec.factors));
     let mut documents = Documents::default();
     documents.add(&templates.namespace(spec, &sheet, mesh)?);
     documents.add(&templates.fill(&format!("{}/policies", mesh.folder()), &sheet)?);
@@ -165,7 +170,12 @@ pub fn cell(spec: &CellSpec<'_>) -> Result<Documents> {
         let marked = Marked::of(&sheet, &workload);
         let marks = templates.marks(&format!("{}/pod", mesh.folder()), &marked)?;
         let pod = PodSheet::of(spec, &workload, marks);
-        let template = if workload.role == Role::Load { "base/load" } else { "base/workload" };
+        let of_mesh = format!("{}/gateway", mesh.folder());
+        let template = match workload.role {
+            Role::Load => "base/load",
+            Role::Gateway => of_mesh.as_str(),
+            _ => "base/workload",
+        };
         let values = context! { pod, ..minijinja::Value::from_serialize(&sheet) };
         documents.add(&templates.fill(template, values)?);
     }
@@ -193,9 +203,10 @@ pub fn split(spec: &CellSpec<'_>, weights: &Weights) -> Result<Documents> {
 /// # Errors
 /// As [`probe`].
 pub fn runner(spec: &RunnerSpec<'_>) -> Result<Documents> {
-    let RunnerSpec { image, scenario, args, istio } = spec;
+    let RunnerSpec { image, scenario, args, istio, json_log, gateway } = spec;
     let mut documents = Documents::default();
-    let values = context! { namespace => "meshtax", image, scenario => scenario.trim_end(), args, istio };
+    let values =
+        context! { namespace => "meshtax", image, scenario => scenario.trim_end(), args, istio, json_log, gateway };
     documents.add(&Templates::load()?.fill("base/runner", values)?);
     Ok(documents)
 }

@@ -49,6 +49,17 @@ impl Mesh {
         }
     }
 
+    /// Where each of its proxies is asked for its counters, as Prometheus asks: port and path. No mesh redirects them.
+    pub fn scraped_at(self) -> Option<(u16, &'static str)> {
+        match self {
+            Self::None => None,
+            // Envoy's and the agent's own, put together by the agent (prometheus.io/port of the injected pod).
+            Self::IstioSidecar => Some((15020, "/stats/prometheus")),
+            Self::IstioAmbient => Some((15020, "/metrics")),
+            Self::Linkerd => Some((4191, "/metrics")),
+        }
+    }
+
     /// Where its control plane is, as its installers have it.
     pub fn control_plane(self) -> Option<&'static str> {
         match self {
@@ -62,7 +73,6 @@ impl Mesh {
 /// Why a mesh of a cluster cannot be what these factors ask for; none if it can.
 pub fn cannot(f: &Factors) -> Option<String> {
     any(f).or_else(|| match f.dataplane {
-        Dataplane::IstioSidecar => istio_sidecar(f),
         Dataplane::IstioAmbient => istio_ambient(f),
         Dataplane::Linkerd => linkerd(f),
         _ => None,
@@ -76,25 +86,8 @@ fn first(condition: bool, reason: &str) -> Option<String> {
 /// What holds for all of them.
 fn any(f: &Factors) -> Option<String> {
     let plain = Factors::unmeshed();
-    first(
-        f.entry == Entry::Gateway,
-        "in a cluster the gateway is the mesh's own, with a certificate of yours; it is not made here",
-    )
-    .or_else(|| first(f.rotate_ns > 0, "in a cluster the mesh renews certificates by a clock of its own"))
-    .or_else(|| {
-        first(f.stats_scrape_ns > 0, "in a cluster it is the cluster's Prometheus that asks proxies for counters")
-    })
-    .or_else(|| {
-        let buffers = (f.log_flush_ns, f.log_flush_kb) != (plain.log_flush_ns, plain.log_flush_kb);
-        first(buffers, "in a cluster the log's buffer is set for the whole mesh")
-    })
-}
-
-fn istio_sidecar(f: &Factors) -> Option<String> {
-    first(
-        f.access_log == AccessLog::Json,
-        "Telemetry turns Istio's log on, and its form is set for the whole mesh (meshConfig.accessLogEncoding)",
-    )
+    let buffers = (f.log_flush_ns, f.log_flush_kb) != (plain.log_flush_ns, plain.log_flush_kb);
+    first(buffers, "in a cluster the log's buffer is set for the whole mesh")
 }
 
 fn istio_ambient(f: &Factors) -> Option<String> {
@@ -109,6 +102,14 @@ fn istio_ambient(f: &Factors) -> Option<String> {
             first(f.access_log != AccessLog::Off, "ztunnel reads no requests, and so cannot write a line for each")
         })
         .or_else(|| first(limited, "ztunnel serves the whole node: its resources are set where the mesh is installed"))
+        .or_else(|| {
+            let gateway = f.entry == Entry::Gateway;
+            first(gateway, "in front of ztunnels stands a proxy of the Gateway API, which is not made here")
+        })
+        .or_else(|| {
+            let renewed = "ztunnel holds the certificates of all workloads of its node, and how long they last is set where the mesh is installed (SECRET_TTL of its DaemonSet)";
+            first(f.rotate_ns > 0, renewed)
+        })
 }
 
 fn linkerd(f: &Factors) -> Option<String> {
@@ -119,6 +120,14 @@ fn linkerd(f: &Factors) -> Option<String> {
         .or_else(|| first(f.port_mtls.is_some(), "Linkerd sets a port's own mode by a Server, which is not made here"))
         .or_else(|| {
             first(f.canary.is_some(), "Linkerd splits by an HTTPRoute of the Gateway API, which is not made here")
+        })
+        .or_else(|| {
+            let gateway = "Linkerd has no ingress gateway of its own: clients come in by one of another project";
+            first(f.entry == Entry::Gateway, gateway)
+        })
+        .or_else(|| {
+            let renewed = "Linkerd's proxies renew certificates by a lifetime of the whole mesh (identity.issuer.issuanceLifetime)";
+            first(f.rotate_ns > 0, renewed)
         })
         .or_else(|| first(f.requests_per_connection > 0, "Linkerd has no bound of requests for a connection"))
         .or_else(|| first(f.protocol == Protocol::Http, "Linkerd looks at the first bytes of each connection"))
@@ -138,25 +147,32 @@ mod tests {
         let (sidecar, ambient, linkerd) = (Dataplane::IstioSidecar, Dataplane::IstioAmbient, Dataplane::Linkerd);
         for dataplane in [sidecar, ambient, linkerd] {
             assert_eq!(cannot(&factors(dataplane)), None, "{dataplane}");
-            let rotated = Factors { rotate_ns: 1, ..factors(dataplane) };
-            assert!(cannot(&rotated).unwrap().contains("renews certificates"), "{dataplane}");
-            let gateway = Factors { entry: Entry::Gateway, ..factors(dataplane) };
-            assert!(cannot(&gateway).unwrap().contains("gateway"), "{dataplane}");
+            let scraped = Factors { stats_scrape_ns: 1, ..factors(dataplane) };
+            assert_eq!(cannot(&scraped), None, "{dataplane}");
         }
         let limited = |d| Factors { cpu_limit: Some("500m".parse().unwrap()), ..factors(d) };
         let logged = |d, access_log| Factors { access_log, ..factors(d) };
         let clear = |d| Factors { mtls: Mtls::Disable, ..factors(d) };
+        let rotated = |d| Factors { rotate_ns: 1, ..factors(d) };
+        let by_gateway = |d| Factors { entry: Entry::Gateway, ..factors(d) };
         for (factors, reason) in [
             (limited(sidecar), None),
             (limited(linkerd), None),
             (limited(ambient), Some("whole node")),
             (logged(sidecar, AccessLog::Text), None),
-            (logged(sidecar, AccessLog::Json), Some("accessLogEncoding")),
+            (logged(sidecar, AccessLog::Json), None),
             (logged(ambient, AccessLog::Text), Some("reads no requests")),
             (logged(linkerd, AccessLog::Json), None),
             (clear(sidecar), None),
             (clear(ambient), Some("no mode disable")),
             (clear(linkerd), Some("no mode disable")),
+            (rotated(sidecar), None),
+            (rotated(ambient), Some("SECRET_TTL of its DaemonSet")),
+            (rotated(linkerd), Some("issuanceLifetime")),
+            (by_gateway(sidecar), None),
+            (by_gateway(ambient), Some("Gateway API")),
+            (by_gateway(linkerd), Some("no ingress gateway of its own")),
+            (Factors { log_flush_kb: 1, ..factors(sidecar) }, Some("buffer is set for the whole mesh")),
         ] {
             let said = cannot(&factors);
             match reason {

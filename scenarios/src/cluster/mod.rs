@@ -7,7 +7,7 @@ mod placement;
 mod sheet;
 mod workload;
 
-use record::{AccessLog, Dataplane, Factors, LogSink, Platform, Protocol, WorkerRule};
+use record::{AccessLog, Dataplane, Entry, Factors, LogSink, Platform, Protocol, WorkerRule};
 
 use crate::{Error, Scenario};
 pub use load::{Share, share};
@@ -23,10 +23,27 @@ pub const ATTEND_PORT: u16 = 9469;
 /// Where services listen.
 pub const SERVICE_PORT: u16 = 8080;
 
+/// Where an ingress gateway takes its clients.
+pub const GATEWAY_PORT: u16 = 8443;
+
+/// The part that an ingress gateway is, and its name in the cluster.
+pub const GATEWAY: &str = "gateway";
+
+/// Where the files of a gateway's certificate are, in its pod and in those of its clients.
+pub const GATEWAY_FOLDER: &str = "/gateway";
+
 /// The entry of a chain, as the load generator calls it.
-pub fn entry_url(shape: &crate::Shape) -> String {
+pub fn entry_url(factors: &Factors, shape: &crate::Shape) -> String {
+    if by_gateway(factors) {
+        return format!("https://{GATEWAY}:{GATEWAY_PORT}/");
+    }
     let first = shape.services.first().map_or("s1", |service| service.name.as_str());
     format!("http://{first}:{SERVICE_PORT}/")
+}
+
+/// Whether the load enters by an ingress gateway.
+pub fn by_gateway(factors: &Factors) -> bool {
+    factors.meshed() && factors.entry == Entry::Gateway
 }
 
 /// Puts a scenario into a cluster, with these meshes; without any, those of the scenario that a cluster has, or no mesh

@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use super::placement::Affinity;
 use super::workload::{Workload, ports};
-use super::{ATTEND_PORT, Mesh, Pins, Placement, SERVICE_PORT};
-use crate::Shape;
+use super::{ATTEND_PORT, GATEWAY_FOLDER, GATEWAY_PORT, Mesh, Pins, Placement, SERVICE_PORT, by_gateway};
+use crate::certs::{Authority, GATEWAY_NAME};
+use crate::proxy::envoy::log;
+use crate::{Result, Shape};
 
 /// What is the same for all pods of a run.
 #[derive(Clone, Debug)]
@@ -55,6 +57,10 @@ pub struct RunnerSpec<'a> {
     pub args: &'a [String],
     /// Whether it tells Istio anything.
     pub istio: bool,
+    /// Whether it has Istio write its log in JSON.
+    pub json_log: bool,
+    /// Whether it makes a gateway.
+    pub gateway: bool,
 }
 
 impl RunSpec<'_> {
@@ -109,6 +115,30 @@ pub(super) struct Sheet {
     memory_request: String,
     concurrency: Option<u32>,
     services: Vec<ServiceSheet>,
+    tls_counters: &'static str,
+    secret_ttl: Option<String>,
+    log_fields: Vec<log::Field>,
+    has_gateway: bool,
+    gateway_port: u16,
+    gateway_folder: &'static str,
+    door: Option<DoorSheet>,
+}
+
+/// What a gateway shows to its clients, PEM.
+#[derive(Debug, Serialize)]
+struct DoorSheet {
+    certificate: String,
+    key: String,
+    authority: String,
+}
+
+impl DoorSheet {
+    fn new() -> Result<Self> {
+        let shown = Authority::new()?.issue_server(GATEWAY_NAME)?;
+        let (certificate, key, authority) = shown.pems();
+        let text = str::to_owned;
+        Ok(Self { certificate: text(certificate), key: text(key), authority: text(authority) })
+    }
 }
 
 /// A service as callers know it.
@@ -129,6 +159,13 @@ struct SubsetSheet {
 const CPU_REQUEST_MILLICORES: u32 = 100;
 const MEMORY_REQUEST: &str = "128Mi";
 const MEMORY_REQUEST_BYTES: u64 = 128 << 20;
+
+/// The counters of Envoy by which TLS is proven: handshakes at a sidecar's inbound listener and at a gateway's.
+const TLS_COUNTERS: &str = r"listener\..*_(15006|8443)\.ssl\.handshake";
+
+/// Of how many such spans a certificate's life is, when it is replaced after one: a clock that is wrong by a few seconds, or
+/// an authority that is slow, must not leave a proxy with one that has run out.
+const RENEWED_AFTER: u64 = 10;
 
 /// The longest a Job of load generators may last beyond its trial: pods start, images are pulled.
 const JOB_GRACE_SECONDS: u64 = 900;
@@ -159,7 +196,23 @@ impl Sheet {
             memory_request: memory_request(f.memory_limit),
             concurrency: (f.worker_rule != WorkerRule::Istio && f.workers > 0).then_some(f.workers),
             services: spec.shape.services.iter().map(|s| ServiceSheet::of(&s.name, f)).collect(),
+            tls_counters: TLS_COUNTERS,
+            secret_ttl: (f.rotate_ns > 0)
+                .then(|| format!("{}ms", f.rotate_ns.saturating_mul(RENEWED_AFTER) / 1_000_000)),
+            log_fields: log::FIELDS.to_vec(),
+            has_gateway: by_gateway(f),
+            gateway_port: GATEWAY_PORT,
+            gateway_folder: GATEWAY_FOLDER,
+            door: None,
         }
+    }
+
+    /// The same with a certificate for its gateway, where it has one.
+    pub(super) fn with_door(mut self) -> Result<Self> {
+        if self.has_gateway {
+            self.door = Some(DoorSheet::new()?);
+        }
+        Ok(self)
     }
 }
 
@@ -200,6 +253,7 @@ pub(super) struct PodSheet {
     memory_limit: Option<String>,
     cpu_limit: Option<String>,
     affinity: Option<Affinity>,
+    trusts_gateway: bool,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
 }
@@ -252,6 +306,7 @@ impl PodSheet {
             // A neighbour takes what it can get: that is what it is for.
             memory_limit: (workload.role != Role::Neighbour).then(|| if is_load { "1Gi" } else { "512Mi" }.to_owned()),
             cpu_limit: run.service_cpu.filter(|_| workload.role == Role::Service).map(|limit| limit.to_string()),
+            trusts_gateway: is_load && by_gateway(spec.factors),
             affinity: run.placement.affinity(run.run, spec.cell, &workload.part, is_load, run.pins),
             labels: all,
             annotations,
@@ -262,6 +317,7 @@ impl PodSheet {
 fn described(role: Role) -> (&'static str, &'static str, &'static str) {
     match role {
         Role::Load => ("load", "makes the load", "load"),
+        Role::Gateway => ("gateway", "is in front of the chain", "attend"),
         Role::Neighbour => ("neighbour", "is at work on the same node, to be in the way", "neighbour"),
         _ => ("service", "a service of the chain", "service"),
     }

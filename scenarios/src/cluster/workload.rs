@@ -2,7 +2,7 @@
 
 use record::{Entry, Factors, Role, Timing};
 
-use super::{ATTEND_PORT, SERVICE_PORT, entry_url};
+use super::{ATTEND_PORT, GATEWAY, GATEWAY_FOLDER, SERVICE_PORT, by_gateway, entry_url};
 use crate::platform::instance::instances;
 use crate::{Error, Result, Shape};
 
@@ -61,6 +61,11 @@ pub fn workloads(factors: &Factors, shape: &Shape, timing: &Timing, generators: 
     if !factors.neighbour.is_none() {
         all.push(neighbour(factors, timing));
     }
+    if by_gateway(factors) {
+        let args = ["pod", "beside", "--record", "/work"].map(str::to_owned).to_vec();
+        let part = GATEWAY.to_owned();
+        all.push(Workload { part, role: Role::Gateway, service: None, subset: None, in_mesh: true, args });
+    }
     all.push(load(factors, shape, timing, generators));
     Ok(all)
 }
@@ -86,12 +91,15 @@ fn neighbour(factors: &Factors, timing: &Timing) -> Workload {
 fn load(factors: &Factors, shape: &Shape, timing: &Timing, generators: u32) -> Workload {
     let mut args: Vec<String> = vec!["pod".into(), "load".into(), "--record".into(), "/work".into()];
     for (flag, value) in [
-        ("--url", entry_url(shape)),
+        ("--url", entry_url(factors, shape)),
         ("--rate", factors.rate_per_second.to_string()),
         ("--connections", factors.connections.to_string()),
         ("--generators", generators.to_string()),
     ] {
         args.extend([flag.to_owned(), value]);
+    }
+    if by_gateway(factors) {
+        args.extend(["--gateway-ca".to_owned(), format!("{GATEWAY_FOLDER}/ca.crt")]);
     }
     args.push("--".into());
     for (flag, value) in [

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use record::{Event, Proof, monotonic_ns};
 
-use super::scraper::Target;
 use super::tending::ONLOOKER;
 use super::{Deployment, ENTRY, Node, ServiceNode};
 use crate::certs::spiffe_id;
@@ -14,6 +13,7 @@ use crate::platform::Ground;
 use crate::proxy::ambient::{InboundStats, Listening, OutboundStats, Stats};
 use crate::proxy::node_proxy::{self, NODE_PROXY, SCRAPE_PATH, Seat};
 use crate::proxy::{Stand, proof};
+use crate::scraper::Target;
 use crate::{Error, Result};
 
 /// The proxy that all workloads share.
@@ -78,7 +78,12 @@ impl NodeProxy {
 
     /// Its counters, to be asked for.
     pub(super) fn target(&self) -> Target {
-        Target { part: NODE_PROXY.to_owned(), stand: Stand::Loopback, admin: self.at.admin, path: SCRAPE_PATH }
+        Target {
+            part: NODE_PROXY.to_owned(),
+            stand: Stand::Loopback,
+            admin: self.at.admin,
+            path: SCRAPE_PATH.to_owned(),
+        }
     }
 
     /// The ids of those who call a service.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use record::{Event, Shift, monotonic_ns};
 
-use super::scraper::{Scraper, Target};
 use super::{Deployment, GATEWAY, ProxyNode};
 use crate::certs::Authority;
 use crate::onlooker::serial_shown;
+use crate::scraper::{Scraper, Target};
 use crate::{Error, Result};
 
 /// How long a handshake that looks at a certificate may take.
@@ -44,7 +44,7 @@ impl Deployment {
                 part: node.node.part.name().to_owned(),
                 stand: node.place.stand.clone(),
                 admin: node.ports.admin,
-                path: proxy.scrape_path(),
+                path: proxy.scrape_path().to_owned(),
             };
             let interval = Duration::from_nanos(factors.stats_scrape_ns);
             self.tending.scraper = Some(Scraper::start(self.proxies.iter().map(target).collect(), interval)?);

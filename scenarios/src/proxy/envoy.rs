@@ -4,7 +4,7 @@ mod admin;
 mod chains;
 mod dump;
 mod lacks;
-mod log;
+pub(crate) mod log;
 mod names;
 mod program;
 mod proofs;

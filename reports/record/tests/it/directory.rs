@@ -171,6 +171,20 @@ fn why_a_run_ended_early_is_kept_and_what_was_planned_stays() {
 }
 
 #[test]
+fn a_run_in_a_cluster_keeps_which_one_and_where_its_parts_stand() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    assert_eq!(dir.cluster().unwrap(), None);
+    dir.write_cluster(&example::cluster()).unwrap();
+    assert_eq!(dir.cluster().unwrap(), Some(example::cluster()));
+    // It grows by the nodes of parts that none had before.
+    let mut more = example::cluster();
+    more.nodes.insert("s2".into(), "node-b".into());
+    dir.write_cluster(&more).unwrap();
+    assert_eq!(dir.cluster().unwrap(), Some(more));
+}
+
+#[test]
 fn what_is_kept_of_hosts_is_read_again_and_a_line_that_was_cut_off_costs_no_other() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = example::written(tmp.path());

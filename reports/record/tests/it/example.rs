@@ -406,6 +406,23 @@ pub(crate) fn hosts() -> RunHosts {
     RunHosts { schema: SCHEMA, hosts: vec![driver, chain] }
 }
 
+pub(crate) fn cluster() -> RunCluster {
+    RunCluster {
+        schema: SCHEMA,
+        run: "2026-11-23t0510-a1b2".into(),
+        context: Some("test".into()),
+        uid: "4b1f".into(),
+        kubernetes: "v1.37.0".into(),
+        image: "meshtax:0.1.0".into(),
+        placement: "together".into(),
+        generators: 2,
+        service_cpu: Some("500m".parse().unwrap()),
+        patience_ns: 180_000_000_000,
+        namespace_labels: [("istio.io/rev".to_owned(), "canary".to_owned())].into(),
+        nodes: [("s1".to_owned(), "node-a".to_owned())].into(),
+    }
+}
+
 pub(crate) fn trial_hosts() -> TrialHosts {
     let driver = TrialHost {
         name: "driver".into(),

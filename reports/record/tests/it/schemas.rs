@@ -47,6 +47,7 @@ fn what_is_written_keeps_to_the_schemas() {
         ("istio", value(serde_json::to_value(example::istio()))),
         ("end", value(serde_json::to_value(example::end()))),
         ("hosts", value(serde_json::to_value(example::hosts()))),
+        ("cluster", value(serde_json::to_value(example::cluster()))),
         ("trial-hosts", value(serde_json::to_value(example::trial_hosts()))),
         ("clocks", value(serde_json::to_value(example::exchange()))),
         ("losses", value(serde_json::to_value(example::loss()))),

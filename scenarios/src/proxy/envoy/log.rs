@@ -4,11 +4,11 @@ use serde::Serialize;
 
 /// A field of a line.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Field {
+pub(crate) struct Field {
     /// Its name where the line is JSON.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The operator that Envoy puts a value in the place of.
-    pub(super) operator: &'static str,
+    pub(crate) operator: &'static str,
     /// Whether it stands in quotes where the line is text.
     quoted: bool,
 }
@@ -22,7 +22,7 @@ const fn in_quotes(name: &'static str, operator: &'static str) -> Field {
 }
 
 /// All of them, in the order of the line (istio/istio, pilot/pkg/model/telemetry_logging.go).
-pub(super) const FIELDS: [Field; 24] = [
+pub(crate) const FIELDS: [Field; 24] = [
     field("start_time", "%START_TIME%"),
     field("method", "%REQ(:METHOD)%"),
     field("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),

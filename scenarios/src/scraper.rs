@@ -15,23 +15,33 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
-    pub(super) part: String,
-    pub(super) stand: Stand,
-    pub(super) admin: SocketAddr,
-    pub(super) path: &'static str,
+pub struct Target {
+    pub(crate) part: String,
+    pub(crate) stand: Stand,
+    pub(crate) admin: SocketAddr,
+    pub(crate) path: String,
+}
+
+impl Target {
+    /// A part that is asked from here, as from anywhere: "s1-sidecar", its address, "/stats/prometheus".
+    pub fn new(part: String, address: SocketAddr, path: String) -> Self {
+        Self { part, stand: Stand::Loopback, admin: address, path }
+    }
 }
 
 /// A thread that asks. Dropped, it ends after the question it is at.
 #[derive(Debug)]
-pub(super) struct Scraper {
+pub struct Scraper {
     stop: Sender<()>,
     thread: JoinHandle<Vec<Event>>,
 }
 
 impl Scraper {
     /// Asks every target in turn, at once and then every `interval`.
-    pub(super) fn start(targets: Vec<Target>, interval: Duration) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(targets: Vec<Target>, interval: Duration) -> Result<Self> {
         let (stop, stopped) = channel();
         let ask = move || {
             let mut events = Vec::new();
@@ -54,7 +64,7 @@ impl Scraper {
     }
 
     /// Ends it; returns what it did.
-    pub(super) fn finish(self) -> Vec<Event> {
+    pub fn finish(self) -> Vec<Event> {
         // Gone already is stopped too.
         let _ = self.stop.send(());
         self.thread.join().unwrap_or_default()
@@ -64,7 +74,7 @@ impl Scraper {
 /// One question; none for one without an answer, which leaves a gap in the list as it does in Prometheus.
 fn scrape(target: &Target) -> Option<Event> {
     let asked = monotonic_ns();
-    let answer = target.stand.get(target.admin, target.path, PATIENCE).ok().filter(|answer| answer.status == 200)?;
+    let answer = target.stand.get(target.admin, &target.path, PATIENCE).ok().filter(|answer| answer.status == 200)?;
     let at_ns = monotonic_ns();
     let bytes = answer.body.len() as u64;
     Some(Event::StatsScraped { at_ns, part: target.part.clone(), took_ns: at_ns - asked, bytes })
