@@ -11,4 +11,6 @@ RUN cargo build --release --locked && bash .ci/rootfs target/release/meshtax /ro
 FROM scratch
 COPY --from=build /rootfs /
 USER 65532:65532
+# Runs are made where one may write; mount something there to keep them.
+WORKDIR /work
 ENTRYPOINT ["/meshtax"]

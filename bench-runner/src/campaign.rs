@@ -72,10 +72,11 @@ pub(crate) fn execute(directory: &RunDirectory, run: &Run, sitting: Sitting<'_>)
 /// A part whose log is on a full disk cannot say why it ended; the disk can.
 fn with_cause(error: anyhow::Error, at: &Path) -> anyhow::Error {
     match rustix::fs::statvfs(at) {
-        Ok(disk) if disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES => error.context(format!(
-            "No space left on the disk of {}\n  try: free some, or choose another place with --out DIR",
-            at.display()
-        )),
+        Ok(disk) if disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES => anyhow::anyhow!(
+            "No space left on the disk of {}: {}\n  try: free some, or choose another place with --out DIR",
+            at.display(),
+            exit::say(&error)
+        ),
         _ => error,
     }
 }

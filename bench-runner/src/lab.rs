@@ -1,6 +1,6 @@
 //! What all trials of a sitting share: this program's path, the cgroup tree, the private directory, the warden.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -47,6 +47,7 @@ impl Lab {
             );
             return Err(crate::exit::Usage(said).into());
         }
+        permitted(cells)?;
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         // What a runner before us could not take away, since its warden was killed too.
         let _ = scenarios::limits::sweep_stale();
@@ -128,6 +129,26 @@ impl Lab {
     pub(crate) fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
+}
+
+/// What every trial of these cells would fail for is said before there is a run directory.
+fn permitted(cells: &[Cell]) -> anyhow::Result<()> {
+    let on = |platform| cells.iter().any(|c| c.factors.platform == platform);
+    if on(record::Platform::Pods) {
+        scenarios::network::Network::permitted()?;
+    }
+    if on(record::Platform::Processes)
+        && let Err(error) = loopback()
+    {
+        anyhow::bail!("127.0.0.1 cannot be used: {error}\n  try: bring the loopback interface up: ip link set lo up");
+    }
+    Ok(())
+}
+
+/// Whether a port of loopback can be bound and reached.
+pub(crate) fn loopback() -> std::io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    TcpStream::connect(listener.local_addr()?).map(drop)
 }
 
 impl Drop for Lab {

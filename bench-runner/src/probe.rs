@@ -110,6 +110,15 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let mut sampler = Sampler::new(watch)?;
     let mut sink = Sink::open(args.output.as_deref(), args.format, quiet)?;
     let every = if matches!(sink, Sink::Table { .. }) { args.every.max(TABLE_WINDOW) } else { args.every };
+    if let (Sink::Table { .. }, Some(duration)) = (&sink, args.duration)
+        && duration < every
+    {
+        let (given, every) = (duration.as_secs_f64(), every.as_secs_f64());
+        let said = format!(
+            "--duration {given} s: a table's first figures take two samples, {every} s apart\n  try: --duration {every}s or more, or --format jsonl"
+        );
+        return Err(Usage(said).into());
+    }
     // Half a round more, so that the sample at the very end is one of them.
     let end_ns = |d: Duration| record::monotonic_ns().saturating_add(nanoseconds(d + every / 2));
     let deadline_ns = args.duration.map(end_ns);

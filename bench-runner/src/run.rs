@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context as _;
 use node_probe::Effort;
 use record::{METHOD, Run, RunDirectory, SCHEMA};
 use scenarios::{Matrix, Scenario};
@@ -100,8 +99,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     }
     let programs = args.programs.find(&cells)?;
     let versions = programs.versions();
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot create {}; choose another place with --out DIR", args.out.display()))?;
+    make_out(&args.out)?;
     let mut host = node_probe::host(Path::new("/"), &args.out);
     node_probe::measure_speed(&mut host, if args.quick { Effort::Quick } else { Effort::Full });
     let lab = Lab::open(&cells, programs)?;
@@ -147,6 +145,13 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     }
     let ending = Ending { strict: args.strict, beside: args.beside };
     campaign::execute(&directory, &run, Sitting { lab, interrupt: &interrupt, live: args.live, ending })
+}
+
+/// Makes the directory in which run directories are made.
+pub(crate) fn make_out(out: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out).map_err(|error| {
+        anyhow::anyhow!("cannot create {}: {error}\n  try: another place, with --out DIR: --out /tmp/runs", out.display())
+    })
 }
 
 /// What is about to happen, for a person, on stderr.
@@ -248,8 +253,7 @@ impl Args {
             let said = "the disk is tested on this host, and the run is made on others\n  try: meshtax disk DIR there, or leave --disk out";
             return Err(Usage(said.to_owned()).into());
         }
-        std::fs::create_dir_all(&self.out)
-            .with_context(|| format!("cannot create {}; choose another place with --out DIR", self.out.display()))?;
+        make_out(&self.out)?;
         hosts::execute(&self.hosts, &asked, interrupt)
     }
 

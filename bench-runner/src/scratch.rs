@@ -3,10 +3,20 @@
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use scenarios::proxy::envoy::EnvoyProgram;
 
 use crate::warden::{SCRATCH_PREFIX, remove_scratch};
+
+/// What the keys and configurations of the longest chain take, and as much again.
+const ROOM_BYTES: u64 = 1 << 20;
+
+/// Whether a file system has room for keys; one that does not tell is tried.
+fn has_room(place: &Path) -> bool {
+    rustix::fs::statvfs(place).map_or(true, |space| {
+        // One without a bound says 0 of everything.
+        space.f_blocks == 0 || space.f_bavail * space.f_frsize >= ROOM_BYTES
+    })
+}
 
 /// A scratch directory; removed when dropped, and by the warden should we not get to it.
 pub(crate) struct Scratch {
@@ -19,18 +29,23 @@ impl Scratch {
         // /dev/shm is memory: keys that never touch a disk need not be wiped from one.
         let memory = Path::new("/dev/shm");
         let readable = envoys.all(|envoy| envoy.reads(memory));
-        let parent = if readable && rustix::fs::access(memory, rustix::fs::Access::WRITE_OK).is_ok() {
-            memory.to_owned()
-        } else {
-            std::env::temp_dir()
-        };
+        let writable = rustix::fs::access(memory, rustix::fs::Access::WRITE_OK).is_ok();
+        let parent = if readable && writable && has_room(memory) { memory.to_owned() } else { std::env::temp_dir() };
         let name = format!("{SCRATCH_PREFIX}{}-{:08x}", std::process::id(), rand::random::<u32>());
         let path = parent.join(name);
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot create the private directory {} for keys", path.display()))?;
-        Ok(Self { path })
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        let way_out = "try: TMPDIR=DIR with a directory that may be written and has room";
+        if let Err(error) = made {
+            anyhow::bail!("cannot create the private directory {} for keys: {error}\n  {way_out}", path.display());
+        }
+        let scratch = Self { path };
+        anyhow::ensure!(
+            has_room(&parent),
+            "no room for keys: less than {} KiB are free in {}\n  {way_out}",
+            ROOM_BYTES / 1024,
+            parent.display()
+        );
+        Ok(scratch)
     }
 
     /// Where it is.

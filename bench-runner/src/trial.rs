@@ -25,6 +25,9 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the load may take beyond its plan: its own drain and start, and some more on a busy machine.
 pub(crate) const LOAD_GRACE: Duration = Duration::from_secs(30);
 
+/// How long the probe may take to write its last line. It does so at once where it gets a CPU.
+const PROBE_GRACE: Duration = Duration::from_secs(10);
+
 /// Time from one sample to the next. What must be read less often has a pace of its own in the probe.
 const PROBE_EVERY: &str = "50ms";
 
@@ -352,7 +355,13 @@ pub(crate) fn indented(lines: &[String]) -> String {
 
 /// Asks the probe to end; its last line is whole then.
 pub(crate) fn stop_probe(mut probe: Launched) -> anyhow::Result<()> {
-    let status = probe.terminate(Duration::from_secs(3))?;
+    let asked = Instant::now();
+    let status = probe.terminate(PROBE_GRACE)?;
+    anyhow::ensure!(
+        status.success() || asked.elapsed() < PROBE_GRACE,
+        "the probe did not end within {} s of being asked to: it got no CPU\n  try: `meshtax doctor`, which says whether others are at work here",
+        PROBE_GRACE.as_secs()
+    );
     anyhow::ensure!(status.success(), "the probe ended with {status}\n{}", indented(&probe.log_tail(8)));
     Ok(())
 }

@@ -24,7 +24,7 @@ pub use wanted::Limits;
 
 use crate::owner::Owner;
 use crate::{Error, Result};
-use holding::{CPU, What};
+use holding::{CPU, MEMORY, What};
 use layout::{Hierarchy, Kind};
 
 /// The cgroups of a run; removed when dropped.
@@ -70,7 +70,8 @@ impl CgroupTree {
     }
 
     fn made(run_tag: &str, memory: bool) -> Result<Self> {
-        let owner = Owner::ourselves().ok_or_else(|| not_permitted(CPU, "/proc/self/stat cannot be read"))?;
+        let what = if memory { MEMORY } else { CPU };
+        let owner = Owner::ourselves().ok_or_else(|| not_permitted(what, "/proc/self/stat cannot be read"))?;
         let tag: String =
             run_tag.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
         let name = format!("{}-{}", owner.prefix(), tag.get(..40).unwrap_or(&tag));
@@ -88,7 +89,7 @@ impl CgroupTree {
         if tree.branches.is_empty() {
             let none = "neither cgroup v1 with cpu nor v2 is mounted here".to_owned();
             // The first is of the hierarchy that limits; the others say the same in other places.
-            return Err(not_permitted(CPU, reasons.into_iter().next().unwrap_or(none)));
+            return Err(not_permitted(what, reasons.into_iter().next().unwrap_or(none)));
         }
         if !tree.branches.iter().any(|b| b.limits) {
             reasons.push(format!("{} has no cpu controller", tree.describe()));
@@ -222,8 +223,14 @@ fn cgroup_error(action: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Err
 }
 
 fn not_permitted((what, flag): What, reason: impl Into<String>) -> Error {
-    let remedy = format!("as root, or `systemd-run --user --scope -p Delegate=yes meshtax run ...`, or without {flag}");
-    Error::LimitNotPermitted { what, reason: reason.into(), remedy }
+    let reason = reason.into();
+    // So it is in a container: root of the inside cannot change that.
+    let remedy = if reason.contains("Read-only file system") {
+        format!("outside of this container or in a privileged one, as root, or without {flag}")
+    } else {
+        format!("as root, or `systemd-run --user --scope -p Delegate=yes meshtax run ...`, or without {flag}")
+    };
+    Error::LimitNotPermitted { what, reason, remedy }
 }
 
 #[cfg(test)]

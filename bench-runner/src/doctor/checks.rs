@@ -1,6 +1,5 @@
 //! The things that are looked at, one function each.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 
 use record::{Dataplane, Host, Reading, SiblingVerdict, SpeedCard};
@@ -38,6 +37,16 @@ pub(super) fn all(host: &Host, programs: &ProgramArgs, out: &Path) -> Vec<Findin
 fn cpus(host: &Host) -> Finding {
     let model = host.cpu_model.seen().map_or("unknown model", String::as_str);
     let found = format!("{} of {} CPUs ({model})", host.cpus_allowed, host.cpus_online.len());
+    let quotas = host.cgroup_limits.cpu.seen().into_iter().flatten();
+    let cores = |q: &record::CpuQuota| q.quota_us as f64 / q.period_us.max(1) as f64;
+    let tightest = quotas.min_by(|a, b| cores(a).total_cmp(&cores(b)));
+    if let Some(quota) = tightest.filter(|quota| cores(quota) < f64::from(host.cpus_allowed)) {
+        return Finding::note(
+            "cpu",
+            format!("{found}, held to {:.2} of them by the limit of {}", cores(quota), quota.cgroup),
+            "outside of this limit: it throttles everything that is measured, with a mesh and without",
+        );
+    }
     match host.cpus_allowed {
         0 | 1 => Finding::note(
             "cpu",
@@ -51,8 +60,17 @@ fn cpus(host: &Host) -> Finding {
 fn memory(host: &Host) -> Finding {
     match &host.memory_bytes {
         Reading::Seen(bytes) => {
-            let found = format!("{:.1} GiB", *bytes as f64 / f64::from(1 << 30));
-            if *bytes < 512 << 20 {
+            let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
+            let limits = host.cgroup_limits.memory.seen().into_iter().flatten();
+            let tightest = limits.min_by_key(|limit| limit.bytes).filter(|limit| limit.bytes < *bytes);
+            let (found, bytes) = match tightest {
+                Some(limit) => {
+                    let found = format!("{} of {}, by the limit of {}", gib(limit.bytes), gib(*bytes), limit.cgroup);
+                    (found, limit.bytes)
+                }
+                None => (gib(*bytes), *bytes),
+            };
+            if bytes < 512 << 20 {
                 return Finding::note("memory", found, "512 MiB or more for three services with Envoy sidecars");
             }
             Finding::good("memory", found)
@@ -287,8 +305,8 @@ fn ports() -> Finding {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
         .map(|t| t.split_whitespace().collect::<Vec<_>>().join("-"))
         .unwrap_or_else(|_| "unknown".to_owned());
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| TcpStream::connect(l.local_addr()?)) {
-        Ok(_) => Finding::good("ports", format!("loopback answers; the kernel chooses from {range}")),
+    match crate::lab::loopback() {
+        Ok(()) => Finding::good("ports", format!("loopback answers; the kernel chooses from {range}")),
         Err(e) => Finding::problem(
             "ports",
             format!("127.0.0.1 cannot be used: {e}"),
@@ -344,6 +362,25 @@ mod tests {
     use crate::doctor::Weight;
 
     use super::*;
+
+    #[test]
+    fn what_a_cgroup_allows_is_what_there_is() {
+        let mut host = node_probe::host(Path::new("/"), Path::new("."));
+        host.cpus_allowed = 2;
+        host.memory_bytes = Reading::Seen(8 << 30);
+        host.cgroup_limits.cpu = Reading::Seen(vec![]);
+        host.cgroup_limits.memory = Reading::Seen(vec![]);
+        assert_eq!((cpus(&host).weight, memory(&host).weight), (Weight::Good, Weight::Good));
+        let limit = |cgroup: &str, bytes| record::MemoryLimit { cgroup: cgroup.into(), bytes };
+        host.cgroup_limits.memory = Reading::Seen(vec![limit("/a/b", 256 << 20), limit("/a", 1 << 30)]);
+        let found = memory(&host);
+        assert!(found.weight == Weight::Note && found.found == "0.2 GiB of 8.0 GiB, by the limit of /a/b", "{found:?}");
+        // A group above may be the tighter one.
+        let quota = |cgroup: &str, quota_us| record::CpuQuota { cgroup: cgroup.into(), quota_us, period_us: 100_000 };
+        host.cgroup_limits.cpu = Reading::Seen(vec![quota("/a/b", 400_000), quota("/a", 50_000)]);
+        let found = cpus(&host);
+        assert!(found.weight == Weight::Note && found.found.ends_with("held to 0.50 of them by the limit of /a"), "{found:?}");
+    }
 
     #[test]
     fn a_proc_that_is_hidden_or_made_by_others_is_a_note() {

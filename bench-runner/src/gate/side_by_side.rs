@@ -42,8 +42,7 @@ pub(crate) fn execute(candidate: &str, args: &Args) -> anyhow::Result<ExitCode> 
     let pairs_max = pairs(args, pair_ns)?;
     let asked = args.questions.asked(true, pairs_max)?;
     enough(&asked)?;
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot create {}; choose another place with --out DIR", args.out.display()))?;
+    crate::run::make_out(&args.out)?;
     let mut host = node_probe::host(Path::new("/"), &args.out);
     node_probe::measure_speed(&mut host, Effort::Quick);
     let both: Vec<Cell> = sides.candidate.cells.iter().chain(&sides.baseline.cells).cloned().collect();

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use record::{Cell, Host, METHOD, Run, RunDirectory, SCHEMA, Warning, WarningKind};
 use scenarios::cluster::Pins;
 use scenarios::{Matrix, Scenario, Shape};
@@ -88,8 +87,7 @@ pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     }
     let (id, started) = name_of_now();
     let work = Work { scenario, matrix, shapes, id, started };
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot create {}; choose another place with --out DIR", args.out.display()))?;
+    crate::run::make_out(&args.out)?;
     announce(&work);
     let made = match &args.played {
         Some(path) => played(&args, &work, path, &interrupt),

@@ -17,7 +17,7 @@ pub(super) type What = (&'static str, &'static str);
 
 pub(super) const CPU: What = ("a CPU limit", "--cpu-limit");
 const REQUEST: What = ("a CPU request", "--cpu-request");
-const MEMORY: What = ("a memory limit", "--memory-limit");
+pub(super) const MEMORY: What = ("a memory limit", "--memory-limit");
 
 impl CgroupTree {
     /// Whether a part could be held to so much.

@@ -10,7 +10,7 @@ const PROGRAMS: [(&str, &str); 3] =
 /// Makes a network of a pod with all that a trial uses, and removes it.
 pub(super) fn check() -> Result<()> {
     if !rustix::process::geteuid().is_root() {
-        return Err(refused("it may be made by root only", "as root, or with --platform processes"));
+        return Err(refused("only root may make them", "as root, or with --platform processes"));
     }
     for (name, package) in PROGRAMS {
         if tools::find(name).is_none() {

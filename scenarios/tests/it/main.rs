@@ -16,6 +16,7 @@ mod limits;
 mod network;
 mod part;
 mod process;
+mod reference;
 mod scenario;
 mod script;
 mod service;
