@@ -98,6 +98,7 @@ fn of_run(gathered: &Gathered) -> Vec<FoundWarning> {
             remedy: "add 'none' to the dataplanes, so that the tax can be taken".to_owned(),
         });
     }
+    found.extend(held_back(run));
     let counts = run.cells.iter().map(|c| (c, gathered.of_cell(&c.id).count()));
     let few: Vec<String> =
         counts.filter(|(_, n)| *n < FEWEST_TRIALS).map(|(c, n)| format!("{} has {n}", c.id)).collect();
@@ -115,6 +116,25 @@ fn of_run(gathered: &Gathered) -> Vec<FoundWarning> {
         });
     }
     found
+}
+
+/// A quota around the whole run throttles what is measured. In a cluster the host's card is that of a probe in its pod, whose
+/// own limit is nobody else's.
+fn held_back(run: &record::Run) -> Option<FoundWarning> {
+    let here = run.cells.iter().any(|c| c.factors.platform != record::Platform::Kubernetes);
+    let cpus = run.host.cpus_allowed;
+    let quota = run.host.cgroup_limits.tightest_cpu(cpus).filter(|_| here)?;
+    Some(FoundWarning {
+        trial: None,
+        cell: None,
+        kind: WarningKind::Saturated,
+        evidence: format!(
+            "load, services and proxies together are held to {:.2} of {cpus} CPUs by the limit of {}, which throttles them with a mesh and without",
+            quota.cores(),
+            quota.cgroup
+        ),
+        remedy: "measure outside of this limit, or raise it: for a container, --cpus".to_owned(),
+    })
 }
 
 fn of_data(trial: &TrialData, gathered: &Gathered) -> Vec<record::Warning> {

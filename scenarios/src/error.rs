@@ -155,7 +155,7 @@ pub enum Error {
         log: Vec<String>,
     },
     /// A part ended when it should not have.
-    #[error("{part} ended: {status}, while {doing}{}", quoted(log))]
+    #[error("{part} ended: {status}, while {doing}{}{}", quoted(log), remedy(status))]
     Died {
         /// The part.
         part: String,
@@ -245,6 +245,15 @@ pub enum Error {
         /// What the kernel said.
         source: std::io::Error,
     },
+}
+
+/// A part that was killed cannot say by whom.
+fn remedy(status: &str) -> &'static str {
+    if status.contains("signal 9") || status.contains("signal: 9") {
+        "\n  try: `meshtax doctor`, which says how much memory there is: without any left, the kernel kills"
+    } else {
+        ""
+    }
 }
 
 /// Log lines under a message, indented; nothing when there are none.

@@ -326,6 +326,21 @@ fn one_trial_has_figures_without_intervals() {
 }
 
 #[test]
+fn a_quota_around_the_whole_run_is_doubted_by_its_group() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = first_look().write(tmp.path()).path().join("run.json");
+    let mut run: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let quota = |cgroup: &str, quota_us: u64| serde_json::json!({ "cgroup": cgroup, "quota_us": quota_us, "period_us": 100_000 });
+    run["host"]["cgroup_limits"]["cpu"] = vec![quota("/a/b", 6_400_000), quota("/a", 50_000)].into();
+    std::fs::write(&path, run.to_string()).unwrap();
+    let directory = record::RunDirectory::open(path.parent().unwrap()).unwrap();
+    let findings = reports::explain(&directory).unwrap().findings;
+    assert_eq!(kinds(&findings), [WarningKind::Saturated]);
+    let said = &findings.warnings[0].evidence;
+    assert!(said.contains("held to 0.50 of ") && said.contains("by the limit of /a, which"), "{said}");
+}
+
+#[test]
 fn failed_requests_are_counted_and_doubted() {
     let f = explained(&disturbed(|c| c.failed = 5));
     let requests = f.cell("chain3-envoy").unwrap().requests;
