@@ -43,21 +43,30 @@ pub(crate) fn of(error: &anyhow::Error) -> Exit {
     if error.chain().any(asked_wrongly) { Exit::Usage } else { Exit::CouldNotRun }
 }
 
-/// The error with its causes, for a person; a cause that the message above it tells already is not told again.
+/// The error with its causes, for a person, and what to do about it at the end; a cause that the message above it tells
+/// already is not told again.
 pub(crate) fn say(error: &anyhow::Error) -> String {
-    let mut said = String::new();
+    let (mut said, mut ways_out) = (String::new(), String::new());
     for cause in error.chain() {
         let text = cause.to_string();
-        if said.contains(&text) {
+        let (what, way_out) = text.split_once(WAY_OUT).unwrap_or((&text, ""));
+        if said.contains(what) {
             continue;
         }
         if !said.is_empty() {
             said.push_str(": ");
         }
-        said.push_str(&text);
+        said.push_str(what);
+        if !way_out.is_empty() {
+            ways_out.push_str(WAY_OUT);
+            ways_out.push_str(way_out);
+        }
     }
-    said
+    said + &ways_out
 }
+
+/// What stands in each message before the way out.
+const WAY_OUT: &str = "\n  try: ";
 
 #[cfg(test)]
 mod tests {
@@ -71,6 +80,9 @@ mod tests {
         let error = record::Error::File { action: "append to", path: "/r/i.jsonl".into(), source: full() };
         let once = say(&anyhow::Error::from(error));
         assert_eq!(once.matches(&full().to_string()).count(), 1, "{once}");
+        let context: Result<(), _> = Err(full());
+        let context = context.context("cannot keep x\n  try: --state DIR").unwrap_err();
+        assert_eq!(say(&context), format!("cannot keep x: {}\n  try: --state DIR", full()), "the way out comes last");
         let bare: Result<(), _> = Err(full());
         assert_eq!(say(&bare.context("cannot write x").unwrap_err()), format!("cannot write x: {}", full()));
     }

@@ -150,7 +150,10 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
 /// Makes the directory in which run directories are made.
 pub(crate) fn make_out(out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).map_err(|error| {
-        anyhow::anyhow!("cannot create {}: {error}\n  try: another place, with --out DIR: --out /tmp/runs", out.display())
+        anyhow::anyhow!(
+            "cannot create {}: {error}\n  try: another place, with --out DIR: --out /tmp/runs",
+            out.display()
+        )
     })
 }
 

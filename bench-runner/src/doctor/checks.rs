@@ -374,7 +374,10 @@ mod tests {
         let quota = |cgroup: &str, quota_us| record::CpuQuota { cgroup: cgroup.into(), quota_us, period_us: 100_000 };
         host.cgroup_limits.cpu = Reading::Seen(vec![quota("/a/b", 400_000), quota("/a", 50_000)]);
         let found = cpus(&host);
-        assert!(found.weight == Weight::Note && found.found.ends_with("held to 0.50 of them by the limit of /a"), "{found:?}");
+        assert!(
+            found.weight == Weight::Note && found.found.ends_with("held to 0.50 of them by the limit of /a"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -98,11 +98,20 @@ fn every_file_is_read_by_what_reads_it() {
     let tmp = tempfile::tempdir().unwrap();
     let file = tmp.path().join("file.toml");
     let path = file.to_str().unwrap();
+    let out = tmp.path().to_str().unwrap();
     // What comes after the file was read: without a run, an agent, a target, and of a scenario nothing.
     let readers: [(&str, Vec<&str>, &str); 4] = [
-        ("[[plan]]", vec!["plan", path, "--prices", path, "--slo", "p99=1s", "--rps", "1", "--services", "1"], "is not a run directory"),
-        ("[[host]]", vec!["run", "--hosts", path, "--hosts-state", path], "cannot create"),
-        ("[[request]]", vec!["load", "http://127.0.0.1:1/", "--rate", "1", "--duration", "1s", "--requests", path], "cannot connect to 127.0.0.1:1"),
+        (
+            "[[plan]]",
+            vec!["plan", path, "--prices", path, "--slo", "p99=1s", "--rps", "1", "--services", "1"],
+            "is not a run directory",
+        ),
+        ("[[host]]", vec!["run", "--hosts", path, "--hosts-state", path, "--out", out], "cannot create"),
+        (
+            "[[request]]",
+            vec!["load", "http://127.0.0.1:1/", "--rate", "1", "--duration", "1s", "--requests", path],
+            "cannot connect to 127.0.0.1:1",
+        ),
         ("[load]", vec!["run", path, "--out", "/proc/no/such"], "cannot create /proc/no/such"),
     ];
     let mut read = BTreeSet::new();

@@ -50,7 +50,7 @@ fn pods_without_root_are_refused_before_there_is_a_run() {
     // Where another user may read it, and write beside it.
     let program = tmp.path().join("meshtax");
     fs::copy(PROGRAM, &program).unwrap();
-    for (path, mode) in [(tmp.path(), "777"), (&program, "755")] {
+    for (path, mode) in [(tmp.path(), "777"), (program.as_path(), "755")] {
         assert!(Command::new("chmod").arg(mode).arg(path).status().unwrap().success());
     }
     let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
@@ -74,7 +74,8 @@ fn without_room_for_keys_a_place_with_room_is_asked_for() {
         return;
     }
     let tmp = tempfile::tempdir().unwrap();
-    let full = "mount -t tmpfs -o size=4k none /dev/shm; mkdir t; mount -t tmpfs -o size=4k none t; export TMPDIR=$PWD/t";
+    let full =
+        "mount -t tmpfs -o size=4k none /dev/shm; mkdir t; mount -t tmpfs -o size=4k none t; export TMPDIR=$PWD/t";
     let answer = in_namespaces(&["--mount"], full, SHORT, tmp.path());
     refused(&answer, 2, &["no room for keys: less than 1024 KiB are free in ", "try: TMPDIR=DIR"]);
     let gone = "mount -t tmpfs -o ro none /dev/shm; export TMPDIR=/no/such";

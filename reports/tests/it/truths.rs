@@ -333,10 +333,9 @@ fn a_quota_around_the_whole_run_is_doubted_by_its_group() {
     let quota = |cgroup: &str, quota_us: u64| serde_json::json!({ "cgroup": cgroup, "quota_us": quota_us, "period_us": 100_000 });
     run["host"]["cgroup_limits"]["cpu"] = vec![quota("/a/b", 6_400_000), quota("/a", 50_000)].into();
     std::fs::write(&path, run.to_string()).unwrap();
-    let directory = record::RunDirectory::open(path.parent().unwrap()).unwrap();
-    let findings = reports::explain(&directory).unwrap().findings;
-    assert_eq!(kinds(&findings), [WarningKind::Saturated]);
-    let said = &findings.warnings[0].evidence;
+    let f = findings(&RunDirectory::open(path.parent().unwrap()).unwrap()).unwrap();
+    assert_eq!(kinds(&f), [WarningKind::Saturated]);
+    let said = &f.warnings[0].evidence;
     assert!(said.contains("held to 0.50 of ") && said.contains("by the limit of /a, which"), "{said}");
 }
 

@@ -132,6 +132,9 @@ fn the_page_is_current() {
 
 #[test]
 fn a_fields_row_says_its_kind_its_range_and_whether_it_takes_a_list() {
-    assert_eq!(takes("chain", "services"), "a whole number from 1 to 50; with sidecars, 50 services are 101 processes (*list*)");
+    assert_eq!(
+        takes("chain", "services"),
+        "a whole number from 1 to 50; with sidecars, 50 services are 101 processes (*list*)"
+    );
     assert_eq!(takes("plan", "aa"), "true or false");
 }

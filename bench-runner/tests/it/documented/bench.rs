@@ -110,7 +110,7 @@ struct Listening {
     child: Child,
     said: String,
     // Nothing that it says later may end it.
-    _says: BufReader<PipeReader>,
+    says: BufReader<PipeReader>,
 }
 
 impl Listening {
@@ -121,8 +121,8 @@ impl Listening {
         let child = command.stdin(Stdio::null()).spawn().unwrap();
         // It has our ends of the pipe, and at its end there is to be none but the child's.
         drop(command);
-        let mut listening = Self { child, said: String::new(), _says: BufReader::new(reader) };
-        listening._says.read_line(&mut listening.said).unwrap();
+        let mut listening = Self { child, said: String::new(), says: BufReader::new(reader) };
+        listening.says.read_line(&mut listening.said).unwrap();
         listening
     }
 }

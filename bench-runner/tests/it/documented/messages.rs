@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::str::Chars;
 
 use super::pages::{all, root};
 
@@ -31,15 +32,15 @@ fn texts() -> Vec<String> {
 }
 
 fn is_a_test(path: &Path) -> bool {
+    let path = path.strip_prefix(root()).unwrap_or(path);
     path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
 }
 
 /// What stands in double quotes, its lines joined as the compiler joins them. Comments have no quotes that matter: an odd
 /// one turns inside out what follows on its line only, since each line of code closes what it opens or is joined.
 fn quoted(source: &str) -> Vec<String> {
-    let code: String = source.lines().filter(|line| !line.trim_start().starts_with("//")).fold(
-        String::new(),
-        |mut code, line| {
+    let code: String =
+        source.lines().filter(|line| !line.trim_start().starts_with("//")).fold(String::new(), |mut code, line| {
             match code.strip_suffix("\\\n").map(str::len) {
                 Some(length) => {
                     code.truncate(length);
@@ -49,8 +50,7 @@ fn quoted(source: &str) -> Vec<String> {
             }
             code.push('\n');
             code
-        },
-    );
+        });
     let (mut texts, mut text, mut inside) = (Vec::new(), String::new(), false);
     let mut characters = code.chars();
     while let Some(c) = characters.next() {
@@ -60,9 +60,14 @@ fn quoted(source: &str) -> Vec<String> {
                 Some(escaped) => text.push(escaped),
                 None => {}
             },
-            // A quote as a character: '"'.
-            '\'' if !inside && characters.as_str().starts_with("\"'") => {
-                characters.nth(1);
+            // A quote as a character, as it is or escaped.
+            '\'' if !inside && characters.as_str().starts_with("\"'") => characters = skipped(characters, 2),
+            '\'' if !inside && characters.as_str().starts_with("\\\"'") => characters = skipped(characters, 3),
+            // A raw text has quotes of its own.
+            'r' if !inside && characters.as_str().starts_with("#\"") => {
+                let raw = characters.as_str()[2..].split("\"#").next().unwrap_or_default();
+                texts.push(raw.to_owned());
+                characters = skipped(characters, 2 + raw.chars().count() + 2);
             }
             '"' if inside => {
                 texts.push(std::mem::take(&mut text));
@@ -74,6 +79,12 @@ fn quoted(source: &str) -> Vec<String> {
         }
     }
     texts
+}
+
+fn skipped(characters: Chars<'_>, count: usize) -> Chars<'_> {
+    let mut rest = characters;
+    rest.by_ref().take(count).for_each(drop);
+    rest
 }
 
 /// Whether the fixed parts of what is quoted stand in this text, in their order, with something filled in between.
@@ -105,7 +116,7 @@ fn every_error_and_doubt_that_is_quoted_is_one_that_the_program_has() {
 
 #[test]
 fn texts_are_found_as_the_compiler_sees_them() {
-    let source = "// say \"no\"\nlet a = \"one \\\n   two {x} \\\"three\\\"\\n  try\"; f('\"'); g(\"four\");";
-    assert_eq!(quoted(source), ["one two {x} \"three\"\n  try", "four"]);
+    let source = "// say \"no\"\nlet a = \"one \\\n   two {x} \\\"three\\\"\\n  try\"; f('\"'); g(\"four\"); r#\"a \"b\"\"#; \"c\"";
+    assert_eq!(quoted(source), ["one two {x} \"three\"\n  try", "four", "a \"b\"", "c"]);
     assert!(has("one {} two {b} three", &["one", "two"]) && !has("one two", &["two", "one"]));
 }

@@ -23,7 +23,9 @@ pub(super) struct Page {
 pub(super) fn all() -> Vec<Page> {
     let mut paths = vec![PathBuf::from("README.md")];
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
-    paths.extend(docs.map(|name| Path::new("docs").join(name)).filter(|path| path.extension().is_some_and(|e| e == "md")));
+    paths.extend(
+        docs.map(|name| Path::new("docs").join(name)).filter(|path| path.extension().is_some_and(|e| e == "md")),
+    );
     paths.sort();
     paths.iter().map(|path| read(&path.to_string_lossy(), &fs::read_to_string(root().join(path)).unwrap())).collect()
 }

@@ -1,6 +1,6 @@
 //! How each command of the documentation is run by the tests.
 
-use Way::{Elsewhere, Mention, Parsed, Reads, Measures, Serves};
+use Way::{Elsewhere, Measures, Mention, Parsed, Reads, Serves};
 
 /// How a command is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,10 @@ pub(super) const WAYS: &[(&str, Way)] = &[
     ("meshtax doctor", Reads(DONE)),
     ("meshtax doctor --card", Reads(DONE)),
     ("meshtax gate", Mention),
-    ("meshtax gate --aa --candidate mine.toml --max-regress p99=10%", Parsed("pairs of trials; the one with two sides is made")),
+    (
+        "meshtax gate --aa --candidate mine.toml --max-regress p99=10%",
+        Parsed("pairs of trials; the one with two sides is made"),
+    ),
     (
         "meshtax gate --baseline mesh/main.toml --candidate mesh/change.toml --max-regress p99=10% --budget 15m",
         Parsed("it is the one beside it with other files, of which the plan is made"),
@@ -67,17 +70,16 @@ pub(super) const WAYS: &[(&str, Way)] = &[
     ("meshtax load", Mention),
     (
         "meshtax load URL --find-max --slo p99=25ms,errors=0.1%",
-        Measures("load URL --find-max --slo p99=9s,errors=50% --from 50 --to 100 --step 200ms --confirm 300ms --budget 10s"),
+        Measures(
+            "load URL --find-max --slo p99=9s,errors=50% --from 50 --to 100 --step 200ms --confirm 300ms --budget 10s",
+        ),
     ),
     ("meshtax load URL --ladder 100,200,500,1000", Measures("load URL --ladder 100,200 --step 200ms --repeats 1")),
     ("meshtax load http://127.0.0.1:8080/ --rate 500 --duration 10s", Measures("load URL --rate 500 --duration 300ms")),
     ("meshtax man --output DIR", Reads(DONE)),
     ("meshtax plan", Mention),
     // 1 where this machine's one rate is shown to hold nothing.
-    (
-        "meshtax plan runs/... --slo p99=25ms,errors=0.1% --rps 5000 --services 50 --prices prices.toml",
-        Reads(&[0, 1]),
-    ),
+    ("meshtax plan runs/... --slo p99=25ms,errors=0.1% --rps 5000 --services 50 --prices prices.toml", Reads(&[0, 1])),
     ("meshtax probe", Mention),
     ("meshtax probe --format table --duration 5s", Measures("probe --format table --duration 1s")),
     ("meshtax probe --gaps 20s", Measures("probe --gaps 1s")),
@@ -120,10 +122,7 @@ pub(super) const WAYS: &[(&str, Way)] = &[
     ("meshtax run cpu-limits", OTHER_FACTORS),
     ("meshtax run dataplanes", OTHER_FACTORS),
     ("meshtax run mine.toml", Measures("run mine.toml --quick --duration 300ms --repeats 1")),
-    (
-        "meshtax run mine.toml --rate 1000 --repeats 8",
-        Parsed("it is the one before with other values"),
-    ),
+    ("meshtax run mine.toml --rate 1000 --repeats 8", Parsed("it is the one before with other values")),
     ("meshtax run quick", Parsed("it is the README's first command with shorter trials")),
     ("meshtax run runs/...", Measures("run runs/... --quick --duration 300ms --repeats 1")),
     ("meshtax scenarios", Reads(DONE)),
