@@ -53,3 +53,4 @@ pub use findings::{
 };
 pub use host_card::HostCard;
 pub use stats::Estimate;
+pub use validity::{quota_cores, tightest_quota};

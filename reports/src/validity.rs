@@ -2,7 +2,7 @@
 
 mod over_trials;
 
-use record::{Role, WarningKind};
+use record::{CpuQuota, Host, Role, WarningKind};
 
 use crate::figure;
 use crate::findings::FoundWarning;
@@ -118,19 +118,30 @@ fn of_run(gathered: &Gathered) -> Vec<FoundWarning> {
     found
 }
 
+/// The quota that holds a host's program to fewer CPUs than it may use, the tightest of several.
+pub fn tightest_quota(host: &Host) -> Option<&CpuQuota> {
+    let tightest = host.cgroup_limits.cpu.seen()?.iter().min_by(|a, b| quota_cores(a).total_cmp(&quota_cores(b)));
+    tightest.filter(|quota| quota_cores(quota) < f64::from(host.cpus_allowed))
+}
+
+/// What a quota comes to, in cores.
+pub fn quota_cores(quota: &CpuQuota) -> f64 {
+    quota.quota_us as f64 / quota.period_us.max(1) as f64
+}
+
 /// A quota around the whole run throttles what is measured. In a cluster the host's card is that of a probe in its pod, whose
 /// own limit is nobody else's.
 fn held_back(run: &record::Run) -> Option<FoundWarning> {
     let here = run.cells.iter().any(|c| c.factors.platform != record::Platform::Kubernetes);
-    let cpus = run.host.cpus_allowed;
-    let quota = run.host.cgroup_limits.tightest_cpu(cpus).filter(|_| here)?;
+    let quota = tightest_quota(&run.host).filter(|_| here)?;
     Some(FoundWarning {
         trial: None,
         cell: None,
         kind: WarningKind::Saturated,
         evidence: format!(
-            "load, services and proxies together are held to {:.2} of {cpus} CPUs by the limit of {}, which throttles them with a mesh and without",
-            quota.cores(),
+            "load, services and proxies together are held to {:.2} of {} CPUs by the limit of {}, which throttles them with a mesh and without",
+            quota_cores(quota),
+            run.host.cpus_allowed,
             quota.cgroup
         ),
         remedy: "measure outside of this limit, or raise it: for a container, --cpus".to_owned(),

@@ -37,10 +37,10 @@ pub(super) fn all(host: &Host, programs: &ProgramArgs, out: &Path) -> Vec<Findin
 fn cpus(host: &Host) -> Finding {
     let model = host.cpu_model.seen().map_or("unknown model", String::as_str);
     let found = format!("{} of {} CPUs ({model})", host.cpus_allowed, host.cpus_online.len());
-    if let Some(quota) = host.cgroup_limits.tightest_cpu(host.cpus_allowed) {
+    if let Some(quota) = reports::tightest_quota(host) {
         return Finding::note(
             "cpu",
-            format!("{found}, held to {:.2} of them by the limit of {}", quota.cores(), quota.cgroup),
+            format!("{found}, held to {:.2} of them by the limit of {}", reports::quota_cores(quota), quota.cgroup),
             "outside of this limit: it throttles everything that is measured, with a mesh and without",
         );
     }
@@ -58,7 +58,9 @@ fn memory(host: &Host) -> Finding {
     match &host.memory_bytes {
         Reading::Seen(bytes) => {
             let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
-            let (found, bytes) = match host.cgroup_limits.tightest_memory(*bytes) {
+            let limits = host.cgroup_limits.memory.seen().into_iter().flatten();
+            let tightest = limits.min_by_key(|limit| limit.bytes).filter(|limit| limit.bytes < *bytes);
+            let (found, bytes) = match tightest {
                 Some(limit) => {
                     let found = format!("{} of {}, by the limit of {}", gib(limit.bytes), gib(*bytes), limit.cgroup);
                     (found, limit.bytes)

@@ -98,27 +98,6 @@ pub struct CpuQuota {
     pub period_us: u64,
 }
 
-impl CpuQuota {
-    /// What it comes to, in cores.
-    pub fn cores(&self) -> f64 {
-        self.quota_us as f64 / self.period_us.max(1) as f64
-    }
-}
-
-impl CgroupLimits {
-    /// The quota that holds a program with so many CPUs to fewer of them, the tightest of several.
-    pub fn tightest_cpu(&self, cpus: u32) -> Option<&CpuQuota> {
-        let tightest = self.cpu.seen()?.iter().min_by(|a, b| a.cores().total_cmp(&b.cores()));
-        tightest.filter(|quota| quota.cores() < f64::from(cpus))
-    }
-
-    /// The tightest of the memory limits, where it is less than what the machine has.
-    pub fn tightest_memory(&self, machine_bytes: u64) -> Option<&MemoryLimit> {
-        let tightest = self.memory.seen()?.iter().min_by_key(|limit| limit.bytes);
-        tightest.filter(|limit| limit.bytes < machine_bytes)
-    }
-}
-
 /// A memory limit of a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MemoryLimit {
