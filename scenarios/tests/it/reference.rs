@@ -82,11 +82,12 @@ fn takes(table: &str, key: &str) -> String {
     }
     let list = refusal(table, key, "[]").is_some_and(|(_, remedy)| remedy.ends_with(", or a list of such"));
     let range = ranges.join("; ");
-    let text = match (range.is_empty(), range.starts_with("a number")) {
-        (true, _) => kind,
-        (_, true) if kind == "a whole number" => range.replacen("a number", &kind, 1),
-        (_, true) => range,
-        _ => format!("{kind}: {range}"),
+    let text = match kind.as_str() {
+        _ if range.is_empty() => kind,
+        // What the range says of the kind already is not said twice.
+        "a number" if range.starts_with("a number") => range,
+        "a whole number" if range.starts_with("a number") => range.replacen("a number", &kind, 1),
+        _ => format!("{kind}; {range}"),
     };
     if list { format!("{text} (*list*)") } else { text }
 }
