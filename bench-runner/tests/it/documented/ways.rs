@@ -58,7 +58,6 @@ pub(super) const WAYS: &[(&str, Way)] = &[
     // With one stored run it may say any of the three.
     ("meshtax gate RUN --baseline DIR --max-regress p99=20%,cpu=10% --slo errors=0.1%", Reads(&[0, 1, 3])),
     ("meshtax gate RUN --baseline baselines --max-regress p99=20%,cpu=10% --slo errors=0.1%", Reads(&[0, 1, 3])),
-    ("meshtax history baselines", Reads(DONE)),
     ("meshtax history baselines --metric p99", Reads(DONE)),
     ("meshtax hosts fetch RUN", AGENTS),
     ("meshtax hosts pair cx22 10.0.0.2:7464 CODE", AGENTS),
@@ -67,7 +66,6 @@ pub(super) const WAYS: &[(&str, Way)] = &[
     ("meshtax k8s manifests first-look --mesh istio-sidecar", Reads(DONE)),
     ("meshtax k8s run SCENARIO --mesh none,istio-sidecar,istio-ambient,linkerd", CLUSTER),
     ("meshtax k8s run first-look --mesh none,istio-sidecar --image IMAGE", CLUSTER),
-    ("meshtax load", Mention),
     (
         "meshtax load URL --find-max --slo p99=25ms,errors=0.1%",
         Measures(
@@ -77,15 +75,12 @@ pub(super) const WAYS: &[(&str, Way)] = &[
     ("meshtax load URL --ladder 100,200,500,1000", Measures("load URL --ladder 100,200 --step 200ms --repeats 1")),
     ("meshtax load http://127.0.0.1:8080/ --rate 500 --duration 10s", Measures("load URL --rate 500 --duration 300ms")),
     ("meshtax man --output DIR", Reads(DONE)),
-    ("meshtax plan", Mention),
     // 1 where this machine's one rate is shown to hold nothing.
     ("meshtax plan runs/... --slo p99=25ms,errors=0.1% --rps 5000 --services 50 --prices prices.toml", Reads(&[0, 1])),
-    ("meshtax probe", Mention),
     ("meshtax probe --format table --duration 5s", Measures("probe --format table --duration 1s")),
     ("meshtax probe --gaps 20s", Measures("probe --gaps 1s")),
     ("meshtax probe --pid proxy=4711 --format table", Measures("probe --pid proxy=4711 --format table --duration 1s")),
     ("meshtax probe --serve 9464", Serves("probe --serve 0")),
-    ("meshtax report", Mention),
     ("meshtax report RUN --format fortio --output DIR", Reads(DONE)),
     ("meshtax report RUN --format hlog --output DIR", Reads(DONE)),
     ("meshtax report RUN --format intervals-csv", Reads(DONE)),
