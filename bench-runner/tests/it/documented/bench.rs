@@ -31,7 +31,8 @@ pub(super) struct Bench {
 impl Bench {
     /// Makes the files, and the run by this command.
     pub(super) fn new(first: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // On a disk, which is tested too: the temporary directory may be in memory.
+        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let at = folder.path();
         for name in ["mine.toml", "new.toml", "old.toml"] {
             fs::write(at.join(name), SMALL).unwrap();
