@@ -131,6 +131,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
         versions,
         source: args.source.find(),
         warnings: lab.warnings().to_vec(),
+        sum: None,
     };
     until::check(&run)?;
     let directory = RunDirectory::create(&args.out.join(&id), &run)?;

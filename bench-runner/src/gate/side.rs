@@ -148,6 +148,7 @@ impl Side {
             source: crate::source::SourceArgs::default().find(),
             warnings: gate.warnings.to_vec(),
             until: None,
+            sum: None,
         };
         Ok((RunDirectory::create(&gate.path.join(self.name), &run)?, run))
     }

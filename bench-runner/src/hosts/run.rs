@@ -210,6 +210,7 @@ impl Campaign {
             versions: ensemble.opened.versions.clone(),
             source: asked.source.clone(),
             warnings: ensemble.opened.warnings.clone(),
+            sum: None,
         };
         crate::run::until::check(&run)?;
         let directory = RunDirectory::create(&asked.out.join(&id), &run)?;

@@ -197,6 +197,7 @@ fn written_down(args: &Args, work: &Work, host: Host, versions: BTreeMap<String,
         versions,
         source: args.source.find(),
         warnings: Vec::new(),
+        sum: None,
     }
 }
 

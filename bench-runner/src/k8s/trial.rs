@@ -132,6 +132,7 @@ pub(super) fn make(
         lacks: Vec::new(),
         edges,
         cpus: None,
+        sums: None,
     };
     directory.seal(&trial)?;
     Ok(())
