@@ -122,6 +122,8 @@ def made(run, folder):
             for name in ("intervals.jsonl.zst", "samples.jsonl.zst", "slow.jsonl"):
                 os.link(ready[of][0] / name, to / name)
         trial = dict(ready[of][1], id=planned["id"], block=planned["block"], position=at + 1)
+        # Its files are other ones now.
+        trial.pop("sums", None)
         (to / "trial.json").write_text(json.dumps(trial))
     (folder / "run.json").write_text(json.dumps(plan))
 

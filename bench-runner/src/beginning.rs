@@ -48,6 +48,7 @@ impl Beginning<'_> {
             versions,
             source,
             warnings,
+            sum: None,
         }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn execute(directory: &RunDirectory, run: &Run, sitting: Sitting<'_>)
             if ending.beside.disk {
                 beside::after(directory, ending.beside, interrupt);
             }
-            finish(directory, ending.strict)
+            finish(directory, ending.strict).map_err(|error| told(error, directory, run, sealed))
         }
         // A part that was hit by the same signal, or given up in its start, fails in its own way.
         Err(_) if interrupt.asked() => {
@@ -60,13 +60,16 @@ pub(crate) fn execute(directory: &RunDirectory, run: &Run, sitting: Sitting<'_>)
             say(&format!("stopped: {}\n", what_is_left(directory, run, sealed)));
             Ok(Exit::Cut.into())
         }
-        Err(error) => {
-            let error = with_cause(error, directory.path());
-            Err(anyhow::anyhow!("{}\n  {}", exit::say(&error), what_is_left(directory, run, sealed)))
-        }
+        Err(error) => Err(told(error, directory, run, sealed)),
     };
     report::print(&directory.path().display().to_string())?;
     result
+}
+
+/// The error with what is left of the run.
+fn told(error: anyhow::Error, directory: &RunDirectory, run: &Run, sealed: usize) -> anyhow::Error {
+    let error = with_cause(error, directory.path());
+    anyhow::anyhow!("{}\n  {}", exit::say(&error), what_is_left(directory, run, sealed))
 }
 
 /// A part whose log is on a full disk cannot say why it ended; the disk can.

@@ -207,16 +207,27 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 pub(crate) fn write_all(explained: &Explanation, directory: &RunDirectory) -> anyhow::Result<()> {
     let findings = &explained.findings;
     let at = directory.path();
-    write_file(&at.join("findings.json"), &reports::json::render(findings)?)?;
-    write_file(&at.join("report.html"), &reports::html::page(explained)?)?;
+    write_whole(&at.join("findings.json"), &reports::json::render(findings)?)?;
+    write_whole(&at.join("report.html"), &reports::html::page(explained)?)?;
     write_tables(findings, at)
 }
 
 fn write_tables(findings: &Findings, folder: &Path) -> anyhow::Result<()> {
     for (name, table) in reports::csv::render(findings)? {
-        write_file(&folder.join(name), &table)?;
+        write_whole(&folder.join(name), &table)?;
     }
     Ok(())
+}
+
+/// By way of a temporary file: where it cannot be written, what an earlier report left is still whole.
+fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let temporary = PathBuf::from(name);
+    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
+    written
+        .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 pub(crate) fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -1,5 +1,7 @@
 //! One trial: processes are started, settled, warmed, measured, proven, stopped; then it is sealed.
 
+mod steadiness;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,15 +20,13 @@ use crate::plan::arrival_seed;
 use crate::programs::Programs;
 use crate::progress::Progress;
 use crate::run::PROGRAM;
+use steadiness::Steadiness;
 
 /// How long a part may take until it answers.
 pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long the load may take beyond its plan: its own drain and start, and some more on a busy machine.
 pub(crate) const LOAD_GRACE: Duration = Duration::from_secs(30);
-
-/// How long the probe may take to write its last line. It does so at once where it gets a CPU.
-const PROBE_GRACE: Duration = Duration::from_secs(10);
 
 /// Time from one sample to the next. What must be read less often has a pace of its own in the probe.
 const PROBE_EVERY: &str = "50ms";
@@ -90,13 +90,19 @@ pub(crate) fn make(
 
     let seed = arrival_seed(run.seed, planned.block);
     let load = start_load(lab, &deployment, cell, &timing, seed, &directory, &mut parts)?;
-    let probe = start_probe(lab, run_path, &directory, &deployment, &mut parts)?;
+    let probe = start_probe(lab, run_path, &directory, &deployment, &mut parts).or_else(|error| {
+        // A probe cannot watch who has ended: then that is what went wrong.
+        load.expect_alive("waiting for its start")?;
+        deployment.check_alive()?;
+        Err(error)
+    })?;
     let mut processes: Vec<(String, u32)> = parts.iter().map(|part| (part.name.clone(), part.pid)).collect();
-    processes.extend(deployment.children());
+    let workers = deployment.children();
+    processes.extend(workers.iter().cloned());
     // Dear to read, and it holds up what is read: hence here, and again when the load has ended.
     let edges = || node_probe::edges(Path::new("/"), &processes, Some(run_path));
     let before = edges();
-    let mut watched = Watched { deployment: &mut deployment, load, probe };
+    let mut watched = Watched { deployment: &mut deployment, load, probe, steadiness: Steadiness::begin(anchor) };
 
     let settled = monotonic_ns();
     progress.phase(Phase::Settle.word());
@@ -118,7 +124,9 @@ pub(crate) fn make(
     let cooled = monotonic_ns();
     let edges = Some(Edges { before, after: edges() });
 
-    let Watched { load, probe, .. } = watched;
+    let Watched { load, probe, steadiness, .. } = watched;
+    let mut doubts = steadiness.doubts(ClockAnchor::now());
+    doubts.extend(steadiness::lost_workers(&workers, &deployment.children()));
     drop(load);
     stop_probe(probe)?;
     let proofs = deployment.prove()?;
@@ -136,7 +144,7 @@ pub(crate) fn make(
         PhaseSpan { phase: Phase::CoolDown, start_ns: cooling, end_ns: cooled },
     ];
     let position = run.trials.iter().position(|t| t.id == planned.id).map_or(0, |at| at + 1);
-    let warnings = summary.warnings.clone();
+    let warnings = summary.warnings.iter().cloned().chain(doubts).collect();
     let trial = Trial {
         schema: SCHEMA,
         method: METHOD,
@@ -154,6 +162,7 @@ pub(crate) fn make(
         lacks,
         edges,
         cpus: beside.map(|beside| beside.cpus.to_vec()),
+        sums: None,
     };
     directory.seal(&trial)?;
     Ok(())
@@ -164,6 +173,7 @@ struct Watched<'a> {
     deployment: &'a mut Deployment,
     load: Launched,
     probe: Launched,
+    steadiness: Steadiness,
 }
 
 impl Watched<'_> {
@@ -175,6 +185,7 @@ impl Watched<'_> {
 
     /// All but the load is alive.
     fn check_servers(&mut self) -> anyhow::Result<()> {
+        self.steadiness.look();
         self.probe.expect_alive("sampling")?;
         Ok(self.deployment.check_alive()?)
     }
@@ -353,14 +364,19 @@ pub(crate) fn indented(lines: &[String]) -> String {
     lines.iter().map(|l| format!("    | {l}")).collect::<Vec<_>>().join("\n")
 }
 
+/// How long the probe may take to end: its last line may wait for a CPU, or for a disk.
+const PROBE_GRACE: Duration = Duration::from_secs(10);
+
 /// Asks the probe to end; its last line is whole then.
 pub(crate) fn stop_probe(mut probe: Launched) -> anyhow::Result<()> {
+    probe.expect_alive("sampling")?;
     let asked = Instant::now();
     let status = probe.terminate(PROBE_GRACE)?;
     anyhow::ensure!(
-        status.success() || asked.elapsed() < PROBE_GRACE,
-        "the probe did not end within {} s of being asked to: it got no CPU\n  try: `meshtax doctor`, which says whether others are at work here",
-        PROBE_GRACE.as_secs()
+        asked.elapsed() < PROBE_GRACE || status.success(),
+        "the probe did not end within {} s of being asked to, and was killed: its last samples are not known to be whole\n{}\n  try: `meshtax doctor`, which says whether others are at work here; a probe ends late that gets no CPU, or whose disk takes no lines",
+        PROBE_GRACE.as_secs(),
+        indented(&probe.log_tail(8))
     );
     anyhow::ensure!(status.success(), "the probe ended with {status}\n{}", indented(&probe.log_tail(8)));
     Ok(())

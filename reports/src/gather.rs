@@ -1,8 +1,6 @@
 //! Reads each sealed trial once, several at a time, and keeps of it what the findings and the charts need.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use record::{End, Histogram, Interval, IstioReading, Phase, Quantiles, Run, RunDirectory, SlowRequest, Trial};
 
@@ -12,7 +10,7 @@ use crate::kept::{self, Kept};
 use crate::stats::steal;
 use crate::subsets::{self, Subsets};
 use crate::usage::{Gathering, Span, Usage};
-use crate::{Error, Result};
+use crate::{Error, Result, several};
 
 /// One window of the measured phase, without its histograms (which would be megabytes each).
 #[derive(Clone, Debug)]
@@ -171,29 +169,10 @@ impl Gathered {
         if ids.is_empty() {
             return Err(Error::NothingMeasured { path: dir.path().to_owned(), planned: run.trials.len() });
         }
-        let next = AtomicUsize::new(0);
-        let read: Vec<Mutex<Option<Result<TrialData>>>> = ids.iter().map(|_| Mutex::new(None)).collect();
-        let readers = std::thread::available_parallelism().map_or(1, usize::from).min(ids.len());
-        std::thread::scope(|scope| {
-            for _ in 0..readers {
-                scope.spawn(|| {
-                    while let Some((id, slot)) = {
-                        let i = next.fetch_add(1, Ordering::Relaxed);
-                        ids.get(i).zip(read.get(i))
-                    } {
-                        let trial = TrialData::read(dir, &run, id);
-                        if let Ok(mut slot) = slot.lock() {
-                            *slot = Some(trial);
-                        }
-                    }
-                });
-            }
-        });
+        let read = several::at_once(&ids, |id| TrialData::read(dir, &run, id));
         let lost = || Error::ReaderLost { path: dir.path().to_owned() };
-        let trials: Vec<TrialData> = read
-            .into_iter()
-            .map(|slot| slot.into_inner().ok().flatten().unwrap_or_else(|| Err(lost())))
-            .collect::<Result<_>>()?;
+        let trials: Vec<TrialData> =
+            read.into_iter().map(|trial| trial.unwrap_or_else(|| Err(lost()))).collect::<Result<_>>()?;
         let apart: Vec<Option<&Apart>> = trials.iter().map(|t| t.apart.as_ref()).collect();
         let hosts = hosts::findings(dir, dir.hosts()?.as_ref(), &apart)?;
         Ok(Self { hosts, run, trials, istio: dir.istio()?, end: dir.end()? })

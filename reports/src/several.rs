@@ -8,20 +8,23 @@ pub(crate) fn at_once<I: Sync, T: Send>(items: &[I], of: impl Fn(&I) -> T + Sync
     let next = AtomicUsize::new(0);
     let slots: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(items.len());
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some((item, slot)) = {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    items.get(i).zip(slots.get(i))
-                } {
-                    let made = of(item);
-                    if let Ok(mut slot) = slot.lock() {
-                        *slot = Some(made);
-                    }
-                }
-            });
+    let work = || {
+        while let Some((item, slot)) = {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            items.get(i).zip(slots.get(i))
+        } {
+            let made = of(item);
+            if let Ok(mut slot) = slot.lock() {
+                *slot = Some(made);
+            }
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..workers {
+            // Where there is no thread to be had, those that there are do all of it.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
     });
     slots.into_iter().map(|slot| slot.into_inner().ok().flatten()).collect()
 }

@@ -10,7 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}{}", path.display(), remedy(source))]
     File {
         /// What was tried, as a verb: "read", "create".
         action: &'static str,
@@ -88,7 +88,7 @@ pub enum Error {
         remedy: String,
     },
     /// A cgroup could not be made, changed or removed.
-    #[error("cannot {action} the cgroup {}: {source}", path.display())]
+    #[error("cannot {action} the cgroup {}: {source}{}", path.display(), cgroup_remedy(source))]
     Cgroup {
         /// What was tried, as a verb: "create", "write cpu.max of".
         action: String,
@@ -124,7 +124,7 @@ pub enum Error {
         remedy: String,
     },
     /// A program could not be started.
-    #[error("cannot start {part} ({}): {source}\n  try: check that the file is there and may be executed", program.display())]
+    #[error("cannot start {part} ({}): {source}{}", program.display(), start_remedy(source))]
     Start {
         /// The part it should have been.
         part: String,
@@ -155,7 +155,7 @@ pub enum Error {
         log: Vec<String>,
     },
     /// A part ended when it should not have.
-    #[error("{part} ended: {status}, while {doing}{}{}", quoted(log), remedy(status))]
+    #[error("{part} ended: {status}, while {doing}{}{}", quoted(log), end_remedy(status))]
     Died {
         /// The part.
         part: String,
@@ -248,13 +248,51 @@ pub enum Error {
 }
 
 /// A part that was killed cannot say by whom.
-fn remedy(status: &str) -> &'static str {
+fn end_remedy(status: &str) -> &'static str {
     if status.contains("signal 9") || status.contains("signal: 9") {
         "\n  try: `meshtax doctor`, which says how much memory there is: without any left, the kernel kills"
     } else {
         ""
     }
 }
+
+/// The way out of what the kernel said of a file; nothing where there is none to name.
+fn remedy(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match source.kind() {
+        StorageFull | QuotaExceeded => "\n  try: free space on that disk, or choose another with --out DIR",
+        PermissionDenied | ReadOnlyFilesystem => "\n  try: a directory that may be written to, with --out DIR",
+        _ if used_up(source) => USED_UP,
+        _ => "",
+    }
+}
+
+/// A cgroup of ours is gone only if somebody else took it away.
+fn cgroup_remedy(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => {
+            "\n  somebody removed it while it was in use; try: what else here tidies up cgroups (`meshtax clean` leaves those of a living run alone)"
+        }
+        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
+            "\n  try: `meshtax doctor`, which says which cgroups may be written to here"
+        }
+        _ if used_up(source) => USED_UP,
+        _ => "",
+    }
+}
+
+fn start_remedy(source: &std::io::Error) -> &'static str {
+    if used_up(source) { USED_UP } else { "\n  try: check that the file is there and may be executed" }
+}
+
+/// Whether there were no more descriptors to be had, in this process or in the system.
+fn used_up(source: &std::io::Error) -> bool {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    matches!(source.raw_os_error(), Some(EMFILE | ENFILE))
+}
+
+const USED_UP: &str = "\n  try: `ulimit -n`, which says how many files a process may open, and a higher limit";
 
 /// Log lines under a message, indented; nothing when there are none.
 fn quoted(log: &[String]) -> String {

@@ -145,6 +145,7 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
         lacks: seal.lacks,
         edges: seal.edges,
         cpus: None,
+        sums: None,
     };
     Ok(directory.seal(&trial)?)
 }

@@ -134,6 +134,7 @@ pub(super) fn make(
         lacks: Vec::new(),
         edges,
         cpus: None,
+        sums: None,
     };
     directory.seal(&trial)?;
     Ok(())

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{alone, call, json};
+use crate::program::{alone, call, change_run, json};
 
 const SCENARIO: &str = r#"
 name = "a-canary"
@@ -59,9 +59,10 @@ fn the_split_of_real_sidecars_holds_and_follows_a_shift_without_a_failed_request
     let other = other.join(directory.file_name().unwrap());
     let both = call(&["report", at, other.to_str().unwrap()]).done().stdout;
     assert_eq!(both.matches("Canary: how requests were split").count(), 2);
-    let run = other.join("run.json");
-    let text = fs::read_to_string(&run).unwrap();
-    fs::write(&run, text.replace("\"platform\": \"processes\"", "\"platform\": \"pods\"")).unwrap();
+    change_run(&other, |plan| {
+        let cells = plan["cells"].as_array_mut().unwrap();
+        cells.iter_mut().for_each(|cell| cell["factors"]["platform"] = "pods".into());
+    });
     let refused = call(&["report", at, other.to_str().unwrap()]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("ran on the platform 'processes' and the run"), "{}", refused.stderr);

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::Command;
 
-use crate::program::{Answer, among_others, call, fake_envoy, is_root, meshtax, processes_of, skip};
+use crate::program::{Answer, Mounted, among_others, call, fake_envoy, is_root, meshtax, processes_of, skip};
 
 /// What an error must be: its code, its words, a way out, and no longer than a screen.
 pub(crate) fn refused(answer: &Answer, code: i32, words: &[&str]) {
@@ -157,34 +156,11 @@ fn a_full_disk() {
     let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let mounted = Mounted::tmpfs(tmp.path(), "200k");
-    let out = mounted.path.join("runs");
+    let out = mounted.path().join("runs");
     let answer =
         call(&["run", "--dataplane", "none", "--duration", "5s", "--repeats", "1", "--out", out.to_str().unwrap()]);
     refused(&answer, 2, &["No space left", "try:", "--out"]);
     assert_eq!(processes_of(&out), Vec::<String>::new());
-}
-
-/// A mount that goes when dropped.
-pub(crate) struct Mounted {
-    path: std::path::PathBuf,
-}
-
-impl Mounted {
-    pub(crate) fn tmpfs(path: &Path, size: &str) -> Self {
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "meshtax-test"])
-            .arg(path)
-            .status()
-            .unwrap();
-        assert!(status.success());
-        Self { path: path.to_owned() }
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.path).status();
-    }
 }
 
 #[test]
@@ -223,7 +199,7 @@ fn a_truncated_interval_line() {
     let bytes = fs::read(&packed).unwrap();
     fs::write(&packed, &bytes[..bytes.len() / 2]).unwrap();
     let at = directory.to_str().unwrap();
-    refused(&call(&["report", at]), 2, &["intervals.jsonl.zst line", "cut off", "meshtax resume"]);
+    refused(&call(&["report", at]), 2, &["intervals.jsonl.zst is not as it was written", "CRC-32", "meshtax resume"]);
     // The way out that it names works.
     fs::remove_dir_all(&trial).unwrap();
     call(&["resume", at]).done();

@@ -84,6 +84,15 @@ pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))).unwrap()
 }
 
+/// Changes the plan of a run, as someone who knows of its sum would.
+pub(crate) fn change_run(run: &Path, change: impl FnOnce(&mut Value)) {
+    let path = run.join("run.json");
+    let mut plan = json(&path);
+    plan.as_object_mut().unwrap().remove("sum");
+    change(&mut plan);
+    std::fs::write(path, plan.to_string()).unwrap();
+}
+
 /// Whether a skipped test should fail; says so when it should not.
 pub(crate) fn skip(why: &str, variable: &str) -> bool {
     assert!(std::env::var_os(variable).is_none_or(|v| v != "1"), "{why}, and {variable}=1");
@@ -235,5 +244,33 @@ pub(crate) fn within(limit: Duration, mut holds: impl FnMut() -> Result<(), Stri
             Err(why) if Instant::now() > end => panic!("after {limit:?}: {why}"),
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
+    }
+}
+
+/// A mount that goes when dropped.
+pub(crate) struct Mounted {
+    path: PathBuf,
+}
+
+impl Mounted {
+    pub(crate) fn tmpfs(path: &Path, size: &str) -> Self {
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "meshtax-test"])
+            .arg(path)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        Self { path: path.to_owned() }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.path).status();
     }
 }

@@ -200,9 +200,7 @@ fn the_list_is_read_and_worked_by_keyboard() {
     for (other, scenario) in [("other", "a sweep"), ("third", "</td><script>document.title='got'</script>")] {
         let at = folder.path().join(other);
         copy(&run, &at);
-        let mut same = crate::program::json(&at.join("run.json"));
-        same["id"] = json!(other);
-        fs::write(at.join("run.json"), same.to_string()).unwrap();
+        crate::program::change_run(&at, |plan| plan["id"] = json!(other));
         let mut findings: Value = serde_json::from_str(&findings).unwrap();
         findings["scenario"] = json!(scenario);
         fs::write(at.join("findings.json"), findings.to_string()).unwrap();

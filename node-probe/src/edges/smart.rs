@@ -36,7 +36,7 @@ fn ask(mut smartctl: Command, device: &Path, patience: Duration) -> Result<Strin
             _ => format!("smartctl: {e}"),
         })?;
     let output = child.stdout.take();
-    let reader = thread::spawn(move || {
+    let reader = thread::Builder::new().spawn(move || {
         let mut bytes = Vec::new();
         match output.map(|output| output.take(MOST_BYTES).read_to_end(&mut bytes)) {
             Some(Err(e)) => Err(e.to_string()),
@@ -44,6 +44,7 @@ fn ask(mut smartctl: Command, device: &Path, patience: Duration) -> Result<Strin
         }
     });
     let ended = wait(&mut child, patience);
+    let reader = reader.map_err(|e| format!("there is no thread to read its answer: {e}"))?;
     let text = reader.join().map_err(|_| "its answer could not be read".to_owned())?;
     ended?;
     text

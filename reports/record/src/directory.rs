@@ -3,6 +3,7 @@
 //! `trials/ID/trial.json` is the seal, written last and by rename: a trial without it is none. While a trial
 //! runs its lines are plain JSON, so that whatever was measured survives a kill; sealing packs them.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::marker::PhantomData;
@@ -13,8 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    ClockExchange, DiskTest, End, Error, Interval, IstioReading, Loss, Result, Run, RunCluster, RunHosts, SCHEMA,
-    Sample, SlowRequest, Trial, TrialHosts,
+    ClockExchange, DiskTest, End, Error, Interval, IstioReading, Loss, Outcomes, Phase, Result, Run, RunCluster,
+    RunHosts, SCHEMA, Sample, SlowRequest, Sums, Trial, TrialHosts, sums,
 };
 
 const RUN: &str = "run.json";
@@ -63,9 +64,13 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    write_whole(path, &to_json(path, value)?)
+}
+
+fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| json_error(path, &e))?;
     bytes.push(b'\n');
-    write_whole(path, &bytes)
+    Ok(bytes)
 }
 
 fn json_error(path: &Path, e: &serde_json::Error) -> Error {
@@ -75,18 +80,21 @@ fn json_error(path: &Path, e: &serde_json::Error) -> Error {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    from_json(path, &fs::read(path).map_err(file_error("read", path))?)
+}
+
+fn from_json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
     #[derive(serde::Deserialize)]
     struct Head {
         schema: u64,
     }
-    let bytes = fs::read(path).map_err(file_error("read", path))?;
     // The number first: a later format may well not parse, and that must not look like damage.
-    if let Ok(Head { schema }) = serde_json::from_slice::<Head>(&bytes)
+    if let Ok(Head { schema }) = serde_json::from_slice::<Head>(bytes)
         && schema > u64::from(SCHEMA)
     {
         return Err(Error::FutureSchema { path: path.to_owned(), found: schema });
     }
-    serde_json::from_slice(&bytes).map_err(|e| json_error(path, &e))
+    serde_json::from_slice(bytes).map_err(|e| json_error(path, &e))
 }
 
 fn read_json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
@@ -110,8 +118,14 @@ impl RunDirectory {
         }
         fs::create_dir(path).map_err(file_error("create", path))?;
         let trials = path.join("trials");
-        fs::create_dir(&trials).map_err(file_error("create", &trials))?;
-        write_json(&path.join(RUN), run)?;
+        let filled = fs::create_dir(&trials)
+            .map_err(file_error("create", &trials))
+            .and_then(|()| write_run(&path.join(RUN), run));
+        if let Err(error) = filled {
+            // A directory without a plan is no run, and nobody would know what it is.
+            let _ = fs::remove_dir_all(path);
+            return Err(error);
+        }
         Ok(Self { path: path.to_owned() })
     }
 
@@ -160,12 +174,18 @@ impl RunDirectory {
         }
     }
 
-    /// Reads `run.json`.
+    /// Reads `run.json`, if it is as it was written.
     ///
     /// # Errors
-    /// When it cannot be read, is broken or of a later format.
+    /// When it cannot be read, is broken or of a later format; [`Error::Changed`] when it was changed since.
     pub fn run(&self) -> Result<Run> {
-        read_json(&self.path.join(RUN))
+        let path = self.path.join(RUN);
+        let bytes = fs::read(&path).map_err(file_error("read", &path))?;
+        let run: Run = from_json(&path, &bytes)?;
+        if let Some(sum) = &run.sum {
+            as_written(&path, sum, &sums::own(&bytes, sums::OF_RUN))?;
+        }
+        Ok(run)
     }
 
     /// Keeps the disk test made before the first trial.
@@ -331,12 +351,33 @@ impl RunDirectory {
         run.trials.iter().filter(|t| self.is_sealed(&t.id)).map(|t| self.trial(&t.id)).collect()
     }
 
-    /// One sealed trial.
+    /// One sealed trial, if it and its files are as they were sealed.
     ///
     /// # Errors
-    /// When it cannot be read, is broken or of a later format.
+    /// When it cannot be read, is broken or of a later format; [`Error::Changed`] when it is the seal of another trial, or a
+    /// file is not what it was sealed with. Kept slow requests may be gone: they take most of the room, and are in no figure.
     pub fn trial(&self, id: &str) -> Result<Trial> {
-        read_json(&self.trial_path(id).join(SEAL))
+        let directory = self.trial_path(id);
+        let path = directory.join(SEAL);
+        let bytes = fs::read(&path).map_err(file_error("read", &path))?;
+        let trial: Trial = from_json(&path, &bytes)?;
+        if trial.id != id {
+            return Err(Error::Changed { path, what: format!("it is the seal of the trial {}", trial.id) });
+        }
+        let Some(Sums { files, own }) = &trial.sums else { return Ok(trial) };
+        as_written(&path, own, &sums::own(&bytes, sums::OF_SEAL))?;
+        for (name, sum) in files {
+            let path = directory.join(name);
+            match fs::read(&path) {
+                Ok(bytes) => as_written(&path, sum, &sums::of(&bytes))?,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && name == SLOW => {}
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(Error::Changed { path, what: "it is not there".to_owned() });
+                }
+                Err(e) => return Err(file_error("read", &path)(e)),
+            }
+        }
+        Ok(trial)
     }
 
     /// The intervals of a trial, one by one.
@@ -430,19 +471,41 @@ impl TrialDirectory {
         read_json(&self.load_path())
     }
 
-    /// Checks every line, packs the lines, writes the seal: from then on it is a trial.
+    /// Checks every line and that they hold together, packs them, takes the sums, writes the seal: from then on it is a trial.
     ///
     /// # Errors
-    /// When a line is broken or the disk refuses; then it stays unsealed.
+    /// When a line is broken, [`Error::Inconsistent`] when lines are not in the order of time or do not add up to what the
+    /// load counted, and when the disk refuses; then it stays unsealed.
     pub fn seal(self, trial: &Trial) -> Result<()> {
-        check::<Interval>(&self.intervals_path())?;
-        check::<Sample>(&self.samples_path())?;
-        check::<SlowRequest>(&self.slow_path())?;
+        check_intervals(&self.intervals_path(), trial)?;
+        in_order(&self.samples_path(), |sample: &Sample| sample.before_ns, |_| {})?;
+        Lines::<SlowRequest>::open(&self.slow_path())?.try_for_each(|line| line.map(drop))?;
+        let mut files = BTreeMap::new();
         for path in [self.intervals_path(), self.samples_path()] {
-            pack(&path)?;
+            let (name, sum) = pack(&path)?;
+            files.insert(name, sum);
         }
-        write_json(&self.path.join(SEAL), trial)
+        let slow = fs::read(self.slow_path()).map_err(file_error("read", &self.slow_path()))?;
+        files.insert(SLOW.to_owned(), sums::of(&slow));
+        let path = self.path.join(SEAL);
+        let mut bytes = to_json(&path, &Trial { sums: Some(Sums::of(files)), ..trial.clone() })?;
+        sums::sign(&mut bytes, sums::OF_SEAL);
+        write_whole(&path, &bytes)
     }
+}
+
+fn write_run(path: &Path, run: &Run) -> Result<()> {
+    let mut bytes = to_json(path, &Run { sum: Some(sums::NONE_YET.to_owned()), ..run.clone() })?;
+    sums::sign(&mut bytes, sums::OF_RUN);
+    write_whole(path, &bytes)
+}
+
+/// A file's sum is the one that it was written with.
+fn as_written(path: &Path, written: &str, found: &str) -> Result<()> {
+    if written == found {
+        return Ok(());
+    }
+    Err(Error::Changed { path: path.to_owned(), what: format!("its CRC-32 was {written} and is {found}") })
 }
 
 /// The whole lines of a file; none where there is no file. One that was cut off by a kill is passed over, and with it the
@@ -455,16 +518,56 @@ fn whole_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     }
 }
 
-fn check<T: DeserializeOwned>(path: &Path) -> Result<()> {
-    Lines::<T>::open(path)?.try_for_each(|line| line.map(drop))
+/// Every line can be read, and none begins before the one above it.
+fn in_order<T: DeserializeOwned>(path: &Path, start_ns: impl Fn(&T) -> u64, mut each: impl FnMut(&T)) -> Result<()> {
+    let mut last_ns = 0;
+    for (at, line) in Lines::<T>::open(path)?.enumerate() {
+        let line = line?;
+        if start_ns(&line) < last_ns {
+            let what = format!("line {} begins {} ns before the one above it", at + 1, last_ns - start_ns(&line));
+            return Err(Error::Inconsistent { path: path.to_owned(), what });
+        }
+        last_ns = start_ns(&line);
+        each(&line);
+    }
+    Ok(())
 }
 
-fn pack(path: &Path) -> Result<()> {
+/// The intervals are in order, and those of the measured phase add up to what the load says of it.
+fn check_intervals(path: &Path, trial: &Trial) -> Result<()> {
+    let (mut due, mut outcomes) = (0, Outcomes::default());
+    in_order(
+        path,
+        |interval: &Interval| interval.start_ns,
+        |interval| {
+            if interval.phase == Phase::Measure {
+                due += interval.due;
+                outcomes.add(&interval.outcomes);
+            }
+        },
+    )?;
+    let load = &trial.load;
+    if (due, &outcomes) == (load.due, &load.outcomes) {
+        return Ok(());
+    }
+    let what = format!(
+        "it has {due} requests due and {} that ended, and the load counted {} and {}",
+        outcomes.total(),
+        load.due,
+        load.outcomes.total()
+    );
+    Err(Error::Inconsistent { path: path.to_owned(), what })
+}
+
+/// Puts a packed file in a file's place; returns its name and sum.
+fn pack(path: &Path) -> Result<(String, String)> {
     let bytes = fs::read(path).map_err(file_error("read", path))?;
     let packed_path = packed(path);
     let bytes = zstd::encode_all(bytes.as_slice(), 3).map_err(file_error("pack", path))?;
     write_whole(&packed_path, &bytes)?;
-    fs::remove_file(path).map_err(file_error("remove", path))
+    fs::remove_file(path).map_err(file_error("remove", path))?;
+    let name = packed_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    Ok((name, sums::of(&bytes)))
 }
 
 /// Appends values to a file, a JSON line each; every line is handed to the kernel at once.

@@ -58,6 +58,22 @@ pub enum Error {
         /// How many lines before it were whole.
         good: usize,
     },
+    /// `run.json` or a file of a sealed trial is not as it was written.
+    #[error("{} is not as it was written: {what}\n  the file was changed or damaged since; restore it from where it was copied; a trial can be made anew as well: remove its directory and run `meshtax resume` on the run", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// In what it differs: its sum, its length, whose trial it is.
+        what: String,
+    },
+    /// The lines of a trial do not hold together, so that it is not sealed.
+    #[error("{} does not hold together: {what}\n  lines were lost or moved before the trial could be sealed; run `meshtax resume` on the run, which makes the trial anew", path.display())]
+    Inconsistent {
+        /// The file.
+        path: PathBuf,
+        /// What does not.
+        what: String,
+    },
     /// A histogram could not be decoded or merged.
     #[error("histogram: {0}")]
     Histogram(String),
@@ -105,12 +121,22 @@ pub enum Error {
     },
 }
 
+/// Too many open files, in this process and in the system.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
 fn remedy(source: &std::io::Error) -> &'static str {
     match source.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
             "\n  try: free space on that disk, or choose another with --out DIR; sealed trials are kept and `meshtax resume` goes on"
         }
         std::io::ErrorKind::PermissionDenied => "\n  try: a directory you may write to, with --out DIR",
+        std::io::ErrorKind::ReadOnlyFilesystem => {
+            "\n  try: a directory on a file system that may be written to, with --out DIR; sealed trials are kept and `meshtax resume` goes on"
+        }
+        _ if matches!(source.raw_os_error(), Some(EMFILE | ENFILE)) => {
+            "\n  try: `ulimit -n`, which says how many files a process may open, and a higher limit"
+        }
         _ => "",
     }
 }

@@ -76,6 +76,10 @@ pub struct Run {
     pub source: Option<Source>,
     /// Doubts about the run as a whole.
     pub warnings: Vec<Warning>,
+    /// The hexadecimal CRC-32 of `run.json`, taken with eight zeros in this place; written with the file, none in files of before
+    /// there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<String>,
 }
 
 impl Run {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Edges, Event, Lack, LoadSummary, Reading, Warning};
+use crate::{Edges, Event, Lack, LoadSummary, Reading, Sums, Warning};
 
 /// A part of a trial's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -160,6 +160,10 @@ pub struct Trial {
     /// The CPUs to which all of its parts were held, where another trial was made on the others meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Vec<u32>>,
+    /// The sums of its files and of this one, by which a change after the seal is told; written by the seal, none in files of
+    /// before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sums: Option<Sums>,
 }
 
 impl Trial {

@@ -48,6 +48,12 @@ pub enum WarningKind {
     SlowLink,
     /// A canary's requests were not split as they should have been.
     Split,
+    /// The time of day was set while it was measured.
+    ClockStepped,
+    /// The runner did not look after the chain for a while.
+    RunnerLate,
+    /// A process that a proxy had started for its work ended while it was measured.
+    WorkerLost,
 }
 
 /// A doubt about a trial or a run.

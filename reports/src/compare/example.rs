@@ -33,5 +33,6 @@ pub(super) fn run(id: &str) -> Run {
         versions: BTreeMap::new(),
         source: None,
         warnings: vec![],
+        sum: None,
     }
 }

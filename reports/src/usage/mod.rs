@@ -327,6 +327,12 @@ impl Gathering {
         if any { Reading::Seen(steps) } else { reason }
     }
 
+    /// The latest that a round of the probe began. One that stood still up to the end of the phase says so afterwards, or never.
+    fn probe_late_ns(&self, measured: Span) -> u64 {
+        let told = self.probe_late.inside(self.probe_late.to_the_next(measured)).map(|(_, late)| late).max();
+        told.unwrap_or(0).max(self.probe_late.short_of(measured))
+    }
+
     fn node(&self, host: &Host, measured: Span) -> NodeUsage {
         /// As many make one tick five points of a hundred.
         const FEWEST_TICKS: u64 = 20;
@@ -360,8 +366,12 @@ impl Gathering {
             unexplained_loss_share: SensorTracks::ratio(&self.sensor.unexplained_ns, &self.sensor.burst_ns, measured),
             work_slowdown: self.sensor.slowdown(measured),
             work_ns: self.sensor.work_ns(measured),
-            probe_late_ns: self.probe_late.inside(measured).map(|(_, late)| late).max().unwrap_or(0),
-            probe_missed: self.probe_missed.rise(measured).seen().map_or(0, |(by, _)| *by),
+            probe_late_ns: self.probe_late_ns(measured),
+            probe_missed: self
+                .probe_missed
+                .rise(self.probe_missed.to_the_next(measured))
+                .seen()
+                .map_or(0, |(by, _)| *by),
         }
     }
 }

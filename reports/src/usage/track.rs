@@ -56,6 +56,17 @@ impl Track {
         self.points.iter().copied().filter(move |(at, _)| span.holds(*at))
     }
 
+    /// The span up to the first sample at its end or after it: what was late at the end is told by that one.
+    pub(super) fn to_the_next(&self, span: Span) -> Span {
+        let next = self.points.iter().map(|(at, _)| *at).find(|at| *at >= span.end_ns);
+        Span { end_ns: next.unwrap_or(span.end_ns), ..span }
+    }
+
+    /// By how much the samples end before the span does; 0 where they do not, or where there are none.
+    pub(super) fn short_of(&self, span: Span) -> u64 {
+        self.points.last().map_or(0, |(at, _)| span.end_ns.saturating_sub((*at).max(span.start_ns)))
+    }
+
     /// Why there is no figure of it.
     fn missing<T>(&self) -> Reading<T> {
         let fallback = if self.points.is_empty() { "not watched" } else { "fewer than two samples while measuring" };
@@ -185,6 +196,18 @@ mod tests {
         assert_eq!(t.rise(SPAN), Reading::Seen((30, 300)));
         assert_eq!(t.per_ns(SPAN), Reading::Seen(0.1));
         assert_eq!(t.mean(SPAN), Reading::Seen(25.0));
+    }
+
+    #[test]
+    fn what_is_late_at_the_end_of_a_span_is_told_by_the_next_sample_or_by_none() {
+        let span = Span { start_ns: 100, end_ns: 200 };
+        let track = track(&[(90, 1), (150, 2), (230, 3), (260, 4)]);
+        assert_eq!(track.inside(track.to_the_next(span)).map(|(at, _)| at).collect::<Vec<_>>(), [150, 230]);
+        assert_eq!(track.short_of(span), 0);
+        let later = Span { start_ns: 300, end_ns: 400 };
+        assert_eq!((track.to_the_next(later), track.short_of(later)), (later, 100));
+        assert_eq!(track.short_of(Span { start_ns: 200, end_ns: 290 }), 30);
+        assert_eq!(Track::default().short_of(span), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use record::{Dataplane, Factors, Reading, RunDirectory, WarningKind};
 use reports::{Cause, Estimate, Figure, Findings, Tax, TaxKind, findings};
 
-use crate::made::{FIRST_LOOK, Made, MadeRun, factors, first_look, made};
+use crate::made::{FIRST_LOOK, Made, MadeRun, change_seal, factors, first_look, made};
 
 fn explained(run: &MadeRun) -> Findings {
     let parent = tempfile::tempdir().unwrap();
@@ -403,7 +403,7 @@ fn what_a_proxy_does_on_its_ways_must_be_what_its_factors_say() {
         let proof = serde_json::json!(
             {"part": part, "claim": claim, "expected": found, "found": found, "source": "/config_dump"}
         );
-        std::fs::write(&seal, text.replacen("\"proofs\": [", &format!("\"proofs\": [{proof},"), 1)).unwrap();
+        change_seal(&seal, |text| text.replacen("\"proofs\": [", &format!("\"proofs\": [{proof},"), 1));
     };
     with("0002-chain3-envoy-r1", "retries outbound to s2", "2 on reset");
     with("0003-chain3-envoy-500m-r1", "retries outbound to s3", "2 on reset");
@@ -422,7 +422,7 @@ fn trials_of_a_cell_that_were_made_by_two_versions_are_refused() {
     let dir = MadeRun { repeats: 2, ..disturbed(|_| {}) }.write(parent.path());
     let seal = dir.trial_path("0003-chain3-none-r2").join("trial.json");
     let text = std::fs::read_to_string(&seal).unwrap();
-    std::fs::write(&seal, text.replace("\"program\": \"meshtax 0.1.0\"", "\"program\": \"meshtax 0.2.0\"")).unwrap();
+    change_seal(&seal, |text| text.replace("\"program\": \"meshtax 0.1.0\"", "\"program\": \"meshtax 0.2.0\""));
     let said = findings(&dir).unwrap_err().to_string();
     assert!(said.starts_with("program: meshtax 0.2.0 in trial 0003-chain3-none-r2, and meshtax 0.1.0 in"), "{said}");
     std::fs::write(&seal, text).unwrap();
@@ -464,11 +464,12 @@ fn what_does_not_hold_together_is_refused_with_its_place() {
     small.cells.truncate(1);
     let dir = small.write(parent.path());
     let seal = dir.trial_path("0001-chain3-none-r1").join("trial.json");
-    let text = std::fs::read_to_string(&seal).unwrap();
-    std::fs::write(&seal, text.replace("\"method\": 1", "\"method\": 2")).unwrap();
+    change_seal(&seal, |text| text.replace("\"method\": 1", "\"method\": 2"));
     let said = findings(&dir).unwrap_err().to_string();
     assert!(said.contains("trial 0001-chain3-none-r1 was measured by method 2"), "{said}");
-    std::fs::write(&seal, text.replace("\"cell\": \"chain3-none\"", "\"cell\": \"other\"")).unwrap();
+    change_seal(&seal, |text| {
+        text.replace("\"method\": 2", "\"method\": 1").replace("\"cell\": \"chain3-none\"", "\"cell\": \"other\"")
+    });
     let said = findings(&dir).unwrap_err().to_string();
     assert!(said.contains("is of the cell 'other'"), "{said}");
 }

@@ -16,8 +16,10 @@ fn what_was_written_is_read_again() {
     example::written(tmp.path());
     let dir = RunDirectory::open(&tmp.path().join("r")).unwrap();
     let run = dir.run().unwrap();
-    assert_eq!(run, example::run());
-    assert_eq!(dir.trials(&run).unwrap(), vec![example::trial(FIRST, "chain3-none")]);
+    assert_eq!(Run { sum: None, ..run.clone() }, example::run());
+    let unsummed = |trial: Trial| Trial { sums: None, ..trial };
+    let trials: Vec<Trial> = dir.trials(&run).unwrap().into_iter().map(unsummed).collect();
+    assert_eq!(trials, vec![example::trial(FIRST, "chain3-none")]);
     let intervals: Vec<Interval> = dir.intervals(FIRST).unwrap().collect::<Result<_>>().unwrap();
     assert_eq!(intervals, vec![example::interval(1000), example::interval(1000 + INTERVAL_NS)]);
     let samples: Vec<Sample> = dir.samples(FIRST).unwrap().collect::<Result<_>>().unwrap();
@@ -73,6 +75,68 @@ fn a_packed_file_that_was_cut_is_an_error_and_not_a_shorter_trial() {
             Ok(lines) => panic!("{keep} of {} bytes read as {} whole lines", bytes.len(), lines.len()),
         }
     }
+}
+
+#[test]
+fn a_trial_is_read_only_as_it_was_sealed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    let at = dir.trial_path(FIRST);
+    let said = |name: &str, bytes: Option<&[u8]>| {
+        let path = at.join(name);
+        let whole = fs::read(&path).unwrap();
+        match bytes {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let said = dir.trial(FIRST).map_err(|e| e.to_string());
+        fs::write(&path, whole).unwrap();
+        assert!(dir.trial(FIRST).is_ok(), "{name} is as it was again");
+        said
+    };
+    for name in ["intervals.jsonl.zst", "samples.jsonl.zst", "slow.jsonl"] {
+        let refused = said(name, Some(b"other")).unwrap_err();
+        assert!(refused.contains(&format!("{name} is not as it was written: its CRC-32 was")), "{refused}");
+        assert!(refused.contains("restore it") && refused.contains("meshtax resume"), "{refused}");
+    }
+    let refused = said("samples.jsonl.zst", None).unwrap_err();
+    assert!(refused.contains("samples.jsonl.zst is not as it was written: it is not there"), "{refused}");
+    assert!(said("slow.jsonl", None).is_ok(), "kept requests may be thrown away");
+    let seal = fs::read_to_string(at.join("trial.json")).unwrap();
+    let refused = said("trial.json", Some(seal.replace("\"due\": 100", "\"due\": 101").as_bytes())).unwrap_err();
+    assert!(refused.contains("trial.json is not as it was written: its CRC-32"), "{refused}");
+    let refused = said("trial.json", Some(seal.replace(FIRST, SECOND).as_bytes())).unwrap_err();
+    assert!(refused.contains(&format!("it is the seal of the trial {SECOND}")), "{refused}");
+}
+
+#[test]
+fn a_seal_of_before_there_were_sums_is_read() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    let seal = dir.trial_path(FIRST).join("trial.json");
+    fs::write(&seal, serde_json::to_vec(&example::trial(FIRST, "chain3-none")).unwrap()).unwrap();
+    assert_eq!(dir.trial(FIRST).unwrap().sums, None);
+}
+
+#[test]
+fn lines_that_were_lost_or_moved_keep_a_trial_from_being_sealed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    let said = |file: fn(&TrialDirectory) -> std::path::PathBuf, change: fn(&mut Vec<String>)| {
+        let at = dir.begin_trial(SECOND).unwrap();
+        example::write_lines(&at);
+        let mut lines: Vec<String> =
+            fs::read_to_string(file(&at)).unwrap().lines().map(|line| format!("{line}\n")).collect();
+        change(&mut lines);
+        fs::write(file(&at), lines.concat()).unwrap();
+        at.seal(&example::trial(SECOND, "chain3-envoy-500m")).unwrap_err().to_string()
+    };
+    let lost = said(TrialDirectory::intervals_path, |lines| drop(lines.pop()));
+    assert!(lost.contains("it has 50 requests due and 50 that ended, and the load counted 100 and 100"), "{lost}");
+    assert!(lost.contains("intervals.jsonl does not hold together") && lost.contains("meshtax resume"), "{lost}");
+    let moved = said(TrialDirectory::intervals_path, |lines| lines.reverse());
+    assert!(moved.contains("line 2 begins 100000000 ns before the one above it"), "{moved}");
+    assert!(!dir.is_sealed(SECOND));
 }
 
 #[test]
@@ -166,7 +230,7 @@ fn why_a_run_ended_early_is_kept_and_what_was_planned_stays() {
     assert_eq!(dir.end().unwrap(), None);
     dir.write_end(&example::end()).unwrap();
     assert_eq!(dir.end().unwrap(), Some(example::end()));
-    assert_eq!(dir.run().unwrap(), example::run());
+    assert_eq!(Run { sum: None, ..dir.run().unwrap() }, example::run());
     assert!(EndReason::Tight.is_of_figures() && !EndReason::Budget.is_of_figures());
 }
 

@@ -91,6 +91,7 @@ pub(crate) fn run() -> Run {
             told_by: Some(".git".into()),
         }),
         warnings: vec![Warning::new(WarningKind::TooFewTrials, "1 trial a cell", "--repeats 5")],
+        sum: None,
     }
 }
 
@@ -271,6 +272,7 @@ pub(crate) fn trial(id: &str, cell: &str) -> Trial {
         lacks: vec![],
         edges: None,
         cpus: None,
+        sums: None,
     }
 }
 

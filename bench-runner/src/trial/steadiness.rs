@@ -1,0 +1,129 @@
+//! Whether the ground of a trial was steady: the time of day was not set, no proxy lost a worker, and the runner looked after
+//! the chain all the time.
+
+use std::time::{Duration, Instant};
+
+use record::{ClockAnchor, Warning, WarningKind};
+
+/// By how much the two clocks may come apart: what NTP slews in a trial is less, and a smaller step matters to nobody.
+const STEP_NS: i128 = 100_000_000;
+
+/// How long the chain may be left alone. The runner looks every 20 ms.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
+
+/// What is noted while a trial is made.
+#[derive(Debug)]
+pub(super) struct Steadiness {
+    begun: ClockAnchor,
+    last: Instant,
+    longest: Duration,
+}
+
+impl Steadiness {
+    /// Begins now, with the clocks as they were read at the start of the trial.
+    pub(super) fn begin(begun: ClockAnchor) -> Self {
+        Self { begun, last: Instant::now(), longest: Duration::ZERO }
+    }
+
+    /// The runner looks after the chain, now.
+    pub(super) fn look(&mut self) {
+        let now = Instant::now();
+        self.longest = self.longest.max(now - self.last);
+        self.last = now;
+    }
+
+    /// What is doubted, with the clocks as they are at the end.
+    pub(super) fn doubts(&self, ended: ClockAnchor) -> Vec<Warning> {
+        clock_step(self.begun, ended).into_iter().chain(left_alone(self.longest)).collect()
+    }
+}
+
+fn clock_step(begun: ClockAnchor, ended: ClockAnchor) -> Option<Warning> {
+    let apart = |at: ClockAnchor| i128::from(at.realtime_ns) - i128::from(at.monotonic_ns);
+    let step = apart(ended) - apart(begun);
+    if step.abs() < STEP_NS {
+        return None;
+    }
+    let way = if step < 0 { "back" } else { "forward" };
+    Some(Warning::new(
+        WarningKind::ClockStepped,
+        format!("the time of day was set {way} by {:.1} s while the trial was made", step.abs() as f64 / 1e9),
+        "no figure is made of it, but times of day are those of before, and certificates may have been out of their time; \
+         see who sets the clock",
+    ))
+}
+
+fn left_alone(longest: Duration) -> Option<Warning> {
+    (longest >= LEFT_ALONE).then(|| {
+        Warning::new(
+            WarningKind::RunnerLate,
+            format!("the runner did not look after the chain for {:.1} s", longest.as_secs_f64()),
+            "what was due meanwhile (shifts, rotations, scrapes) came late; do not stop it, and leave it some CPU",
+        )
+    })
+}
+
+/// Workers of proxies that were there at the start and are not at the end: their proxies go on with others, and nobody would
+/// know of the requests and the CPU time that went with them.
+pub(super) fn lost_workers(before: &[(String, u32)], after: &[(String, u32)]) -> Option<Warning> {
+    let lost: Vec<String> = before
+        .iter()
+        .filter(|worker| !after.contains(worker))
+        .map(|(proxy, pid)| format!("{pid} of {proxy}"))
+        .collect();
+    (!lost.is_empty()).then(|| {
+        Warning::new(
+            WarningKind::WorkerLost,
+            format!("workers of proxies ended while the trial was made: {}", lost.join(", ")),
+            "their CPU time is in no figure, and their connections broke; see the logs of the trial, and make it again",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn at(monotonic_s: u64, realtime_s: u64) -> ClockAnchor {
+        ClockAnchor { monotonic_ns: monotonic_s * SECOND, realtime_ns: realtime_s * SECOND }
+    }
+
+    #[test]
+    fn a_clock_that_goes_as_the_other_one_is_steady() {
+        let mut later = at(20, 1010);
+        later.realtime_ns += 99_000_000;
+        assert_eq!(clock_step(at(10, 1000), later), None);
+    }
+
+    #[test]
+    fn a_step_is_told_with_its_way_and_length() {
+        for (ended, said) in [(at(20, 4610), "forward by 3600.0 s"), (at(20, 10), "back by 1000.0 s")] {
+            let found = clock_step(at(10, 1000), ended).unwrap();
+            assert!(found.kind == WarningKind::ClockStepped && found.evidence.contains(said), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_worker_that_is_not_there_any_more_is_named_with_its_proxy() {
+        let worker = |pid| ("s1-sidecar".to_owned(), pid);
+        assert_eq!(lost_workers(&[worker(7), worker(8)], &[worker(8), worker(7), worker(9)]), None);
+        let found = lost_workers(&[worker(7), worker(8)], &[worker(8), worker(9)]).unwrap();
+        assert!(found.kind == WarningKind::WorkerLost && found.evidence.ends_with(": 7 of s1-sidecar"), "{found}");
+    }
+
+    #[test]
+    fn the_longest_time_without_a_look_is_what_counts() {
+        assert_eq!(left_alone(Duration::from_millis(999)), None);
+        let found = left_alone(Duration::from_millis(5049)).unwrap();
+        assert!(found.kind == WarningKind::RunnerLate && found.evidence.ends_with("for 5.0 s"), "{found}");
+        let mut steady = Steadiness::begin(at(1, 1));
+        std::thread::sleep(Duration::from_millis(1));
+        steady.look();
+        let longest = steady.longest;
+        assert!(longest >= Duration::from_millis(1), "the time up to the first look counts");
+        steady.look();
+        assert!(steady.longest >= longest);
+    }
+}
