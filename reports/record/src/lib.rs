@@ -4,6 +4,7 @@ mod arrival;
 mod canary;
 mod cell;
 mod clocks;
+mod contained;
 mod directory;
 mod disk_test;
 mod edges;
@@ -51,7 +52,8 @@ pub use arrival::{Arrival, Pace, Process};
 pub use canary::{Canary, Shift, Weights};
 pub use cell::Cell;
 pub use clocks::ClockExchange;
-pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
+pub use contained::is_file_name;
+pub use directory::{LineWriter, Lines, LoadFile, RunDirectory, TrialDirectory};
 pub use disk_test::{
     DISK_BLOCK_BYTES, DiskArm, DiskArmDevice, DiskArmKind, DiskEngine, DiskTest, DiskTestFile, DiskWindow,
     DiskWindowQuantiles,
