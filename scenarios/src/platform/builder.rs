@@ -21,7 +21,7 @@ use crate::{Error, Result};
 
 pub(crate) fn deploy(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
     let ground = Ground::make(spec, &processes(spec))?;
-    let private = Private::create(spec.scratch, ground.proxy_user())?;
+    let private = Private::create(spec.scratch, ground.proxy_user(spec.users))?;
     let folders = folders(spec, &ground, &private)?;
     let mut deployment = Deployment::new(spec, ground, private, folders, proxy(spec)?)?;
     let builder = Builder::new(spec)?;
@@ -42,7 +42,7 @@ fn folders(spec: &DeploymentSpec<'_>, ground: &Ground, private: &Private) -> Res
         kept: spec.directory.to_owned(),
         logs,
         private: private.path().to_owned(),
-        owner: ground.proxy_user(),
+        owner: ground.proxy_user(spec.users),
     })
 }
 
@@ -87,7 +87,7 @@ impl<'a> Builder<'a> {
         mut launch: Launch,
         program: String,
     ) -> Result<Node> {
-        ground.put(&mut launch, role, beside)?;
+        ground.put(&mut launch, role, beside, self.spec.users)?;
         self.begin(role, launch, program)
     }
 
@@ -101,11 +101,12 @@ impl<'a> Builder<'a> {
         if let Some((limit, leaf)) = held {
             cgroups_for_limits(self.spec)?.set_memory(leaf, limit)?;
         }
-        let mut part = launch.spawn(self.spec.program)?;
+        let user = launch.user;
+        let mut part = launch.spawn(self.spec.launcher)?;
         if let Some((limit, leaf)) = held {
             part.watch_memory(leaf.watch_memory(limit));
         }
-        Ok(Node { role, part, program, leaf })
+        Ok(Node { role, part, program, leaf, user })
     }
 
     /// Holds a proxy to its CPU limit and request once it is up: what it does from now on is what is measured, while
