@@ -72,6 +72,12 @@ fn process(pid: u32) -> Option<(String, Seen)> {
     let title = program.split([' ', ':']).next()?;
     let name = Path::new(title).file_name()?.to_string_lossy().into_owned();
     let what = if name == "meshtax" { words.next()? } else { name };
+    // Who is only asked for a version is asked by the runner before a run.
+    let mut asked = words.clone().filter(|word| !word.is_empty());
+    if asked.next().is_some_and(|word| matches!(word.as_str(), "-v" | "--version" | "--help")) && asked.next().is_none()
+    {
+        return None;
+    }
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();

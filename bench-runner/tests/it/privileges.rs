@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use record::Dataplane;
+use scenarios::proxy::{envoy, packaged};
 use serde_json::Value;
 
 use crate::onlooking::{Onlooking, Seen, look_on};
@@ -21,7 +23,8 @@ fn hidden(folder: &Path, mode: u32) -> PathBuf {
 fn hide(folder: &Path, program: &Path, name: &str, mode: u32) -> PathBuf {
     let place = folder.join("hidden");
     std::fs::create_dir_all(&place).unwrap();
-    std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // And the run directory beside it.
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
     let copy = place.join(name);
     std::fs::copy(program, &copy).unwrap();
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -112,23 +115,20 @@ fn proxies_of_the_users_choice_are_so_too() {
     if !is_root() && skip("who is not root becomes nobody else", "REQUIRE_ROOT") {
         return;
     }
-    let on_path = |name: &str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-        places.map(|place| place.join(name)).find(|file| file.is_file())
-    };
-    let found = ["envoy", "haproxy", "nginx"].map(|name| (name, on_path(name)));
-    if found.iter().any(|(_, path)| path.is_none())
-        && skip("envoy, haproxy and nginx are not all here", "REQUIRE_PROXIES")
-    {
+    // The wheel of Envoy has a script on PATH, which leads to it.
+    let envoy = envoy::find(None).map(|found| found.path);
+    let packaged = |dataplane| packaged::find(dataplane, None).map(|found| found.path);
+    let found = [envoy, packaged(Dataplane::Haproxy), packaged(Dataplane::Nginx)];
+    let Ok(found) = found.into_iter().collect::<scenarios::Result<Vec<PathBuf>>>() else {
+        assert!(skip("envoy, haproxy and nginx are not all here", "REQUIRE_PROXIES"));
         return;
-    }
+    };
     let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
     let out = tmp.path().join("runs");
     let mut also = vec!["--dataplane".to_owned(), "envoy,haproxy,nginx".to_owned()];
-    for (name, path) in found {
-        let copy = hide(tmp.path(), &std::fs::canonicalize(path.unwrap()).unwrap(), name, 0o755);
+    for (name, path) in ["envoy", "haproxy", "nginx"].into_iter().zip(found) {
+        let copy = hide(tmp.path(), &path, name, 0o755);
         also.extend([format!("--{name}"), copy.display().to_string()]);
     }
     let also: Vec<&str> = also.iter().map(String::as_str).collect();
