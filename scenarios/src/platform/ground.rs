@@ -77,7 +77,8 @@ impl Ground {
             return Ok(());
         }
         launch.user = if role.is_proxy() { self.proxy_user(users) } else { users.service };
-        if !(in_pods && role.is_proxy()) && !all_may_execute(&launch.program) {
+        let known_by_user = in_pods && role.is_proxy();
+        if !(known_by_user || all_may_execute(&launch.program)) {
             launch.user = None;
         }
         if let Some(pod) = self.pod(beside)? {
