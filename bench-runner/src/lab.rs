@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use record::{Cell, Factors, Warning, WarningKind};
+use scenarios::launch::{Users, all_may_execute};
 use scenarios::limits::{CgroupTree, Limits};
 use scenarios::{DeploymentSpec, Shape};
 
@@ -20,6 +21,7 @@ pub(crate) struct Lab {
     scratch: Scratch,
     cgroups: Option<CgroupTree>,
     warden: Option<Warden>,
+    users: Users,
     warnings: Vec<Warning>,
 }
 
@@ -78,9 +80,11 @@ impl Lab {
         };
         let envoys = std::iter::once(&programs).chain(others.iter().copied()).filter_map(|p| p.envoy.as_ref());
         let scratch = Scratch::create(envoys)?;
+        let used = std::iter::once(&programs).chain(others.iter().copied());
+        let users = users(&program, used, scratch.path(), &mut warnings);
         let roots = cgroups.as_ref().map(CgroupTree::roots).unwrap_or_default();
         let warden = Some(Warden::start(&program, roots, &scenarios::network::own_prefix()?, scratch.path())?);
-        Ok(Self { program, programs, scratch, cgroups, warden, warnings })
+        Ok(Self { program, programs, scratch, cgroups, warden, users, warnings })
     }
 
     /// This program.
@@ -96,6 +100,11 @@ impl Lab {
     /// The private directory for keys.
     pub(crate) fn scratch(&self) -> &Path {
         self.scratch.path()
+    }
+
+    /// As whom parts run.
+    pub(crate) fn users(&self) -> Users {
+        self.users
     }
 
     /// The cgroup tree, where it is permitted.
@@ -114,6 +123,8 @@ impl Lab {
             factors,
             shape,
             program: self.program(),
+            launcher: self.program(),
+            users: self.users,
             envoy: self.programs.envoy.as_ref(),
             haproxy: self.programs.haproxy.as_ref(),
             nginx: self.programs.nginx.as_ref(),
@@ -150,6 +161,43 @@ fn permitted(cells: &[Cell]) -> anyhow::Result<()> {
 pub(crate) fn loopback() -> std::io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     TcpStream::connect(listener.local_addr()?).map(drop)
+}
+
+/// As whom parts run here; what cannot be is a warning.
+fn users<'a>(
+    program: &'a Path,
+    programs: impl Iterator<Item = &'a Programs>,
+    scratch: &Path,
+    warnings: &mut Vec<Warning>,
+) -> Users {
+    let mut users = Users::here().unwrap_or_else(|why| {
+        warnings.push(Warning::new(
+            WarningKind::NotPermitted,
+            format!("services, proxies and the load run as root, who may become nobody else here: {why}"),
+            "figures are the same; run as a user who is not root where they need no limits and no pods",
+        ));
+        Users::default()
+    });
+    if users == Users::default() {
+        return users;
+    }
+    if let Some(closed) = scratch.ancestors().skip(1).find(|above| !all_may_execute(above)) {
+        users.proxy = None;
+        warnings.push(Warning::new(
+            WarningKind::NotPermitted,
+            format!("proxies run as root: what they read lies below {}, where nobody else can go", closed.display()),
+            "figures are the same; TMPDIR=/tmp, or a /dev/shm that may be written, gives them a user of their own",
+        ));
+    }
+    let paths = std::iter::once(program).chain(programs.flat_map(Programs::paths));
+    for path in paths.filter(|path| !all_may_execute(path)) {
+        warnings.push(Warning::new(
+            WarningKind::NotPermitted,
+            format!("{} runs as root: its owner alone may execute it", path.display()),
+            format!("figures are the same; chmod 755 {} gives it a user of its own", path.display()),
+        ));
+    }
+    users
 }
 
 impl Drop for Lab {

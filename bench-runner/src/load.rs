@@ -7,6 +7,7 @@ mod rate;
 mod requests;
 mod search;
 mod text;
+mod unprivileged;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -142,6 +143,9 @@ pub(crate) struct Args {
     /// Begin only when a line comes on stdin, "go", or "go" and when the plan begins (CLOCK_MONOTONIC, in nanoseconds): the runner starts the watching in between.
     #[arg(long, hide = true)]
     hold: bool,
+    /// Become this user before the target is spoken to: how a runner that is root starts it.
+    #[arg(long, hide = true, value_name = "UID")]
+    as_user: Option<u32>,
 }
 
 /// What TLS is to prove.
@@ -297,6 +301,7 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let highest = if args.sought.any() { args.sought.highest() } else { plan.arrivals.highest() };
     consent::ask(&plan, highest, args.i_am_allowed)?;
     allow_files(plan.connections);
+    let kept = args.as_user.map(|user| unprivileged::become_user(user, &mut plan)).transpose()?.flatten();
     if args.sought.any() {
         return args.sought.execute(&plan, args.arrival, args.format, &stop);
     }
@@ -307,7 +312,11 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     }
     let live = live::Live::new(plan.warm_up + plan.duration, args.quiet || args.hold);
     let mut outputs = outputs::Outputs::open(&args.files, live)?;
-    let summary = load_gen::watched(&plan, &stop, Some(Box::new(|interval| outputs.see(interval))));
+    let watch: Option<load_gen::Watch<'_>> = Some(Box::new(|interval| outputs.see(interval)));
+    let summary = match kept {
+        Some(kept) => load_gen::kept(&plan, kept, &stop, watch),
+        None => load_gen::watched(&plan, &stop, watch),
+    };
     outputs.clear();
     let summary = summary?;
     let broken = args.sought.slo.as_ref().map(|slo| slo.broken_by(&summary)).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The proxies of this machine that a plan needs: where they were named, found, and kept with a run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use record::{Cell, Dataplane};
 use scenarios::proxy::envoy::{self, EnvoyProgram};
@@ -47,6 +47,13 @@ impl ProgramArgs {
 }
 
 impl Programs {
+    /// Where they are.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let Self { envoy, haproxy, nginx } = self;
+        let packaged = [haproxy, nginx].into_iter().flatten().map(|program| program.path.as_path());
+        envoy.iter().map(|program| program.path.as_path()).chain(packaged)
+    }
+
     /// Their versions, as a run keeps them.
     pub(crate) fn versions(&self) -> BTreeMap<String, String> {
         let Self { envoy, haproxy, nginx } = self;

@@ -206,10 +206,12 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// Writes report.html, findings.json and the tables into the run directory.
 pub(crate) fn write_all(explained: &Explanation, directory: &RunDirectory) -> anyhow::Result<()> {
     let findings = &explained.findings;
-    let at = directory.path();
-    write_whole(&at.join("findings.json"), &reports::json::render(findings)?)?;
-    write_whole(&at.join("report.html"), &reports::html::page(explained)?)?;
-    write_tables(findings, at)
+    directory.write_derived("findings.json", &reports::json::render(findings)?)?;
+    directory.write_derived("report.html", &reports::html::page(explained)?)?;
+    for (name, table) in reports::csv::render(findings)? {
+        directory.write_derived(&name, &table)?;
+    }
+    Ok(())
 }
 
 fn write_tables(findings: &Findings, folder: &Path) -> anyhow::Result<()> {

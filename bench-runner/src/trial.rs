@@ -293,11 +293,15 @@ pub(crate) fn start_part(
     lab: &Lab,
     name: &str,
     role: Role,
-    args: Vec<String>,
+    mut args: Vec<String>,
     netns: Option<PathBuf>,
     directory: &TrialDirectory,
     parts: &mut Vec<Part>,
 ) -> anyhow::Result<Launched> {
+    if let Some(user) = lab.users().service.filter(|_| role == Role::Load) {
+        // The probe stays who we are: it reads what other users' processes show to root alone.
+        args.extend(["--as-user".to_owned(), user.to_string()]);
+    }
     // The probe's sensor gives way to every thread of its own group, and its group to none: among the groups of the
     // parts it would take its turn before a service.
     let tree = lab.cgroups().filter(|_| role != Role::Probe);
@@ -315,6 +319,7 @@ pub(crate) fn start_part(
         cgroups: folders,
         netns,
         user: None,
+        within: None,
         log: directory.path().join("logs").join(format!("{name}.log")),
         stdout: None,
         pipe_stdin: true,

@@ -13,7 +13,7 @@ for needed in python3 nginx openssl; do
   command -v "$needed" >/dev/null || { echo "$name.sh needs $needed; install it first" >&2; exit 2; }
 done
 if [ -z "${MESHTAX:-}" ]; then
-  cargo build --release --quiet -p bench-runner
+  cargo build --release --locked --quiet -p bench-runner
   MESHTAX=${CARGO_TARGET_DIR:-target}/release/meshtax
 fi
 export MESHTAX

@@ -17,7 +17,7 @@ here=$(dirname "$0")
 [ $# -gt 0 ] || set -- --help
 case " $* " in
   *' arrivals '* | *' all '*)
-    (cd "$here/../.." && cargo build --release --quiet -p load-gen --example recording_server)
+    (cd "$here/../.." && cargo build --release --locked --quiet -p load-gen --example recording_server)
     ;;
 esac
 # From the top of the tree, which is where the driver is run.

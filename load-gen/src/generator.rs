@@ -11,6 +11,7 @@ use crate::arrivals::Arrivals;
 use crate::error::kernel;
 use crate::fleet::{Endpoint, Fleet};
 use crate::horizon::Horizon;
+use crate::kept::Kept;
 use crate::mix::Mix;
 use crate::own::{self, Usage};
 use crate::pacer::Pacer;
@@ -42,6 +43,8 @@ pub struct Generator {
     dns: Histogram,
     floor: Option<NoiseFloor>,
     cpu_before: f64,
+    /// The open files of its next load.
+    kept: Option<Kept>,
 }
 
 /// What the threads of a load give back.
@@ -86,7 +89,12 @@ impl Generator {
             let connections = plan.connections / plan.threads + u32::from(thread < plan.connections % plan.threads);
             fleets.push(open_any(plan, &mix, &candidates, connections)?);
         }
-        Ok(Self { plan: plan.clone(), mix, fleets, dns, floor, cpu_before })
+        Ok(Self { plan: plan.clone(), mix, fleets, dns, floor, cpu_before, kept: None })
+    }
+
+    /// Has the next load written into files that are open, in place of the directory that the plan names.
+    pub fn keep(&mut self, kept: Kept) {
+        self.kept = Some(kept);
     }
 
     /// Makes a load with these arrivals over the open connections, and says how it went.
@@ -104,7 +112,8 @@ impl Generator {
     ) -> Result<LoadSummary> {
         let plan = Plan { arrivals: arrivals.clone(), warm_up, duration, seed, ..self.plan.clone() };
         plan.check()?;
-        let trial = plan.record_to.as_deref().map(TrialDirectory::at);
+        let (lines, kept) = self.kept.take().map(|Kept { lines, summary }| (lines, summary)).unzip();
+        let trial = plan.record_to.as_deref().filter(|_| kept.is_none()).map(TrialDirectory::at);
         let steal = own::steal_ticks();
         let start_ns = start(plan.start_at_ns, monotonic_ns() + LEAD_NS)?;
         let measure_from_ns = start_ns + ns(warm_up);
@@ -113,7 +122,7 @@ impl Generator {
         let mut fleets = std::mem::take(&mut self.fleets);
         fleets.iter_mut().for_each(Fleet::begin_load);
         let mix = &self.mix;
-        let sink = Sink::new(trial.as_ref()).measured(measure_from_ns, ns(duration), watch);
+        let sink = Sink::new(trial.as_ref()).kept(lines).measured(measure_from_ns, ns(duration), watch);
         let (worked, written) = std::thread::scope(|scope| {
             let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
             let write = || {
@@ -154,6 +163,9 @@ impl Generator {
         judge(&mut summary, stopped);
         if let Some(trial) = &trial {
             trial.write_load(&summary)?;
+        }
+        if let Some(kept) = kept {
+            kept.write(&summary)?;
         }
         Ok(summary)
     }

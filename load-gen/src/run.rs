@@ -2,11 +2,12 @@
 
 use std::sync::atomic::AtomicBool;
 
-use record::{LoadSummary, TrialDirectory};
+use record::LoadSummary;
 
 use crate::generator::Generator;
+use crate::kept::{Kept, prepare};
 use crate::writer::Watch;
-use crate::{Error, Plan, Result};
+use crate::{Plan, Result};
 
 /// Makes the load and says how it went. Setting `stop` ends it early: nothing more is sent, answers on the
 /// way are waited for within the drain, and the summary counts what was due by then.
@@ -25,20 +26,17 @@ pub fn run(plan: &Plan, stop: &AtomicBool) -> Result<LoadSummary> {
 pub fn watched(plan: &Plan, stop: &AtomicBool, watch: Option<Watch<'_>>) -> Result<LoadSummary> {
     plan.check()?;
     if let Some(directory) = &plan.record_to {
-        prepare(&TrialDirectory::at(directory))?;
+        prepare(directory)?;
     }
     Generator::open(plan)?.load(&plan.arrivals, plan.warm_up, plan.duration, plan.seed, stop, watch)
 }
 
-/// Makes the directory, and refuses one that holds a load already.
-fn prepare(trial: &TrialDirectory) -> Result<()> {
-    std::fs::create_dir_all(trial.path()).map_err(|source| {
-        Error::Record(record::Error::File { action: "create", path: trial.path().to_owned(), source })
-    })?;
-    for path in [trial.intervals_path(), trial.slow_path(), trial.load_path()] {
-        if path.exists() {
-            return Err(Error::AlreadyRecorded { path });
-        }
-    }
-    Ok(())
+/// The same into files that are open already, in place of the directory that the plan names.
+///
+/// # Errors
+/// As [`run`].
+pub fn kept(plan: &Plan, kept: Kept, stop: &AtomicBool, watch: Option<Watch<'_>>) -> Result<LoadSummary> {
+    let mut generator = Generator::open(plan)?;
+    generator.keep(kept);
+    generator.load(&plan.arrivals, plan.warm_up, plan.duration, plan.seed, stop, watch)
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use record::{Histogram, Interval, LineWriter, Phase, SlowRequest, Stationarity, TrialDirectory};
+use record::{Histogram, Interval, Phase, Stationarity, TrialDirectory};
 
+use crate::kept::KeptLines;
 use crate::slowest::Slowest;
 
 /// Intervals made for each thread before the load begins; more are made only if the writer falls behind.
@@ -110,6 +111,8 @@ pub type Watch<'a> = Box<dyn FnMut(&Interval) + Send + 'a>;
 /// Where intervals go.
 pub struct Sink<'a> {
     trial: Option<&'a TrialDirectory>,
+    /// Open files in its place.
+    kept: Option<KeptLines>,
     /// The measured phase, if it is known beforehand: its thirds are compared.
     measured: Option<(u64, u64)>,
     watch: Option<Watch<'a>>,
@@ -118,7 +121,12 @@ pub struct Sink<'a> {
 impl<'a> Sink<'a> {
     /// Into the files of a directory, or nowhere.
     pub fn new(trial: Option<&'a TrialDirectory>) -> Self {
-        Self { trial, measured: None, watch: None }
+        Self { trial, kept: None, measured: None, watch: None }
+    }
+
+    /// Into files that are open, where there are some.
+    pub(crate) fn kept(self, kept: Option<KeptLines>) -> Self {
+        Self { kept, ..self }
     }
 
     /// Compares the thirds of the measured phase as well, and shows each interval.
@@ -127,15 +135,9 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// The files of a load.
-struct Files {
-    intervals: LineWriter<Interval>,
-    slow: LineWriter<SlowRequest>,
-}
-
 /// What the writer has made of the intervals so far.
 struct Books<'a> {
-    files: Option<Files>,
+    files: Option<KeptLines>,
     watch: Option<Watch<'a>>,
     total: Option<Interval>,
     measured: Option<(u64, u64)>,
@@ -160,13 +162,10 @@ impl Inbox {
     }
 
     fn add_up(&mut self, sink: Sink<'_>) -> record::Result<(Interval, Option<Stationarity>)> {
-        let Sink { trial, measured, watch } = sink;
-        let files = match trial {
-            Some(t) => {
-                let (intervals, slow) = (LineWriter::open(&t.intervals_path())?, LineWriter::open(&t.slow_path())?);
-                Some(Files { intervals, slow })
-            }
-            None => None,
+        let Sink { trial, kept, measured, watch } = sink;
+        let files = match kept {
+            Some(kept) => Some(kept),
+            None => trial.map(KeptLines::open).transpose()?,
         };
         let ends = measured.map(|_| (Histogram::new(), Histogram::new()));
         let mut books = Books { files, watch, total: None, measured, ends, open: BTreeMap::new() };

@@ -31,7 +31,7 @@ for tool in fio python3 taskset chrt; do
     command -v "$tool" >/dev/null || { echo "$tool is missing; try: apt-get install fio python3 util-linux" >&2; exit 2; }
 done
 if [ -z "${MESHTAX:-}" ]; then
-    cargo build --quiet --release -p bench-runner
+    cargo build --locked --quiet --release -p bench-runner
     MESHTAX=target/release/meshtax
 fi
 

@@ -30,7 +30,7 @@ done
 [ -z "${MESHTAX:-}" ] || MESHTAX=$(realpath "$MESHTAX")
 cd "$here/../.." || exit 2
 if [ -z "${MESHTAX:-}" ]; then
-  cargo build --release --quiet -p bench-runner
+  cargo build --locked --release --quiet -p bench-runner
   MESHTAX=${CARGO_TARGET_DIR:-target}/release/meshtax
 fi
 

@@ -29,11 +29,11 @@ kernel=$(realpath "$kernel")
 cd "$here/../.." || exit 2
 target=${CARGO_TARGET_DIR:-target}
 if [ -z "${MESHTAX:-}" ]; then
-  cargo build --release --quiet -p bench-runner
+  cargo build --locked --release --quiet -p bench-runner
   MESHTAX=$target/release/meshtax
 fi
 if [ -z "${SENSOR:-}" ]; then
-  cargo build --release --quiet -p node-probe --example gap_sensor
+  cargo build --locked --release --quiet -p node-probe --example gap_sensor
   SENSOR=$target/release/examples/gap_sensor
 fi
 

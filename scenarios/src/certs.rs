@@ -16,6 +16,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 
+use crate::anew::write_anew;
 use crate::error::file_error;
 use crate::{Error, Result};
 pub use handed::AuthorityKey;
@@ -233,10 +234,7 @@ impl Identity {
         {
             let path = directory.join(format!("{}.{suffix}.pem", self.name));
             let next = directory.join(format!("{}.{suffix}.pem.next", self.name));
-            let mut options = OpenOptions::new();
-            let opened = options.write(true).create(true).truncate(true).mode(mode).open(&next);
-            let mut file = opened.map_err(file_error("create", &next))?;
-            file.write_all(text.as_bytes()).map_err(file_error("write", &next))?;
+            write_anew(&next, mode, text.as_bytes())?;
             prepare(&next)?;
             std::fs::rename(&next, &path).map_err(file_error("replace", &path))?;
         }

@@ -19,6 +19,7 @@ use record::{Dataplane, Entry, Factors, Lack, Part};
 
 use crate::certs::{Authority, GATEWAY_NAME};
 use crate::http::{self, Answer, Tls};
+use crate::launch::Users;
 use crate::limits::{CgroupTree, Leaf};
 use crate::platform::Ground;
 use crate::proxy::envoy::EnvoyProgram;
@@ -58,6 +59,10 @@ pub struct DeploymentSpec<'a> {
     pub shape: &'a Shape,
     /// The path of `meshtax` itself, which is every service and every built-in sidecar.
     pub program: &'a Path,
+    /// The meshtax whose `launch` starts the parts: the one that runs, also where those are of another one.
+    pub launcher: &'a Path,
+    /// As whom they run.
+    pub users: Users,
     /// The Envoy, for cells that need one.
     pub envoy: Option<&'a EnvoyProgram>,
     /// The HAProxy, likewise.
@@ -369,7 +374,7 @@ impl Deployment {
 impl Drop for Deployment {
     fn drop(&mut self) {
         for node in self.take_nodes() {
-            let Node { role: _, part, program: _, leaf } = node;
+            let Node { role: _, part, program: _, leaf, user: _ } = node;
             drop(part);
             let _ = leaf.map(|leaf| leaf.remove());
         }

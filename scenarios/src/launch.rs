@@ -2,14 +2,17 @@
 //!
 //! A child is started by way of ourselves: `meshtax launch --parent PID --cgroup DIR -- PROGRAM ARGS` asks the
 //! kernel for its own death with ours, enters its cgroups, and then becomes the program. So there is no moment in
-//! which a program runs outside its cgroup, and none in which it could be orphaned. With `--netns FILE` and `--user N`
-//! it enters a network namespace too, and becomes that user and group.
+//! which a program runs outside its cgroup, and none in which it could be orphaned. With `--netns FILE` it enters a
+//! network namespace too, with `--within DIR` a directory, and with `--user N` it becomes that user and group. What may
+//! be closed to that user, the way to the program among it, is opened or entered before.
 //!
 //! The kernel sends the death signal when the *thread* ends that started the child. Everything is therefore
 //! started from a thread that lives as long as the run: the runner's main thread.
 
 mod child;
 mod drain;
+mod executable;
+mod user;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,12 +20,14 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::process::{Gid, Signal, Uid};
+use rustix::process::Signal;
 
 use crate::error::file_error;
 use crate::{Error, Result};
 pub(crate) use child::LINES_SHOWN;
 pub use child::{Launched, log_tail};
+use executable::Executable;
+pub use user::{LOOPBACK_PROXY_USER, SERVICE_USER, Users, all_may_execute, become_user};
 
 /// What is to be started.
 #[derive(Clone, Debug)]
@@ -39,9 +44,11 @@ pub struct Launch {
     pub cgroups: Vec<PathBuf>,
     /// The file of the network namespace it begins in; none keeps it in ours.
     pub netns: Option<PathBuf>,
-    /// The user and the group it runs as, without any other group; none keeps ours. That user must be able to read
-    /// what the program is told to read, and the way to it.
+    /// The user and the group it runs as, without any other group and without rights; none keeps ours. That user must be
+    /// able to read what the program is told to read, and to go there; to the program itself the way is not asked for.
     pub user: Option<u32>,
+    /// The directory it begins in; none keeps ours.
+    pub within: Option<PathBuf>,
     /// Where its stderr goes, and its stdout too if that goes nowhere else.
     pub log: PathBuf,
     /// A file of its own for its stdout; none where it has none, and of no meaning where it is piped.
@@ -80,6 +87,9 @@ impl Launch {
         if let Some(user) = self.user {
             command.arg("--user").arg(user.to_string());
         }
+        if let Some(directory) = &self.within {
+            command.arg("--within").arg(directory);
+        }
         command.arg("--").arg(&self.program).args(&self.args).envs(self.env.iter().map(|(k, v)| (k, v)));
         let stdout = match &self.stdout {
             Some(path) => open(path)?,
@@ -108,13 +118,14 @@ struct Told {
     cgroups: Vec<PathBuf>,
     netns: Option<PathBuf>,
     user: Option<u32>,
+    within: Option<PathBuf>,
     program: OsString,
     args: Vec<OsString>,
 }
 
 impl Told {
     fn from(args: Vec<OsString>) -> std::result::Result<Self, String> {
-        let (mut parent, mut cgroups, mut netns, mut user) = (None, Vec::new(), None, None);
+        let (mut parent, mut cgroups, mut netns, mut user, mut within) = (None, Vec::new(), None, None, None);
         let mut args = args.into_iter();
         while let Some(word) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("no value after '{}'", word.to_string_lossy()));
@@ -126,6 +137,7 @@ impl Told {
                 }
                 Some("--cgroup") => cgroups.push(PathBuf::from(value()?)),
                 Some("--netns") => netns = Some(PathBuf::from(value()?)),
+                Some("--within") => within = Some(PathBuf::from(value()?)),
                 Some("--user") => {
                     let text = value()?;
                     let id = text.to_str().and_then(|t| t.parse().ok());
@@ -134,7 +146,7 @@ impl Told {
                 Some("--") => {
                     let program = args.next().ok_or("no program after '--'")?;
                     let parent = parent.ok_or("no --parent")?;
-                    return Ok(Self { parent, cgroups, netns, user, program, args: args.collect() });
+                    return Ok(Self { parent, cgroups, netns, user, within, program, args: args.collect() });
                 }
                 _ => return Err(format!("unknown argument '{}'", word.to_string_lossy())),
             }
@@ -148,15 +160,21 @@ impl Told {
 pub fn become_child(args: Vec<OsString>) -> Error {
     match prepare(args) {
         Ok(mut command) => {
-            let source = command.exec();
-            let program = PathBuf::from(command.get_program());
-            Error::Start { part: "the program".to_owned(), program, source }
+            let source = command.command.exec();
+            Error::Start { part: "the program".to_owned(), program: command.program, source }
         }
         Err(error) => error,
     }
 }
 
-fn prepare(args: Vec<OsString>) -> Result<Command> {
+/// What is executed in our place.
+struct Prepared {
+    command: Command,
+    /// The program as it was told.
+    program: PathBuf,
+}
+
+fn prepare(args: Vec<OsString>) -> Result<Prepared> {
     let told = Told::from(args).map_err(refuse)?;
     die_with(told.parent)?;
     // Ctrl-C in the terminal is for the runner, which then ends its children in order.
@@ -172,14 +190,19 @@ fn prepare(args: Vec<OsString>) -> Result<Command> {
     if let Some(namespace) = &told.netns {
         crate::network::enter(namespace)?;
     }
-    if let Some(user) = told.user {
-        become_user(user)?;
-        // With other credentials the kernel forgets whose death it was to be told of.
-        die_with(told.parent)?;
+    if let Some(directory) = &told.within {
+        std::env::set_current_dir(directory).map_err(file_error("enter", directory))?;
     }
-    let mut command = Command::new(told.program);
-    command.args(told.args);
-    Ok(command)
+    let program = PathBuf::from(&told.program);
+    let mut way = program.clone();
+    if let Some(user) = told.user {
+        let executable = Executable::open(&program);
+        become_user(user)?;
+        way = executable.way();
+    }
+    let mut command = Command::new(way);
+    command.arg0(&told.program).args(told.args);
+    Ok(Prepared { command, program })
 }
 
 /// Asks for our death with the parent's, and makes sure that the parent is the one we were told of.
@@ -192,21 +215,6 @@ fn die_with(parent: u32) -> Result<()> {
         return Err(refuse(format!("the parent {parent} is gone")));
     }
     Ok(())
-}
-
-/// Becomes a user and the group of the same number, without any other group. The order matters: a user other than
-/// root may change neither its groups nor its group.
-fn become_user(id: u32) -> Result<()> {
-    let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
-    // A file or a pipe that is its stdout may be opened again by its name, /dev/stdout, which asks whose it is.
-    for output in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
-        let given = rustix::fs::fchown(output, Some(user), Some(group));
-        given.map_err(|e| refuse(format!("its output cannot be given to user {id}: {e}")))?;
-    }
-    rustix::thread::set_thread_groups(&[])
-        .and_then(|()| rustix::thread::set_thread_res_gid(group, group, group))
-        .and_then(|()| rustix::thread::set_thread_res_uid(user, user, user))
-        .map_err(|e| refuse(format!("it may not become user and group {id}: {e}")))
 }
 
 fn refuse(problem: String) -> Error {
@@ -227,13 +235,15 @@ mod tests {
             told(&["--parent", "7", "--cgroup", "/a", "--cgroup", "/b c", "--", "prog", "--parent", "x"]).unwrap();
         assert_eq!((told.parent, told.cgroups), (7, vec![PathBuf::from("/a"), PathBuf::from("/b c")]));
         assert_eq!((told.program, told.args), ("prog".into(), vec!["--parent".into(), "x".into()]));
-        assert_eq!((told.netns, told.user), (None, None));
+        assert_eq!((told.netns, told.user, told.within), (None, None, None));
     }
 
     #[test]
-    fn a_namespace_and_a_user_are_read() {
-        let told = told(&["--parent", "7", "--netns", "/run/netns/a b", "--user", "1337", "--", "prog"]).unwrap();
+    fn a_namespace_a_user_and_a_directory_are_read() {
+        let args = ["--parent", "7", "--netns", "/run/netns/a b", "--user", "1337", "--within", "/a b", "--", "prog"];
+        let told = told(&args).unwrap();
         assert_eq!((told.netns, told.user), (Some(PathBuf::from("/run/netns/a b")), Some(1337)));
+        assert_eq!(told.within, Some(PathBuf::from("/a b")));
     }
 
     #[test]

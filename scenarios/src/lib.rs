@@ -1,5 +1,6 @@
 //! It receives the load: services, the chains they form, the proxies between them and the limits put on those.
 
+mod anew;
 pub mod certs;
 pub mod cluster;
 mod complaints;

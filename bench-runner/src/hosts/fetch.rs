@@ -22,14 +22,16 @@ use crate::report::print;
 /// How long a part of a file, or the sums of all files, may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Brings the files of a try, or of all tries of a run, into folders; each is there whole or not at all. How many.
+/// Brings the files of a try, or of all tries of a run, into folders below a root; each is there whole or not at all. How
+/// many.
 ///
 /// # Errors
-/// When the host is lost, or what came is not what was sent.
+/// When the host is lost, or what came is not what was sent, or would not lie below the root.
 pub(crate) fn files(
     link: &mut Link,
     run: &str,
     attempt: Option<&str>,
+    root: &Path,
     folder: impl Fn(&Filed) -> PathBuf,
 ) -> anyhow::Result<usize> {
     let ask = Ask::List { run: run.to_owned(), attempt: attempt.map(str::to_owned) };
@@ -42,12 +44,43 @@ pub(crate) fn files(
         other => anyhow::bail!("{} answered {other:?} instead of a list of files", link.host()),
     };
     for file in &files {
-        let fine = !file.path.is_empty() && file.path.split('/').all(|p| !p.is_empty() && !p.starts_with('.'));
-        anyhow::ensure!(fine, "{} has a file '{}', which is no name for one", link.host(), file.path);
-        let to = folder(file).join(&file.path);
-        one(link, run, file, &to)?;
+        let names = std::iter::once(file.attempt.as_str()).chain(file.path.split('/'));
+        for name in names {
+            let whole = format!("{}/{}", file.attempt, file.path);
+            anyhow::ensure!(
+                record::is_file_name(name),
+                "{} has a file '{whole}', which is no name for one",
+                link.host()
+            );
+        }
+        anyhow::ensure!(
+            attempt.is_none_or(|asked| asked == file.attempt),
+            "{} was asked for {} and has sent of {}",
+            link.host(),
+            attempt.unwrap_or_default(),
+            file.attempt
+        );
+        let below = folder(file).join(&file.path);
+        one(link, run, file, &without_links(root, &below)?)?;
     }
     Ok(files.len())
+}
+
+/// A path below a root, on which there is no link that would lead out of it.
+///
+/// # Errors
+/// For a path with one.
+fn without_links(root: &Path, below: &Path) -> anyhow::Result<PathBuf> {
+    let mut at = root.to_owned();
+    for name in below {
+        anyhow::ensure!(
+            !at.is_symlink(),
+            "{} is a link, and a run has its files in its own directory\n  try: remove it, and fetch again",
+            at.display()
+        );
+        at.push(name);
+    }
+    Ok(at)
 }
 
 fn one(link: &mut Link, run: &str, file: &Filed, to: &Path) -> anyhow::Result<()> {
@@ -61,7 +94,12 @@ fn one(link: &mut Link, run: &str, file: &Filed, to: &Path) -> anyhow::Result<()
     let mut name = to.as_os_str().to_owned();
     name.push(".part");
     let part = PathBuf::from(name);
-    let mut out = std::fs::File::create(&part).with_context(cannot)?;
+    match std::fs::remove_file(&part) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).with_context(cannot),
+        _ => {}
+    }
+    // Made and not found, so that a link that lay there is not followed.
+    let mut out = std::fs::File::options().write(true).create_new(true).open(&part).with_context(cannot)?;
     let mut offset = 0;
     while offset < file.length {
         let ask = Ask::Read { run: run.to_owned(), attempt: file.attempt.clone(), path: file.path.clone(), offset };
@@ -125,7 +163,7 @@ pub(crate) fn lost(book: &Book, directory: &RunDirectory, run: &Run, hosts: &Run
     for host in &hosts.hosts {
         let brought = book.entry(&host.name).and_then(|entry| {
             let mut link = Link::connect(book, &host.name, &entry)?;
-            files(&mut link, &run.id, None, |file| folder.join(&file.attempt).join(&host.name))
+            files(&mut link, &run.id, None, &folder, |file| Path::new(&file.attempt).join(&host.name))
         });
         match brought {
             Ok(0) => {}
@@ -208,4 +246,24 @@ fn tries(directory: &RunDirectory, folder: &Path) -> anyhow::Result<Vec<(String,
         }
     }
     Ok(tries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_on_the_way_to_a_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("lost");
+        std::fs::create_dir_all(root.join("a~1/b")).unwrap();
+        let fine = without_links(&root, Path::new("a~1/b/logs/load.log")).unwrap();
+        assert_eq!(fine, root.join("a~1/b/logs/load.log"));
+        std::os::unix::fs::symlink(folder.path(), root.join("a~1/b/logs")).unwrap();
+        let said = without_links(&root, Path::new("a~1/b/logs/load.log")).unwrap_err().to_string();
+        assert!(said.contains("a~1/b/logs is a link") && said.contains("try: "), "{said}");
+        let linked = folder.path().join("other");
+        std::os::unix::fs::symlink(&root, &linked).unwrap();
+        assert!(without_links(&linked, Path::new("a~1/x")).is_err(), "the root as well");
+    }
 }

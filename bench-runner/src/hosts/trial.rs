@@ -251,7 +251,7 @@ fn fetch_all(ensemble: &mut Ensemble, run: &str, attempt: &str, folder: &Path) -
         if !met.contains(&hand.station) {
             met.push(hand.station);
             let host = hand.link.host().to_owned();
-            fetch::files(&mut hand.link, run, Some(attempt), |_| folder.join(&host))?;
+            fetch::files(&mut hand.link, run, Some(attempt), folder, |_| host.clone().into())?;
         }
     }
     Ok(())

@@ -238,12 +238,15 @@ fn load_args(
 fn start(
     lab: &Lab,
     deployment: &Deployment,
-    args: Vec<String>,
+    mut args: Vec<String>,
     directory: &Path,
     answer: &Path,
 ) -> anyhow::Result<Launched> {
     let leaf = lab.cgroups().map(|tree| tree.leaf("load", None)).transpose()?;
     let cgroups: Vec<PathBuf> = leaf.as_ref().map(|l| l.directories().to_vec()).unwrap_or_default();
+    if let Some(user) = lab.users().service {
+        args.extend(["--as-user".to_owned(), user.to_string()]);
+    }
     let launch = Launch {
         name: "load".to_owned(),
         program: lab.program().to_owned(),
@@ -251,6 +254,7 @@ fn start(
         cgroups,
         netns: deployment.client_namespace(),
         user: None,
+        within: None,
         log: directory.join("logs").join("load.log"),
         stdout: Some(answer.to_owned()),
         pipe_stdin: false,

@@ -85,6 +85,7 @@ impl Listening {
             cgroups: Vec::new(),
             netns: None,
             user: None,
+            within: None,
             log: self.record.join(desk::LOG),
             stdout: None,
             pipe_stdin: true,

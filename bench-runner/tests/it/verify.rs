@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use record::Factors;
+use scenarios::launch::Users;
 use scenarios::{Deployment, DeploymentSpec, Scenario, Verdict, deploy};
 
 use crate::program::{among_others, call, is_root, json, skip};
@@ -26,6 +27,8 @@ fn with_deployment<T>(dataplane: &str, mtls: &str, f: impl FnOnce(&Deployment, &
     let tmp = tempfile::tempdir().unwrap();
     let scratch = tempfile::Builder::new().prefix("meshtax-scratch-").tempdir().unwrap();
     let deployment = deploy(&DeploymentSpec {
+        launcher: Path::new(env!("CARGO_BIN_EXE_meshtax")),
+        users: Users::here().unwrap(),
         factors: &factors,
         shape: &scenario.shape(&factors).unwrap(),
         program: Path::new(env!("CARGO_BIN_EXE_meshtax")),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::contained::{self, is_file_name, made_anew, no_link};
 use crate::{
     ClockExchange, DiskTest, End, Error, Interval, IstioReading, Loss, Outcomes, Phase, Result, Run, RunCluster,
     RunHosts, SCHEMA, Sample, SlowRequest, Sums, Trial, TrialHosts, sums,
@@ -52,9 +53,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     name.push(".tmp");
     let temporary = PathBuf::from(name);
     let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        made_anew(&temporary, bytes)?.sync_all()?;
         fs::rename(&temporary, path)
     };
     write().map_err(|e| {
@@ -137,6 +136,7 @@ impl RunDirectory {
         if !path.join(RUN).is_file() {
             return Err(Error::NotARun { path: path.to_owned() });
         }
+        no_link(&path.join("trials"))?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -177,7 +177,8 @@ impl RunDirectory {
     /// Reads `run.json`, if it is as it was written.
     ///
     /// # Errors
-    /// When it cannot be read, is broken or of a later format; [`Error::Changed`] when it was changed since.
+    /// When it cannot be read, is broken or of a later format; [`Error::Changed`] when it was changed since; [`Error::Name`] and
+    /// [`Error::Link`] where something in it leads out of the directory.
     pub fn run(&self) -> Result<Run> {
         let path = self.path.join(RUN);
         let bytes = fs::read(&path).map_err(file_error("read", &path))?;
@@ -185,7 +186,20 @@ impl RunDirectory {
         if let Some(sum) = &run.sum {
             as_written(&path, sum, &sums::own(&bytes, sums::OF_RUN))?;
         }
+        contained::names(&run, &path)?;
+        run.trials.iter().try_for_each(|trial| no_link(&self.trial_path(&trial.id)))?;
         Ok(run)
+    }
+
+    /// Writes what is derived from the run, whole or not at all, in the place of what has its name.
+    ///
+    /// # Errors
+    /// [`Error::Name`] for a path; when it cannot be written.
+    pub fn write_derived(&self, name: &str, text: &str) -> Result<()> {
+        if !is_file_name(name) {
+            return Err(Error::Name { path: self.path.clone(), what: "file", name: name.to_owned() });
+        }
+        write_whole(&self.path.join(name), text.as_bytes())
     }
 
     /// Keeps the disk test made before the first trial.
@@ -265,7 +279,13 @@ impl RunDirectory {
     /// # Errors
     /// As [`Self::disk_before`].
     pub fn hosts(&self) -> Result<Option<RunHosts>> {
-        read_json_if_there(&self.path.join(HOSTS))
+        let path = self.path.join(HOSTS);
+        let hosts: Option<RunHosts> = read_json_if_there(&path)?;
+        // Files of a host lie below its name.
+        match hosts.iter().flat_map(|hosts| &hosts.hosts).find(|host| !is_file_name(&host.name)) {
+            Some(host) => Err(Error::Name { path, what: "host", name: host.name.clone() }),
+            None => Ok(hosts),
+        }
     }
 
     /// Keeps which cluster the run is made in, and where its parts stand there.
@@ -333,6 +353,10 @@ impl RunDirectory {
     /// When the directory cannot be made, or the trial is sealed already.
     pub fn begin_trial(&self, id: &str) -> Result<TrialDirectory> {
         let path = self.trial_path(id);
+        if !is_file_name(id) {
+            return Err(Error::Name { path: self.path.clone(), what: "trial", name: id.to_owned() });
+        }
+        no_link(&path)?;
         if path.exists() {
             if self.is_sealed(id) {
                 return Err(file_error("write over the sealed trial", &path)(std::io::ErrorKind::AlreadyExists.into()));
@@ -455,6 +479,17 @@ impl TrialDirectory {
         write_json(&self.load_path(), summary)
     }
 
+    /// Makes the file of the generator's summary, for a writer that may not make files here when the load has ended. It
+    /// is empty until then.
+    ///
+    /// # Errors
+    /// When it is there already or cannot be made.
+    pub fn open_load(&self) -> Result<LoadFile> {
+        let path = self.load_path();
+        let file = File::options().write(true).create_new(true).open(&path).map_err(file_error("create", &path))?;
+        Ok(LoadFile { path, file })
+    }
+
     /// Keeps the hosts of the trial.
     ///
     /// # Errors
@@ -506,6 +541,25 @@ fn as_written(path: &Path, written: &str, found: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::Changed { path: path.to_owned(), what: format!("its CRC-32 was {written} and is {found}") })
+}
+
+/// The file of a generator's summary, still empty.
+#[derive(Debug)]
+pub struct LoadFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl LoadFile {
+    /// Writes the summary, in place: who reads it waits for the end of who writes it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(mut self, summary: &crate::LoadSummary) -> Result<()> {
+        let mut bytes = serde_json::to_vec_pretty(summary).map_err(|e| json_error(&self.path, &e))?;
+        bytes.push(b'\n');
+        self.file.write_all(&bytes).and_then(|()| self.file.sync_all()).map_err(file_error("write", &self.path))
+    }
 }
 
 /// The whole lines of a file; none where there is no file. One that was cut off by a kill is passed over, and with it the
@@ -583,8 +637,9 @@ impl<T: Serialize> LineWriter<T> {
     /// Opens a file to append to.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// When it cannot be opened, or is a link.
     pub fn open(path: &Path) -> Result<Self> {
+        no_link(path)?;
         let file = File::options().create(true).append(true).open(path).map_err(file_error("open", path))?;
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file), line: Vec::new(), kind: PhantomData })
     }

@@ -113,6 +113,22 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// A name in a run directory is a path, and could lead out of it.
+    #[error("{} names a {what} '{name}', which is no name of a file\n  try: the run as meshtax wrote it; this one was changed", path.display())]
+    Name {
+        /// The file that has it, or the directory it was to be put into.
+        path: PathBuf,
+        /// What it names: "trial".
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// There is a link where a run has files and directories.
+    #[error("{} is a link, and a run has its files in its own directory\n  try: what it leads to in its place (cp --recursive --dereference)", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// Another meshtax is at work in this run directory.
     #[error("another meshtax is writing to {}\n  try: wait until it ends; two writers would mix their trials", path.display())]
     Locked {

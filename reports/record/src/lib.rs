@@ -5,6 +5,7 @@ mod canary;
 mod cell;
 mod clocks;
 mod cluster;
+mod contained;
 mod directory;
 mod disk_test;
 mod edges;
@@ -54,7 +55,8 @@ pub use canary::{Canary, Shift, Weights};
 pub use cell::Cell;
 pub use clocks::ClockExchange;
 pub use cluster::RunCluster;
-pub use directory::{LineWriter, Lines, RunDirectory, TrialDirectory};
+pub use contained::is_file_name;
+pub use directory::{LineWriter, Lines, LoadFile, RunDirectory, TrialDirectory};
 pub use disk_test::{
     DISK_BLOCK_BYTES, DiskArm, DiskArmDevice, DiskArmKind, DiskEngine, DiskTest, DiskTestFile, DiskWindow,
     DiskWindowQuantiles,

@@ -9,7 +9,7 @@ use crate::made::{MadeRun, SECOND, first_look};
 
 /// Puts the chain of a made run on a host that is five seconds behind, and its load on another; the clocks of one trial are
 /// known to `doubt_ns` only.
-fn on_hosts(dir: &RunDirectory, doubt_ns: u64) {
+pub(crate) fn on_hosts(dir: &RunDirectory, doubt_ns: u64) {
     let run = dir.run().unwrap();
     let host = |name: &str, role: HostRole, price: Option<f64>| RunHost {
         name: name.into(),

@@ -8,6 +8,7 @@ mod compare;
 mod exchange;
 mod gates;
 mod history;
+mod hostile;
 mod hosts;
 mod made;
 mod manifests;

@@ -7,9 +7,9 @@ use reports::Findings;
 
 use crate::made::{Explained, MadeRun, explain, factors, first_look, made};
 
-const HOSTILE: &str = "<script>alert('x')</script>\u{1b}[31m|\"&";
+pub(crate) const HOSTILE: &str = "<script>alert('x')</script>\u{1b}[31m|\"&";
 
-fn run_with_everything() -> MadeRun {
+pub(crate) fn run_with_everything() -> MadeRun {
     let mut run = first_look();
     let mut limited = made("chain3-envoy-200m", "envoy, 200m", factors(Dataplane::Envoy, Some("200m")), 1.6);
     limited.throttled = (3..50).step_by(4).collect();

@@ -18,6 +18,8 @@ pub(crate) struct Node {
     pub(crate) part: Launched,
     pub(crate) program: String,
     pub(crate) leaf: Option<Leaf>,
+    /// Whom it was made; none where that is who we are, or where it becomes another by itself.
+    pub(crate) user: Option<u32>,
 }
 
 impl Node {
@@ -35,14 +37,15 @@ impl Node {
         }
     }
 
-    /// Whether it is where it was put, held to what it should be.
+    /// Whether it is where it was put and whom it was made, held to what it should be.
     pub(super) fn prove_place(&self, limits: &Limits) -> Result<Vec<Proof>> {
-        let Some(leaf) = &self.leaf else { return Ok(Vec::new()) };
         let name = self.part.name();
+        let user = self.user.map(|user| proof::user(name, self.part.pid(), user)).transpose()?;
+        let mut proofs: Vec<Proof> = user.into_iter().collect();
+        let Some(leaf) = &self.leaf else { return Ok(proofs) };
         let first = leaf.directories().first().map(|d| d.display().to_string()).unwrap_or_default();
         let found = leaf.missing(self.part.pid()).map_or_else(|| first.clone(), |d| format!("not in {}", d.display()));
-        let member = proof::claim(name, "cgroup", &first, &found, &format!("{first}/cgroup.procs"))?;
-        let mut proofs = vec![member];
+        proofs.push(proof::claim(name, "cgroup", &first, &found, &format!("{first}/cgroup.procs"))?);
         proofs.extend(leaf.prove(limits)?);
         Ok(proofs)
     }
@@ -99,7 +102,7 @@ impl Private {
             let through = std::fs::Permissions::from_mode(0o711);
             std::fs::set_permissions(scratch, through)
                 .map_err(crate::error::file_error("open the way through", scratch))?;
-            std::os::unix::fs::chown(&private.path, Some(owner), Some(owner))
+            std::os::unix::fs::lchown(&private.path, Some(owner), Some(owner))
                 .map_err(crate::error::file_error("give away", &private.path))?;
         }
         Ok(private)

@@ -36,7 +36,7 @@ pub(crate) fn deploy(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
 /// The services of a chain, or of a slice of one.
 pub(crate) fn begin(spec: &DeploymentSpec<'_>) -> Result<Deployment> {
     let ground = Ground::make(spec, &processes(spec))?;
-    let private = Private::create(spec.scratch, ground.proxy_user())?;
+    let private = Private::create(spec.scratch, ground.proxy_user(spec.users))?;
     let folders = folders(spec, &ground, &private)?;
     let mut deployment = Deployment::new(spec, ground, private, folders, proxy(spec)?)?;
     Builder::new(spec)?.services(&mut deployment)?;
@@ -66,7 +66,7 @@ fn folders(spec: &DeploymentSpec<'_>, ground: &Ground, private: &Private) -> Res
         kept: spec.directory.to_owned(),
         logs,
         private: private.path().to_owned(),
-        owner: ground.proxy_user(),
+        owner: ground.proxy_user(spec.users),
     })
 }
 
@@ -111,7 +111,7 @@ impl<'a> Builder<'a> {
         mut launch: Launch,
         program: String,
     ) -> Result<Node> {
-        ground.put(&mut launch, role, beside)?;
+        ground.put(&mut launch, role, beside, self.spec.users)?;
         self.begin(role, launch, program)
     }
 
@@ -125,11 +125,12 @@ impl<'a> Builder<'a> {
         if let Some((limit, leaf)) = held {
             cgroups_for_limits(self.spec)?.set_memory(leaf, limit)?;
         }
-        let mut part = launch.spawn(self.spec.program)?;
+        let user = launch.user;
+        let mut part = launch.spawn(self.spec.launcher)?;
         if let Some((limit, leaf)) = held {
             part.watch_memory(leaf.watch_memory(limit));
         }
-        Ok(Node { role, part, program, leaf })
+        Ok(Node { role, part, program, leaf, user })
     }
 
     /// Holds a proxy to its CPU limit and request once it is up: what it does from now on is what is measured, while

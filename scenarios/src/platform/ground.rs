@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use record::{Platform, Role};
 
 use crate::deployment::{CLIENT, DeploymentSpec, ENTRY, GATEWAY};
-use crate::launch::Launch;
+use crate::launch::{Launch, Users, all_may_execute};
 use crate::network::{Interception, Network, PROXY_USER, Pod};
 use crate::proxy::Stand;
 use crate::{Error, Result};
@@ -41,9 +41,9 @@ impl Ground {
     }
 
     /// The user that proxies run as; none where that is ours.
-    pub(crate) fn proxy_user(&self) -> Option<u32> {
+    pub(crate) fn proxy_user(&self, users: Users) -> Option<u32> {
         match self {
-            Self::Loopback => None,
+            Self::Loopback => users.proxy,
             Self::Pods(_) => Some(PROXY_USER),
         }
     }
@@ -66,15 +66,23 @@ impl Ground {
         self.pod(CLIENT).ok().flatten().map(|pod| pod.namespace.clone())
     }
 
-    /// Puts a part where it belongs: into its pod, a proxy as a user of its own. One that all share enters the pods by
-    /// itself.
-    pub(crate) fn put(&self, launch: &mut Launch, role: Role, beside: &str) -> Result<()> {
-        if role == Role::NodeProxy {
+    /// Puts a part where it belongs: into its pod, and as whom it belongs there. One that all share enters the pods by
+    /// itself, and becomes that user then.
+    ///
+    /// A program that its owner alone may execute is executed by its owner, but in pods, whose rules know a proxy by its
+    /// user.
+    pub(crate) fn put(&self, launch: &mut Launch, role: Role, beside: &str, users: Users) -> Result<()> {
+        let in_pods = matches!(self, Self::Pods(_));
+        if in_pods && role == Role::NodeProxy {
             return Ok(());
+        }
+        launch.user = if role.is_proxy() { self.proxy_user(users) } else { users.service };
+        let known_by_user = in_pods && role.is_proxy();
+        if !(known_by_user || all_may_execute(&launch.program)) {
+            launch.user = None;
         }
         if let Some(pod) = self.pod(beside)? {
             launch.netns = Some(pod.namespace.clone());
-            launch.user = role.is_proxy().then_some(PROXY_USER);
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The noisy neighbour: started when the chain answers, so that it holds up nobody's start.
 
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use record::Role;
@@ -7,7 +9,8 @@ use record::Role;
 use super::builder::Builder;
 use crate::Result;
 use crate::deployment::{Deployment, DeploymentSpec, Noise};
-use crate::launch::Launch;
+use crate::error::file_error;
+use crate::launch::{Launch, all_may_execute};
 use crate::neighbour::{NAME, NeighbourConfig, Worked};
 
 /// A trial has four phases of an hour at most: whatever becomes of us, it is in the way no longer.
@@ -30,7 +33,10 @@ impl Builder<'_> {
         for (flag, threads) in [("--cpu", cpu), ("--disk", disk), ("--memory", memory)] {
             args.extend([flag.into(), threads.to_string().into()]);
         }
-        args.extend(["--dir".into(), directory.into()]);
+        let user = self.spec.users.service.filter(|_| all_may_execute(self.spec.program));
+        // It writes where its user may, on the same disk, and is put there: the way may be closed to it.
+        let own = user.map(|user| own_directory(&directory, user)).transpose()?;
+        args.extend(["--dir".into(), own.as_ref().map_or(directory.into(), |_| ".".into())]);
         args.extend(["--at-most".into(), format!("{}s", at_most.as_secs()).into()]);
         let launch = Launch {
             name: NAME.to_owned(),
@@ -39,7 +45,8 @@ impl Builder<'_> {
             env: Vec::new(),
             cgroups: Vec::new(),
             netns: None,
-            user: None,
+            user,
+            within: own.clone(),
             log: deployment.folders.log(NAME),
             stdout: None,
             pipe_stdin: true,
@@ -48,7 +55,19 @@ impl Builder<'_> {
         let program = format!("meshtax {}", env!("CARGO_PKG_VERSION"));
         let mut node = self.begin(Role::Neighbour, launch, program)?;
         let before: Worked = node.part.read_json(self.spec.ready_timeout, "the line that says all its threads work")?;
+        if let Some(own) = own {
+            // Its files have no names any more, and so nothing is in it.
+            std::fs::remove_dir(&own).map_err(file_error("remove", &own))?;
+        }
         deployment.noise = Some(Noise::of(node, before));
         Ok(())
     }
+}
+
+/// Makes a directory for a user in that of the trial.
+fn own_directory(trial: &Path, user: u32) -> Result<PathBuf> {
+    let own = trial.join(NAME);
+    std::fs::DirBuilder::new().mode(0o700).create(&own).map_err(file_error("create", &own))?;
+    std::os::unix::fs::lchown(&own, Some(user), Some(user)).map_err(file_error("give away", &own))?;
+    Ok(own)
 }

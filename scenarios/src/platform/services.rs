@@ -52,6 +52,7 @@ impl Builder<'_> {
             pipe_stdout: true,
             netns: None,
             user: None,
+            within: None,
         };
         let program = format!("meshtax {}", env!("CARGO_PKG_VERSION"));
         let mut node = self.start(&deployment.ground, Role::Service, &instance.name, launch, program)?;

@@ -64,6 +64,7 @@ impl Proxy for EnvoyProgram {
             cgroups: Vec::new(),
             netns: None,
             user: None,
+            within: None,
             log: folders.log(&place.name),
             stdout: file,
             pipe_stdin: false,

@@ -7,7 +7,6 @@ mod counters;
 mod tests;
 
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use super::listens::Allotted;
 use super::packaged::PackagedProgram;
 use super::{Callee, Counter, Folders, Place, Ports, Proxy, Tally, Way, proof};
 use crate::Result;
+use crate::anew::write_anew;
 use crate::certs::IdentityFiles;
 use crate::error::file_error;
 use crate::launch::{Launch, Launched};
@@ -66,6 +66,7 @@ impl Proxy for Haproxy {
             cgroups: Vec::new(),
             netns: None,
             user: None,
+            within: None,
             log: folders.log(&place.name),
             // It opens no files, and takes its standard output for one.
             stdout: line_log::file(place, folders),
@@ -256,12 +257,9 @@ pub(crate) fn cannot(factors: &Factors) -> Option<String> {
 
 /// Writes a certificate with its key into one file, as HAProxy reads them.
 fn join(identity: &IdentityFiles, folders: &Folders) -> Result<()> {
-    use std::io::Write as _;
     let path = config::pem(identity);
     let joined = config::joined(identity)?;
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&path).map_err(file_error("create", &path))?;
-    file.write_all(joined.as_bytes()).map_err(file_error("write", &path))?;
+    write_anew(&path, 0o600, joined.as_bytes())?;
     folders.give(&path)
 }
 

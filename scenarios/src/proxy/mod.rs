@@ -27,6 +27,7 @@ use std::time::Duration;
 use record::{Dataplane, Factors, Lack, Proof, Weights};
 
 use crate::Result;
+use crate::anew::write_anew;
 use crate::certs::{Identity, IdentityFiles};
 use crate::error::file_error;
 use crate::launch::{Launch, Launched};
@@ -112,19 +113,17 @@ impl Folders {
     /// Writes a configuration: one copy is kept with the trial, and the path of the other, which the proxy may read, is
     /// returned.
     pub(crate) fn config(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let write = |path: &Path| std::fs::write(path, text).map_err(file_error("write", path));
-        write(&self.kept.join(name))?;
+        let kept = self.kept.join(name);
+        std::fs::write(&kept, text).map_err(file_error("write", &kept))?;
         let path = self.private.join(name);
-        write(&path)?;
-        self.give(&path)?;
+        self.put(&path, text)?;
         Ok(path)
     }
 
     /// Replaces a configuration while its reader runs: by rename, so that it is never read in part.
     pub(crate) fn replace(&self, name: &str, text: &str) -> Result<()> {
         let (next, path) = (self.private.join(format!("{name}.next")), self.private.join(name));
-        std::fs::write(&next, text).map_err(file_error("write", &next))?;
-        self.give(&next)?;
+        self.put(&next, text)?;
         std::fs::rename(&next, &path).map_err(file_error("replace", &path))
     }
 
@@ -141,10 +140,16 @@ impl Folders {
         identity.replace(&self.private, |path| self.give(path))
     }
 
-    /// Gives a file to the user that proxies run as.
+    /// Writes a file that only its reader may read.
+    fn put(&self, path: &Path, text: &str) -> Result<()> {
+        write_anew(path, 0o600, text.as_bytes())?;
+        self.give(path)
+    }
+
+    /// Gives a file to the user that proxies run as; what a link leads to is never given.
     pub(crate) fn give(&self, path: &Path) -> Result<()> {
         let Some(owner) = self.owner else { return Ok(()) };
-        std::os::unix::fs::chown(path, Some(owner), Some(owner)).map_err(file_error("give away", path))
+        std::os::unix::fs::lchown(path, Some(owner), Some(owner)).map_err(file_error("give away", path))
     }
 }
 

@@ -64,6 +64,7 @@ impl Proxy for Nginx {
             cgroups: Vec::new(),
             netns: None,
             user: None,
+            within: None,
             log: folders.log(&place.name),
             stdout: line_log::file(place, folders),
             pipe_stdin: false,

@@ -67,6 +67,7 @@ pub(crate) fn launch(factors: &Factors, seats: &[Seat], folders: &Folders) -> Re
         cgroups: Vec::new(),
         netns: None,
         user: None,
+        within: None,
         log: folders.log(NODE_PROXY),
         stdout: None,
         pipe_stdin: true,

@@ -34,6 +34,38 @@ pub(crate) fn held(holds: bool, part: &str, claim: &str, expected: &str, found: 
     Err(Error::Unproven { part, claim, expected, found, read_from: source })
 }
 
+/// Whom a part was made: that user and its group, in no other group, without any right and with no way to one.
+///
+/// # Errors
+/// [`Error::Unproven`] when it is another, or has more.
+pub(crate) fn user(part: &str, pid: u32, user: u32) -> Result<Proof> {
+    let path = format!("/proc/{pid}/status");
+    let status = std::fs::read_to_string(&path).unwrap_or_default();
+    let expected = format!("user {user}, group {user}, no other group, rights 0000000000000000, no new privileges");
+    claim(part, "user and rights", &expected, &user_and_rights(&status), &path)
+}
+
+/// What /proc/PID/status says of its user (proc_pid_status(5)): ids in use, saved and of the file system alike.
+fn user_and_rights(status: &str) -> String {
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("nothing");
+        line.split_whitespace().collect::<Vec<_>>()
+    };
+    let alike = |name: &str| {
+        let mut ids = field(name);
+        ids.dedup();
+        ids.join("/")
+    };
+    let groups = match field("Groups:").join(" ") {
+        none if none.is_empty() => "no other group".to_owned(),
+        some => format!("groups {some}"),
+    };
+    let mut rights = ["CapPrm:", "CapEff:", "CapInh:", "CapAmb:"].map(field).concat();
+    rights.dedup();
+    let gains = if field("NoNewPrivs:") == ["1"] { "no new privileges" } else { "new privileges" };
+    format!("user {}, group {}, {groups}, rights {}, {gains}", alike("Uid:"), alike("Gid:"), rights.join("/"))
+}
+
 /// Worker threads, counted by their names.
 ///
 /// # Errors

@@ -53,6 +53,7 @@ impl Proxy for Embedded {
             cgroups: Vec::new(),
             netns: None,
             user: None,
+            within: None,
             log: folders.log(&place.name),
             stdout: file,
             pipe_stdin: true,

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use scenarios::launch::{Launch, Launched, become_child};
+use scenarios::launch::{Launch, Launched, SERVICE_USER, all_may_execute, become_child, become_user};
 
 /// The variable that makes a test of this program play a part of meshtax.
 const PART: &str = "MESHTAX_TEST_LAUNCH";
@@ -42,6 +42,7 @@ pub(crate) fn shell(directory: &Path, script: &str) -> Launch {
         cgroups: Vec::new(),
         netns: None,
         user: None,
+        within: None,
         log: directory.join("s1.log"),
         stdout: None,
         pipe_stdin: true,
@@ -258,4 +259,107 @@ fn a_stdout_of_its_own_has_what_was_said_there_and_the_log_the_rest() {
     let said = std::fs::read_to_string(&file).unwrap();
     assert!(said.ends_with("one\ntwo\n"), "{said}");
     assert_eq!(part.log_tail(9), ["three"]);
+}
+
+/// Whether nobody else can be become here; says so.
+fn is_not_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    assert!(root || std::env::var_os("REQUIRE_ROOT").is_none(), "who is not root becomes nobody else");
+    if !root {
+        eprintln!("skipped: who is not root becomes nobody else (set REQUIRE_ROOT=1 to fail)");
+    }
+    !root
+}
+
+#[test]
+fn a_program_where_its_user_cannot_go_is_executed_all_the_same() {
+    if is_not_root() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let (binary, script) = (directory.path().join("sh"), directory.path().join("script"));
+    std::fs::copy(std::fs::canonicalize("/bin/sh").unwrap(), &binary).unwrap();
+    std::fs::write(&script, "#!/bin/sh\nexec /bin/sh \"$@\"\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let within = directory.path().join("within");
+    std::fs::create_dir(&within).unwrap();
+    std::os::unix::fs::chown(&within, Some(SERVICE_USER), Some(SERVICE_USER)).unwrap();
+    let tell = "echo said $(grep -E '^(Uid|Gid|Groups|CapPrm|CapEff|CapInh|NoNewPrivs):' /proc/self/status); \
+                echo said $0; touch made && echo said $(stat -c %u made); \
+                ls .. >/dev/null 2>&1 && echo said in || echo said out; read line";
+    for program in [&binary, &script] {
+        let launch = Launch {
+            program: program.clone(),
+            user: Some(SERVICE_USER),
+            within: Some(within.clone()),
+            ..shell(directory.path(), tell)
+        };
+        let mut part = launch.spawn(&meshtax(directory.path())).unwrap();
+        let id = SERVICE_USER.to_string();
+        let nothing = "0000000000000000";
+        assert_eq!(
+            hear(&mut part),
+            format!(
+                "Uid: {id} {id} {id} {id} Gid: {id} {id} {id} {id} Groups: CapInh: {nothing} CapPrm: {nothing} CapEff: {nothing} NoNewPrivs: 1"
+            ),
+            "{}",
+            program.display()
+        );
+        let zero = hear(&mut part);
+        assert!(program != &binary || zero == binary.to_string_lossy(), "it is called by its own path: {zero}");
+        assert_eq!((hear(&mut part), hear(&mut part)), (id, "out".to_owned()), "where it was put, and no way out");
+        drop(part);
+        std::fs::remove_file(within.join("made")).unwrap();
+    }
+}
+
+#[test]
+fn a_program_that_its_owner_alone_may_execute_is_refused_another_user() {
+    if is_not_root() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("sh");
+    std::fs::copy(std::fs::canonicalize("/bin/sh").unwrap(), &program).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(!all_may_execute(&program));
+    let launch =
+        Launch { program: program.clone(), user: Some(SERVICE_USER), ..shell(directory.path(), "echo said up") };
+    let mut part = launch.spawn(&meshtax(directory.path())).unwrap();
+    let error = loop {
+        if let Err(error) = part.read_line(LONG, "its port") {
+            break error.to_string();
+        }
+    };
+    assert!(error.contains(&format!("cannot start the program ({})", program.display())), "{error}");
+    assert!(error.contains("Permission denied"), "{error}");
+}
+
+#[test]
+fn one_that_became_another_user_dies_with_its_parent_all_the_same() {
+    if is_not_root() {
+        return;
+    }
+    // In a process of its own, since it changes who it is.
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "launch::plays_who_becomes_another", "--nocapture", "--test-threads", "1"])
+        .env("MESHTAX_TEST_USER", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// No test of its own: becomes another user, and looks at what of it stayed.
+#[test]
+fn plays_who_becomes_another() {
+    if std::env::var_os("MESHTAX_TEST_USER").is_none() {
+        return;
+    }
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM)).unwrap();
+    become_user(SERVICE_USER).unwrap();
+    let signal = rustix::process::parent_process_death_signal().unwrap();
+    assert_eq!(signal, Some(rustix::process::Signal::TERM));
+    let said = become_user(SERVICE_USER + 1).unwrap_err().to_string();
+    assert!(said.contains("Operation not permitted"), "nobody becomes another again: {said}");
 }

@@ -455,7 +455,7 @@ fn a_launched_sidecar_is_in_its_pod_with_its_user_and_group_and_no_other() {
         (hear(&mut part), hear(&mut part))
     };
     let (is, namespace) = std::thread::scope(|scope| scope.spawn(other_groups).join().unwrap());
-    assert_eq!(is, "Uid: 1337 1337 1337 1337 Gid: 1337 1337 1337 1337 Groups: NoNewPrivs: 0");
+    assert_eq!(is, "Uid: 1337 1337 1337 1337 Gid: 1337 1337 1337 1337 Groups: NoNewPrivs: 1");
     let inside = s1.within(|| std::fs::read_link("/proc/thread-self/ns/net").unwrap()).unwrap();
     assert_eq!(namespace, inside.to_str().unwrap());
     assert_ne!(inside, std::fs::read_link("/proc/self/ns/net").unwrap());

@@ -3,6 +3,7 @@
 // In a test a panic is the report; the lint knows only of functions that are tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod contained;
 mod directory;
 mod example;
 mod schemas;

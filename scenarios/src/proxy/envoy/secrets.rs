@@ -4,15 +4,14 @@
 //! proxy never sees one without the other. It is only watched where it will be replaced: each watch takes one of a
 //! number of things (inotify instances) of which a user has few, 128 by default.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::template;
 use crate::Result;
+use crate::anew::write_anew;
 use crate::certs::IdentityFiles;
 use crate::error::file_error;
 use crate::proxy::Place;
@@ -48,9 +47,7 @@ pub(super) fn write_certificate(place: &Place, identity: &IdentityFiles) -> Resu
 /// Puts a file in its place by rename: for nobody but the one whose `like` is.
 fn put(path: &Path, text: &str, like: &Path) -> Result<()> {
     let next = path.with_extension("next");
-    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next);
-    let mut file = opened.map_err(file_error("create", &next))?;
-    file.write_all(text.as_bytes()).map_err(file_error("write", &next))?;
+    let file = write_anew(&next, 0o600, text.as_bytes())?;
     let owner = like.metadata().map_err(file_error("read", like))?;
     std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid())).map_err(file_error("give away", &next))?;
     std::fs::rename(&next, path).map_err(file_error("replace", path))
