@@ -30,6 +30,9 @@ const HOSTS: &str = "hosts.json";
 const CLOCKS: &str = "clocks.jsonl";
 const LOSSES: &str = "losses.jsonl";
 
+/// How hard lines are packed, of zstd's levels.
+const LEVEL: i32 = 3;
+
 /// How often a lock is tried for, and how long apart.
 const LOCK_TRIES: u32 = 5;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
@@ -46,12 +49,16 @@ fn packed(path: &Path) -> PathBuf {
 
 /// Writes a whole file by way of a temporary one, so that it is there whole or not at all.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_whole_by(path, |file| file.write_all(bytes))
+}
+
+fn write_whole_by(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     let temporary = PathBuf::from(name);
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
+        fill(&mut file)?;
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
@@ -443,10 +450,9 @@ fn check<T: DeserializeOwned>(path: &Path) -> Result<()> {
 }
 
 fn pack(path: &Path) -> Result<()> {
-    let bytes = fs::read(path).map_err(file_error("read", path))?;
-    let packed_path = packed(path);
-    let bytes = zstd::encode_all(bytes.as_slice(), 3).map_err(file_error("pack", path))?;
-    write_whole(&packed_path, &bytes)?;
+    // From one file to the other: the lines of half an hour are hundreds of MiB.
+    let plain = File::open(path).map_err(file_error("read", path))?;
+    write_whole_by(&packed(path), |file| zstd::stream::copy_encode(BufReader::new(&plain), file, LEVEL))?;
     fs::remove_file(path).map_err(file_error("remove", path))
 }
 

@@ -16,6 +16,7 @@ mod histogram;
 mod hops;
 mod host;
 mod hosts;
+mod interchange;
 mod interrupts;
 mod interval;
 mod istio_reading;

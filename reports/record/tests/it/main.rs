@@ -3,6 +3,8 @@
 // In a test a panic is the report; the lint knows only of functions that are tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod corpus;
 mod directory;
 mod example;
+mod properties;
 mod schemas;
