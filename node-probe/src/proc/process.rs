@@ -172,7 +172,7 @@ impl Process {
         sample.system_ticks = of_stat(|stat| stat.stime);
         sample.threads = of_stat(count);
         sample.state = Reading::from_result(stat.as_ref().map(|stat| ProcessState::from_letter(stat.state)));
-        sample.rss_bytes = of_stat(|stat| stat.rss * rustix::param::page_size() as u64);
+        sample.rss_bytes = of_stat(|stat| stat.rss.saturating_mul(rustix::param::page_size() as u64));
         sample.accounts = Some(if totals.is_some() { Accounts::Taskstats } else { Accounts::Threads });
         match totals {
             Some(totals) => {
@@ -242,7 +242,7 @@ fn count(stat: &Stat) -> u64 {
 
 /// Resident memory from the text of a statm file.
 pub(crate) fn resident_bytes(text: &[u8]) -> std::result::Result<u64, procfs::ProcError> {
-    Ok(StatM::from_read(text)?.resident * rustix::param::page_size() as u64)
+    Ok(StatM::from_read(text)?.resident.saturating_mul(rustix::param::page_size() as u64))
 }
 
 /// Why a process has no counters in this round.
