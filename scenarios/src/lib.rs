@@ -5,6 +5,7 @@ pub mod cluster;
 mod complaints;
 mod deployment;
 mod error;
+mod excerpt;
 mod handshakes;
 pub mod http;
 mod istio;
