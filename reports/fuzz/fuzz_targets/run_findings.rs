@@ -1,0 +1,7 @@
+//! What any bytes make of the numbers of a run; see the body.
+
+#![no_main]
+#[path = "../bodies/run_findings.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::check(data));
