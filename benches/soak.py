@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Whether anything grows in a long trial: memory, descriptors, the generator's own lag.
 
-    benches/soak.py target/release/meshtax [--minutes 30] [--rate 300] [--csv soak.csv] [--keep DIR]
+    benches/soak.py target/release/meshtax [--minutes 30] [--rate 300] [--neighbour cpu:1] [--csv soak.csv] [--keep DIR]
 
 One trial of so many minutes: three services with embedded sidecars under mutual TLS, certificates renewed every five seconds,
 a canary, failing and repeated requests, an access log, scrapes, connections that end after a hundred requests, Poisson arrivals, and
@@ -33,11 +33,11 @@ FIGURES = ("rss_bytes", "anonymous_bytes", "pss_bytes", "descriptors", "threads"
 MIB = 1 << 20
 
 
-def mixed_load(out, minutes, rate):
+def mixed_load(out, minutes, rate, neighbour):
     """What is measured: everything that allocates while it runs."""
     return [
         "run", "--no-live", "--out", out, "--dataplane", "embedded", "--mtls", "strict", "--rotate", "5s",
-        "--neighbour", "cpu:1", "--services", "3", "--rate", str(rate), "--connections", "8", "--arrival", "poisson",
+        "--neighbour", neighbour, "--services", "3", "--rate", str(rate), "--connections", "8", "--arrival", "poisson",
         "--canary", "v1=90,v2=10", "--error-rate", "0.01", "--retries", "1", "--requests-per-connection", "100",
         "--access-log", "text", "--stats-scrape", "15s", "--repeats", "1", "--duration", f"{round(minutes * 60)}s",
     ]
@@ -171,11 +171,19 @@ def report_peak(program, run):
     return child.returncode, usage.ru_maxrss * 1024
 
 
+def written(path, rows, names):
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, ["monotonic_ns", "name", "pid", *FIGURES])
+        table.writeheader()
+        table.writerows({"name": names.get(row["pid"], "helper"), **row} for row in rows)
+
+
 def asked():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--rate", type=int, default=300)
+    parser.add_argument("--neighbour", default="cpu:1")
     parser.add_argument("--csv", type=pathlib.Path, default=pathlib.Path("soak.csv"))
     parser.add_argument("--keep", type=pathlib.Path, help="keep the run directory here")
     return parser.parse_args()
@@ -184,20 +192,18 @@ def asked():
 def main():
     told = asked()
     folder = told.keep or pathlib.Path(tempfile.mkdtemp(prefix="soak-"))
-    command = [told.program, *mixed_load(str(folder), told.minutes, told.rate)]
+    command = [told.program, *mixed_load(str(folder), told.minutes, told.rate, told.neighbour)]
     runner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     rows, peak = [], [0]
     code = watched(runner, rows, peak)
     said = runner.stdout.read().strip().splitlines()
     if code != 0 or not said:
-        sys.exit(f"the run ended with {code}; its files are in {folder}")
+        written(told.csv, rows, {runner.pid: "runner"})
+        sys.exit(f"the run ended with {code}; its files are in {folder}, what was seen until then in {told.csv}")
     run = said[-1]
     trial = json.loads(next(pathlib.Path(run).glob("trials/*/trial.json")).read_text())
     names = {part["pid"]: part["name"] for part in trial["parts"]} | {runner.pid: "runner"}
-    with told.csv.open("w", newline="") as file:
-        table = csv.DictWriter(file, ["monotonic_ns", "name", "pid", *FIGURES])
-        table.writeheader()
-        table.writerows({"name": names.get(row["pid"], "helper"), **row} for row in rows)
+    written(told.csv, rows, names)
 
     measure = next(phase for phase in trial["phases"] if phase["phase"] == "measure")
     end_ns = measure["end_ns"]
