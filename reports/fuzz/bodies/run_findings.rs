@@ -1,5 +1,5 @@
-//! A run whose numbers somebody changed: it is explained, or what does not hold together is said; nothing is added past the end
-//! of a number.
+//! A run whose numbers somebody changed: it is explained, or what does not hold together is said; no order of stamps, no length
+//! and no count stops the program.
 //!
 //! An input is changes of four bytes each: the file, the line in it, the number in that line, and what it becomes.
 
@@ -15,20 +15,10 @@ use made::{MadeRun, factors, first_look, made as cell};
 use record::{Dataplane, RunDirectory};
 use tempfile::TempDir;
 
-const VALUES: [&str; 12] = [
-    "0",
-    "1",
-    "18446744073709551615",
-    "18446744073709551614",
-    "9223372036854775807",
-    "9223372036854775808",
-    "4294967295",
-    "1000000000",
-    "100000000",
-    "281474976710656",
-    "17",
-    "1099511627776",
-];
+/// What a number becomes. None is so large that a sum of such goes past the end of a number: that is asked of what reads them
+/// (`histogram`, `run_directory`), and here whether what is made of them holds for any.
+const VALUES: [&str; 8] =
+    ["0", "1", "17", "100000000", "1000000000", "4294967295", "1099511627776", "281474976710656"];
 
 /// More changes than this make no other file of it.
 const CHANGES: usize = 6;
