@@ -10,7 +10,9 @@ smaps_rollup, fd), and written to the table. After it the run's own record says 
 
 Growth is taken from the first sixth of the time (minute 5 of 30) to its end: the medians of 25 parts of it (minutes), the slope of Theil and
 Sen through them with Sen's interval of 95 %, times the time, over the median of all. A figure fails where its growth is over
-2 % and its interval over 0; it is said where one could be over 2 % and cannot be told from none. Exit code 1: something grows.
+2 % and its interval over 0; it is said where one could be over 2 % and cannot be told from none. Memory that is a process's own
+(anonymous, and its share of what it shares) is a tenth of what is resident, and moves by an allocator's steps: there a growth counts
+from 1 MiB on. Exit code 1: something grows.
 Needs root, or a cgroup that may be written, for the neighbour.
 """
 
@@ -31,6 +33,8 @@ import time
 BAR, LEVEL_Z, EVERY_S, PARTS = 0.02, 1.96, 5.0, 25
 FIGURES = ("rss_bytes", "anonymous_bytes", "pss_bytes", "descriptors", "threads")
 MIB = 1 << 20
+# Of the process alone: less than this is a step of its allocator, or of what it keeps to write down at the end.
+OWN, LEAST_OWN = ("anonymous_bytes", "pss_bytes"), MIB
 
 
 def mixed_load(out, minutes, rate, neighbour):
@@ -146,8 +150,8 @@ def judged(name, figure, points):
     if found is None:
         return f"{name:16} {figure:16} n/a: seen in {len(points)} parts of the time, or 0", False
     value, low, high, level = found
-    grows = value > BAR and low > 0
-    doubt = "" if grows or high <= BAR else "  could be over the bar"
+    grows = value > BAR and low > 0 and (figure not in OWN or value * level >= LEAST_OWN)
+    doubt = "" if grows or high <= BAR or (figure in OWN and high * level < LEAST_OWN) else "  could be over the bar"
     shown = f"{level / MIB:9.2f} MiB" if figure.endswith("_bytes") else f"{level:9.0f}    "
     if figure.endswith("_ns"):
         shown = f"{level / 1e3:9.1f} us "
