@@ -124,7 +124,7 @@ pub(crate) fn listed(path: &Path, usual: &RequestSpec) -> anyhow::Result<Vec<Req
     }
     let base = path.parent().unwrap_or(Path::new("."));
     let mut held = 0;
-    let mut spec = |one: &Listed| -> anyhow::Result<RequestSpec> {
+    let spec = |one: &Listed| -> anyhow::Result<RequestSpec> {
         let url = match (&one.url, &one.path) {
             (Some(url), None) => url.clone(),
             (None, Some(path)) => at_path(&usual.url, path),
