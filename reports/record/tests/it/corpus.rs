@@ -20,5 +20,5 @@ fn a_histogram_of_any_bytes_is_one_or_an_error() {
 
 #[test]
 fn a_run_directory_of_any_bytes_is_one_or_an_error_that_names_the_file() {
-    replay::replay(&corpus("run_directory"), 1500, run_directory::check);
+    replay::replay(&corpus("run_directory"), 400, run_directory::check);
 }
