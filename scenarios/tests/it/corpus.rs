@@ -22,10 +22,10 @@ fn a_scenario_of_any_text_is_one_or_an_error_in_its_line() {
 
 #[test]
 fn a_topology_of_any_text_is_one_or_an_error_in_its_line() {
-    replay::replay(&corpus("topology"), 1500, topology::check);
+    replay::replay(&corpus("topology"), 300, topology::check);
 }
 
 #[test]
 fn istio_of_any_yaml_is_settings_or_fields_that_are_refused() {
-    replay::replay(&corpus("istio"), 1500, istio::check);
+    replay::replay(&corpus("istio"), 300, istio::check);
 }
