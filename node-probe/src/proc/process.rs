@@ -244,7 +244,10 @@ fn has_its_brackets(text: &[u8]) -> bool {
     let (Some(open), Some(close)) = (place(b'('), text.iter().rposition(|byte| *byte == b')')) else { return false };
     let pid = text.get(..open).and_then(|before| before.strip_suffix(b" ")).unwrap_or_default();
     let numbered = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
-    numbered && open < close && text.get(close + 1) == Some(&b' ') && text.get(close + 2).is_some_and(u8::is_ascii_graphic)
+    numbered
+        && open < close
+        && text.get(close + 1) == Some(&b' ')
+        && text.get(close + 2).is_some_and(u8::is_ascii_graphic)
 }
 
 /// Threads of the process, the main one included.
@@ -310,7 +313,19 @@ mod tests {
             assert!(has_its_brackets(text.as_bytes()), "{text}");
         }
         assert!(has_its_brackets(b"4711 (\xff\xfe) S 1"));
-        for text in ["", "(a) S", " (a) S", "1(a) S", "x (a) S", "1 )a( S", "1 (a", "1 (a)", "1 (a) ", "1 (a)  ", "\u{fffd} (a) S"] {
+        for text in [
+            "",
+            "(a) S",
+            " (a) S",
+            "1(a) S",
+            "x (a) S",
+            "1 )a( S",
+            "1 (a",
+            "1 (a)",
+            "1 (a) ",
+            "1 (a)  ",
+            "\u{fffd} (a) S",
+        ] {
             assert!(!has_its_brackets(text.as_bytes()), "{text}");
         }
     }

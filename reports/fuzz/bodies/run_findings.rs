@@ -17,8 +17,7 @@ use tempfile::TempDir;
 
 /// What a number becomes. None is so large that a sum of such goes past the end of a number: that is asked of what reads them
 /// (`histogram`, `run_directory`), and here whether what is made of them holds for any.
-const VALUES: [&str; 8] =
-    ["0", "1", "17", "100000000", "1000000000", "4294967295", "1099511627776", "281474976710656"];
+const VALUES: [&str; 8] = ["0", "1", "17", "100000000", "1000000000", "4294967295", "1099511627776", "281474976710656"];
 
 /// More changes than this make no other file of it.
 const CHANGES: usize = 6;

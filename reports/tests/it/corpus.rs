@@ -29,10 +29,10 @@ fn a_result_of_fortio_of_any_text_is_one_or_an_error() {
 
 #[test]
 fn findings_of_any_bytes_are_followed_or_left_out() {
-    replay::replay(&corpus("findings_file"), 300, findings_file::check);
+    replay::replay(&corpus("findings_file"), 150, findings_file::check);
 }
 
 #[test]
 fn a_run_whose_numbers_were_changed_is_explained_or_refused() {
-    replay::replay(&corpus("run_findings"), 150, run_findings::check);
+    replay::replay(&corpus("run_findings"), 60, run_findings::check);
 }
