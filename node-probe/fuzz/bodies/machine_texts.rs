@@ -3,16 +3,14 @@
 //!
 //! The first byte says which text it is, the rest is in it.
 
-#[path = "../../tests/hosts/laid.rs"]
-mod laid;
-
 use std::cell::LazyCell;
 use std::fs;
 use std::path::Path;
 
-use laid::Laid;
 use node_probe::{Sampler, Watch, host};
 use record::{Host, Sample};
+
+use crate::laid::Laid;
 
 /// The tree, and the text in it. A corpus goes by their places: new ones come at the end.
 const TEXTS: [(Machine, &str); 38] = [

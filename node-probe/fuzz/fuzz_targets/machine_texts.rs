@@ -3,5 +3,7 @@
 #![no_main]
 #[path = "../bodies/machine_texts.rs"]
 mod body;
+#[path = "../../tests/hosts/laid.rs"]
+mod laid;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| body::check(data));

@@ -3,17 +3,14 @@
 //!
 //! An input is changes of four bytes each: the file, the line in it, the number in that line, and what it becomes.
 
-#[path = "../../tests/it/made.rs"]
-#[allow(dead_code)]
-mod made;
-
 use std::cell::LazyCell;
 use std::fs;
 use std::path::PathBuf;
 
-use made::{MadeRun, factors, first_look, made as cell};
 use record::{Dataplane, RunDirectory};
 use tempfile::TempDir;
+
+use crate::made::{MadeRun, factors, first_look, made as cell};
 
 /// What a number becomes. None is so large that a sum of such goes past the end of a number: that is asked of what reads them
 /// (`histogram`, `run_directory`), and here whether what is made of them holds for any.

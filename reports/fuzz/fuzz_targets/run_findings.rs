@@ -3,5 +3,8 @@
 #![no_main]
 #[path = "../bodies/run_findings.rs"]
 mod body;
+#[allow(dead_code)]
+#[path = "../../tests/it/made.rs"]
+mod made;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| body::check(data));
