@@ -102,7 +102,7 @@ impl Arrivals {
         match self {
             Self::Open { profile: Profile::Steps(steps), .. } => Some(steps.iter().map(|(_, length)| *length).sum()),
             // The last one has a moment of its own to be due in.
-            Self::Replay(offsets) => offsets.last().map(|last| Duration::from_nanos(last + 1)),
+            Self::Replay(offsets) => offsets.last().map(|last| Duration::from_nanos(last.saturating_add(1))),
             _ => None,
         }
     }

@@ -137,6 +137,33 @@ fn four_generators_together_are_one_count_for_count() {
     assert_eq!(together.load().unwrap(), summary);
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 6, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn however_many_generators_and_wherever_their_clocks_are_no_count_is_lost(
+        of in 1_u32..7, apart in proptest::collection::vec(-40_000_000_000_i64..40_000_000_000, 7), start_s in 100_u64..10_000,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let start = start_s * SECOND;
+        let one = recorded(Portion::WHOLE, start, &folder.path().join("one"));
+        let parts: Vec<Generated> = (0..of)
+            .map(|at| {
+                let ahead = apart[at as usize];
+                let name = folder.path().join(format!("part{at}"));
+                let directory = recorded(Portion { at, of }, start.saturating_add_signed(ahead), &name);
+                Generated { directory, move_ns: -ahead }
+            })
+            .collect();
+        let together = TrialDirectory::at(&folder.path().join("together"));
+        std::fs::create_dir_all(together.path()).unwrap();
+        let summary = merge(&parts, &BTreeMap::new(), &together).unwrap();
+        proptest::prop_assert_eq!(lines(&together), lines(&one));
+        let alone = one.load().unwrap();
+        proptest::prop_assert_eq!((summary.due, summary.sent, summary.outcomes), (alone.due, alone.sent, alone.outcomes));
+    }
+}
+
 #[test]
 fn kept_requests_and_the_stamps_of_services_elsewhere_stand_on_the_clock_of_the_record() {
     let folder = tempfile::tempdir().unwrap();

@@ -181,7 +181,12 @@ impl Worker<'_> {
                 let sent_ns = monotonic_ns();
                 request.sent_ns = sent_ns;
                 // Taken out before the books go on: they may give the oldest up.
-                self.lanes[endpoint as usize].waiting.pop_front();
+                let waiting = &mut self.lanes[endpoint as usize].waiting;
+                waiting.pop_front();
+                if waiting.is_empty() {
+                    // Back to its first place, or it goes once round all of its memory, which nothing has touched yet.
+                    waiting.clear();
+                }
                 self.advance(sent_ns);
                 self.send(endpoint, slot, request);
             }

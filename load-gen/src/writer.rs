@@ -2,7 +2,8 @@
 //! gives the memory back.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use record::{Histogram, Interval, Phase, Stationarity, TrialDirectory};
@@ -34,6 +35,8 @@ pub struct Outbox {
     messages: Sender<Message>,
     intervals: Receiver<Box<Interval>>,
     slow: Receiver<Box<Slowest>>,
+    /// Intervals made beyond those of the pool, which the writer lets go again.
+    extra: Arc<AtomicU32>,
 }
 
 /// The writer's side.
@@ -52,6 +55,7 @@ pub struct Inbox {
 struct Back {
     intervals: Sender<Box<Interval>>,
     slow: Sender<Box<Slowest>>,
+    extra: Arc<AtomicU32>,
     /// The start of the last window it has handed on.
     upto_ns: u64,
 }
@@ -69,8 +73,10 @@ pub fn outboxes(threads: u32, keep_slow: u32) -> (Vec<Outbox>, Inbox) {
             let _ = slow.send(Box::new(Slowest::new(keep_slow)));
         }
         let messages = messages.clone();
-        outs.push(Outbox { thread, keep_slow, messages, intervals: used_intervals, slow: used_slow });
-        back.push(Back { intervals, slow, upto_ns: 0 });
+        let extra = Arc::new(AtomicU32::new(0));
+        let of_writer = Arc::clone(&extra);
+        outs.push(Outbox { thread, keep_slow, messages, intervals: used_intervals, slow: used_slow, extra });
+        back.push(Back { intervals, slow, extra: of_writer, upto_ns: 0 });
     }
     (outs, Inbox { messages: to_writer, back, spares: Vec::new() })
 }
@@ -84,7 +90,10 @@ fn empty_interval() -> Box<Interval> {
 
 impl Outbox {
     pub(crate) fn fresh_interval(&self) -> Box<Interval> {
-        self.intervals.try_recv().unwrap_or_else(|_| empty_interval())
+        self.intervals.try_recv().unwrap_or_else(|_| {
+            self.extra.fetch_add(1, Ordering::Relaxed);
+            empty_interval()
+        })
     }
 
     pub(crate) fn fresh_slow(&self) -> Box<Slowest> {
@@ -228,13 +237,21 @@ impl Inbox {
     }
 
     fn give_back(&mut self, owner: Option<u32>, mut interval: Box<Interval>) {
-        interval.clear(0, 0);
         match owner {
             Some(thread) => {
-                // The load may be over already and not want it back.
-                let _ = self.back[thread as usize].intervals.send(interval);
+                let back = &self.back[thread as usize];
+                // What was made while the writer was behind is not wanted for the rest of the load: two megabytes each.
+                let fewer = |extra: u32| extra.checked_sub(1);
+                if back.extra.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_err() {
+                    interval.clear(0, 0);
+                    // The load may be over already and not want it back.
+                    let _ = back.intervals.send(interval);
+                }
             }
-            None if self.spares.len() < POOL => self.spares.push(interval),
+            None if self.spares.len() < POOL => {
+                interval.clear(0, 0);
+                self.spares.push(interval);
+            }
             None => {}
         }
     }
@@ -267,5 +284,27 @@ impl Books<'_> {
         let (first, last) = self.ends.as_ref()?;
         let enough = first.count() >= 100 && last.count() >= 100;
         enough.then(|| Stationarity { first_ns: first.into(), last_ns: last.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_while_the_writer_was_behind_is_let_go_and_the_pool_comes_back() {
+        let (mut outs, inbox) = outboxes(1, 2);
+        let out = outs.remove(0);
+        let mut taken: Vec<_> = (0..POOL + 7).map(|_| out.fresh_interval()).collect();
+        assert_eq!(out.extra.load(Ordering::Relaxed), 7);
+        for (at, mut interval) in taken.drain(..).enumerate() {
+            (interval.due, interval.start_ns) = (1, at as u64);
+            out.interval(interval);
+        }
+        let Outbox { intervals, extra, messages, .. } = out;
+        drop(messages);
+        let total = inbox.run(Sink::new(None), &AtomicBool::new(false)).unwrap().0;
+        assert_eq!((total.due, intervals.try_iter().count()), (POOL as u64 + 7, POOL));
+        assert_eq!(extra.load(Ordering::Relaxed), 0);
     }
 }

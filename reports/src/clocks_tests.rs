@@ -129,3 +129,27 @@ fn a_rate_that_changes_widens_the_bound_and_a_restart_is_another_clock() {
     let boots: Vec<String> = HostClock::of(&all).into_iter().map(|c| c.boot).collect();
     assert_eq!(boots, ["1", "2"]);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn wherever_a_clock_is_and_however_it_drifts_the_bound_holds_it(
+        offset_ns in -2_000_000_000_000_i64..2_000_000_000_000, ppm in -80.0_f64..80.0, start_s in 3_000_u64..100_000,
+        seconds in 2_u64..90, seed in proptest::prelude::any::<u64>(),
+    ) {
+        let clock = Bent { offset_ns, ppm, start_ns: start_s * SECOND };
+        let known = HostClock::of(&exchanges(clock, seconds, seed));
+        proptest::prop_assert_eq!((known.len(), known[0].exchanges() as u64 <= seconds), (1, true));
+        for at in (0..seconds * 4).map(|quarter| clock.start_ns + quarter * SECOND / 4) {
+            if let Some(found) = known[0].ahead_ns(at) {
+                let truth = clock.ahead(at);
+                // The clock of the test shows whole nanoseconds.
+                proptest::prop_assert!((found.value - truth).abs() <= found.error + 2.0, "{:?} for {}", found, truth);
+            }
+        }
+        if let Some(drift) = known[0].drift_ppm() {
+            proptest::prop_assert!((drift.value - ppm).abs() <= drift.error + 0.01, "{:?} for {}", drift, ppm);
+        }
+    }
+}

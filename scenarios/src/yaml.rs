@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Options, Spanned};
 
+use crate::excerpt::excerpt;
 use crate::{Error, Result};
 
 /// A value and where it stands.
@@ -59,7 +60,7 @@ impl Fault {
         let Self { place, problem, remedy } = self;
         let (line, column) = (place.line().max(1) as usize, place.column().max(1) as usize);
         let shown = document.text.lines().nth(line - 1).unwrap_or_default();
-        let excerpt = format!("{line:5} | {shown}\n      | {:space$}^", "", space = column - 1);
+        let excerpt = excerpt(line, shown, column, 1);
         Error::Scenario { origin: document.origin.to_owned(), line, column, problem, excerpt, remedy }
     }
 }

@@ -1,35 +1,14 @@
-//! Whatever a peer sends, an agent's decoder ends, holds no more than its limit, and reads again what it has read.
+//! What any bytes make of an agent's decoder; see the body.
+
 #![no_main]
 #![allow(dead_code)]
 
-use libfuzzer_sys::fuzz_target;
-
 // The program is no library: the two files that read a peer's bytes are taken as they are.
+#[path = "../bodies/agent_frame.rs"]
+mod body;
 #[path = "../../src/agent/frame.rs"]
 mod frame;
 #[path = "../../src/agent/words.rs"]
 mod words;
 
-const LIMIT: usize = 64 << 10;
-
-fuzz_target!(|data: &[u8]| {
-    let Some((size, data)) = data.split_first() else { return };
-    let piece = usize::from(*size) + 1;
-    let mut frames = frame::Frames::new(LIMIT);
-    for part in data.chunks(piece) {
-        frames.push(part);
-        loop {
-            match frames.next::<words::Ask>() {
-                Ok(Some(ask)) => {
-                    let bytes = frame::frame(&ask, usize::MAX).expect("what was read can be written");
-                    let mut again = frame::Frames::new(usize::MAX);
-                    again.push(&bytes);
-                    assert_eq!(again.next::<words::Ask>().expect("a message"), Some(ask));
-                }
-                Ok(None) => break,
-                Err(_) => return,
-            }
-        }
-        assert!(frames.held() <= LIMIT + 4 + piece);
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::check(data));

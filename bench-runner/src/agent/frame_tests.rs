@@ -3,8 +3,8 @@
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use super::super::words::{Ask, Tell};
 use super::*;
-use crate::agent::words::{Ask, Tell};
 
 #[test]
 fn what_is_framed_is_read_however_it_is_cut() {

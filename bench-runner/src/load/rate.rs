@@ -68,6 +68,9 @@ pub(crate) fn draw(text: &str) -> Result<Draw, String> {
     }
 }
 
+/// A load that lasts longer is a slip in a unit.
+const LONGEST_NS: f64 = 365.0 * 86_400e9;
+
 /// Reads offsets from a CSV file: its first column, or the one whose header is `offset_ns`, `offset_us`, `offset_ms`
 /// or `offset_s`; without a header they are seconds.
 ///
@@ -84,14 +87,15 @@ pub(crate) fn replay(path: &Path) -> anyhow::Result<Arrivals> {
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
     let mut column = 0;
     let mut unit_ns = 1e9;
-    let first = lines.peek().map_or("", |(_, line)| *line).to_owned();
+    let (first_at, first) = lines.peek().map_or((0, ""), |(at, line)| (*at, *line));
     if !first.is_empty() && first.split(',').any(|field| field.trim().parse::<f64>().is_err()) {
         let units = [("offset_ns", 1.0), ("offset_us", 1e3), ("offset_ms", 1e6), ("offset_s", 1e9)];
         let named = first
             .split(',')
             .enumerate()
             .find_map(|(at, name)| units.iter().find(|(known, _)| *known == name.trim()).map(|(_, unit)| (at, *unit)));
-        (column, unit_ns) = named.ok_or_else(|| refuse(1, format!("'{first}' names no column of offsets")))?;
+        (column, unit_ns) =
+            named.ok_or_else(|| refuse(first_at + 1, format!("'{first}' names no column of offsets")))?;
         lines.next();
     }
     let mut offsets: Vec<u64> = Vec::new();
@@ -99,6 +103,9 @@ pub(crate) fn replay(path: &Path) -> anyhow::Result<Arrivals> {
         let field = line.split(',').nth(column).unwrap_or_default().trim();
         let offset = field.parse::<f64>().ok().filter(|o| o.is_finite() && *o >= 0.0);
         let ns = offset.ok_or_else(|| refuse(at + 1, format!("'{field}' is no offset")))? * unit_ns;
+        if ns > LONGEST_NS {
+            return Err(refuse(at + 1, format!("{field} is more than a year from the start")).into());
+        }
         let ns = ns.round() as u64;
         if offsets.last().is_some_and(|last| *last > ns) {
             return Err(refuse(at + 1, format!("{field} is before the line above it")).into());

@@ -1,6 +1,8 @@
 //! What is asked for: from the options of the command line, or from a TOML list of weighted requests.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use serde::Deserialize;
 
 use crate::exit::Usage;
 
-/// A body larger than this is a mistake: it stands in memory for each kind of request.
+/// Bodies larger than this, all together, are a mistake: they stand in memory.
 const LARGEST_BODY: u64 = 256 << 20;
 
 /// Options that say what a request is.
@@ -107,7 +109,10 @@ impl Asked {
 }
 
 /// The requests of a file; what one leaves out is that of the command line.
-fn listed(path: &Path, usual: &RequestSpec) -> anyhow::Result<Vec<RequestSpec>> {
+///
+/// # Errors
+/// When the file cannot be read, or is not of its form.
+pub(crate) fn listed(path: &Path, usual: &RequestSpec) -> anyhow::Result<Vec<RequestSpec>> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read the requests in {}", path.display()))?;
     let list: List = toml::from_str(&text).map_err(|e| {
@@ -118,6 +123,7 @@ fn listed(path: &Path, usual: &RequestSpec) -> anyhow::Result<Vec<RequestSpec>> 
         return Err(Usage(format!("{} lists no request\n  try: [[request]] with path = \"/\"", path.display())).into());
     }
     let base = path.parent().unwrap_or(Path::new("."));
+    let mut held = 0;
     let spec = |one: &Listed| -> anyhow::Result<RequestSpec> {
         let url = match (&one.url, &one.path) {
             (Some(url), None) => url.clone(),
@@ -132,6 +138,11 @@ fn listed(path: &Path, usual: &RequestSpec) -> anyhow::Result<Vec<RequestSpec>> 
         };
         let file = one.body_file.as_ref().map(|file| base.join(file));
         let own = body(one.body.as_deref(), file.as_deref(), one.body_bytes)?;
+        held += own.len() as u64;
+        if held > LARGEST_BODY {
+            let problem = format!("{}: its bodies are {held} bytes and more", path.display());
+            return Err(Usage(format!("{problem}\n  try: at most {LARGEST_BODY} in all")).into());
+        }
         let body = if own.is_empty() { Arc::clone(&usual.body) } else { own };
         let method = match &one.method {
             Some(method) => method.clone(),
@@ -160,11 +171,14 @@ fn body(text: Option<&str>, file: Option<&Path>, bytes: Option<u64>) -> anyhow::
         (Some(text), _, _) => Ok(text.as_bytes().into()),
         (_, Some(file), _) => {
             let context = || format!("cannot read the body in {}", file.display());
-            let length = std::fs::metadata(file).with_context(context)?.len();
-            if length > LARGEST_BODY {
-                return Err(too_large(length).into());
+            // Read no further than that: what has no length, such as a device, may have no end.
+            let mut bytes = Vec::new();
+            let open = File::open(file).with_context(context)?;
+            open.take(LARGEST_BODY + 1).read_to_end(&mut bytes).with_context(context)?;
+            if bytes.len() as u64 > LARGEST_BODY {
+                return Err(too_large(bytes.len() as u64).into());
             }
-            Ok(std::fs::read(file).with_context(context)?.into())
+            Ok(bytes.into())
         }
         (_, _, Some(bytes)) if bytes > LARGEST_BODY => Err(too_large(bytes).into()),
         // Letters that do not repeat soon, so that nothing on the way makes them smaller than they are meant to be.
@@ -211,6 +225,7 @@ mod tests {
             ("[[request]]\nurl = \"http://h/\"\npath = \"/\"\n", "both a url and a path"),
             ("request = []\n", "lists no request"),
             ("[[request]]\nbody_file = \"none\"\n", "none"),
+            ("[[request]]\nbody_bytes = 200000000\n[[request]]\nbody_bytes = 100000000\n", "300000000 bytes and more"),
         ] {
             let said = format!("{:#}", asked(text).unwrap_err());
             assert!(said.contains(says) && said.contains("mix.toml") || said.contains("none"), "{text}: {said}");

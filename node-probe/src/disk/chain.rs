@@ -249,7 +249,8 @@ fn disk(directory: &Path) -> BTreeMap<String, String> {
         ("transport", said("transport").or_else(|| transport(directory))),
         (
             "bytes",
-            line(&directory.join("size")).and_then(|sectors| Some((sectors.parse::<u64>().ok()? * 512).to_string())),
+            line(&directory.join("size"))
+                .and_then(|sectors| Some(sectors.parse::<u64>().ok()?.checked_mul(512)?.to_string())),
         ),
     ])
 }

@@ -76,12 +76,19 @@ pub(super) fn online(root: &Path) -> Vec<u32> {
     stat.map(|stat| stat.cpus.into_keys().collect()).unwrap_or_default()
 }
 
+/// No kernel has more (CONFIG_NR_CPUS), so that a list is no longer than its machine.
+const MOST_CPUS: u32 = 8192;
+
 /// "0-1,8" is 0, 1 and 8.
 pub(crate) fn parse_list(text: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for range in text.split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        cpus.extend(first.trim().parse::<u32>().ok()?..=last.trim().parse::<u32>().ok()?);
+        let number = |text: &str| text.trim().parse::<u32>().ok().filter(|cpu| *cpu < MOST_CPUS);
+        cpus.extend(number(first)?..=number(last)?);
+        if cpus.len() > MOST_CPUS as usize {
+            return None;
+        }
     }
     Some(cpus)
 }
@@ -101,6 +108,9 @@ mod tests {
     #[test]
     fn lists_of_cpus() {
         assert_eq!(parse_list("0-1,8"), Some(vec![0, 1, 8]));
+        assert_eq!(parse_list("0-4294967295"), None, "more than a kernel can have, and 16 GiB");
+        assert_eq!(parse_list("0-8191").map(|all| all.len()), Some(8192));
+        assert_eq!((parse_list("0-8192"), parse_list("0-8191,0")), (None, None));
         assert_eq!(parse_list("3"), Some(vec![3]));
         assert_eq!(parse_list("0-x"), None);
     }

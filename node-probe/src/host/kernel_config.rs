@@ -10,6 +10,9 @@ use record::Reading;
 
 use crate::disk::device::line;
 
+/// Longer than any kernel's (some 300 KiB); what unpacks to more is something else.
+const MOST_BYTES: u64 = 16 << 20;
+
 /// The text of the configuration, and where it stands.
 #[derive(Debug)]
 pub(crate) struct KernelConfig(Reading<(String, String)>);
@@ -19,7 +22,9 @@ impl KernelConfig {
     pub(crate) fn read(root: &Path) -> Self {
         let packed = root.join("proc/config.gz");
         let mut text = String::new();
-        let e = match File::open(&packed).and_then(|file| GzDecoder::new(file).read_to_string(&mut text)) {
+        let e = match File::open(&packed)
+            .and_then(|file| GzDecoder::new(file).take(MOST_BYTES).read_to_string(&mut text))
+        {
             Ok(_) => return Self(Reading::Seen((text, "/proc/config.gz".to_owned()))),
             Err(e) => e,
         };

@@ -104,7 +104,10 @@ fn memory(root: &Path) -> Reading<u64> {
     };
     text.lines()
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok())
-        .map_or_else(|| Reading::absent(format!("{} has no MemTotal", path.display())), |kb| Reading::Seen(kb * 1024))
+        .map_or_else(
+            || Reading::absent(format!("{} has no MemTotal", path.display())),
+            |kb| Reading::Seen(kb.saturating_mul(1024)),
+        )
 }
 
 /// Seen when it can be read; a pressure file may be there and refuse.

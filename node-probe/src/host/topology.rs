@@ -63,7 +63,7 @@ fn cache(index: &Path) -> Option<CpuCache> {
     Some(CpuCache {
         level: said("level")?.parse().ok()?,
         kind: said("type")?,
-        size_bytes: said("size")?.strip_suffix('K')?.parse::<u64>().ok()? * 1024,
+        size_bytes: said("size")?.strip_suffix('K')?.parse::<u64>().ok()?.checked_mul(1024)?,
         shared_by: u32::try_from(parse_list(&said("shared_cpu_list")?)?.len()).ok()?,
     })
 }

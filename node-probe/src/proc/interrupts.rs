@@ -16,7 +16,7 @@ pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, u64>, String> {
         for (place, field) in rest.split_ascii_whitespace().enumerate() {
             match field.parse::<u64>() {
                 // Some lines have one number in all (ERR, MIS).
-                Ok(count) if place < cpus => sum += count,
+                Ok(count) if place < cpus => sum = sum.saturating_add(count),
                 _ => name = field,
             }
         }
@@ -46,5 +46,8 @@ MIS:          0
             [("24 virtio1-req.0", 7811), ("4 ttyS0", 420), ("ERR", 3), ("LOC", 3_000_000), ("MIS", 0), ("NMI", 0)];
         assert_eq!(interrupts, want.map(|(name, n)| (name.to_owned(), n)).into());
         assert!(parse("").unwrap_err().contains("names no CPU"));
+        // What no kernel counts stays the largest number.
+        let most = format!("CPU0 CPU1\nLOC: {} 2\n", u64::MAX);
+        assert_eq!(parse(&most).unwrap()["LOC"], u64::MAX);
     }
 }

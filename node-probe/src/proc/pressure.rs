@@ -25,7 +25,7 @@ fn parse_line(values: &str) -> Option<PressureLine> {
     let (mut avg10, mut total_us) = (None, None);
     for pair in values.split_ascii_whitespace() {
         match pair.split_once('=')? {
-            ("avg10", value) => avg10 = Some(value.parse().ok()?),
+            ("avg10", value) => avg10 = Some(value.parse::<f64>().ok().filter(|share| share.is_finite())?),
             ("total", value) => total_us = Some(value.parse().ok()?),
             _ => {}
         }
@@ -51,9 +51,15 @@ mod tests {
 
     #[test]
     fn what_is_no_pressure_is_none() {
-        for text in
-            ["", "some\n", "some avg10=1.34\n", "some total=1\n", "some avg10=x total=1\n", "half avg10=1 total=1\n"]
-        {
+        for text in [
+            "",
+            "some\n",
+            "some avg10=1.34\n",
+            "some total=1\n",
+            "some avg10=x total=1\n",
+            "some avg10=nan total=1\n",
+            "half avg10=1 total=1\n",
+        ] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }

@@ -172,7 +172,7 @@ impl Process {
         sample.system_ticks = of_stat(|stat| stat.stime);
         sample.threads = of_stat(count);
         sample.state = Reading::from_result(stat.as_ref().map(|stat| ProcessState::from_letter(stat.state)));
-        sample.rss_bytes = of_stat(|stat| stat.rss * rustix::param::page_size() as u64);
+        sample.rss_bytes = of_stat(|stat| stat.rss.saturating_mul(rustix::param::page_size() as u64));
         sample.accounts = Some(if totals.is_some() { Accounts::Taskstats } else { Accounts::Threads });
         match totals {
             Some(totals) => {
@@ -221,6 +221,9 @@ impl Process {
             Errno::SRCH => Absence::Exited,
             other => Absence::Unread(absence::reason(&self.path.join("stat"), other)),
         })?;
+        if !has_its_brackets(text) {
+            return Err(Absence::Unread(format!("{}/stat is not as it should be", self.path.display())));
+        }
         let stat = Stat::from_read(text).map_err(|e| Absence::Unread(format!("{}/stat: {e}", self.path.display())))?;
         // A zombie still has its files. A main thread that ended before the others is one too, though
         // the process lives on.
@@ -235,6 +238,18 @@ fn no_descriptors(path: PathBuf, errno: Errno) -> Error {
     Error::Descriptors { path, limit: absence::descriptor_limit(errno) }
 }
 
+/// Whether a stat file is "PID (NAME) S ...": `procfs` cuts it at the brackets, whatever is beside them.
+fn has_its_brackets(text: &[u8]) -> bool {
+    let place = |of: u8| text.iter().position(|byte| *byte == of);
+    let (Some(open), Some(close)) = (place(b'('), text.iter().rposition(|byte| *byte == b')')) else { return false };
+    let pid = text.get(..open).and_then(|before| before.strip_suffix(b" ")).unwrap_or_default();
+    let numbered = !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
+    numbered
+        && open < close
+        && text.get(close + 1) == Some(&b' ')
+        && text.get(close + 2).is_some_and(u8::is_ascii_graphic)
+}
+
 /// Threads of the process, the main one included.
 fn count(stat: &Stat) -> u64 {
     u64::try_from(stat.num_threads).unwrap_or(0)
@@ -242,7 +257,7 @@ fn count(stat: &Stat) -> u64 {
 
 /// Resident memory from the text of a statm file.
 pub(crate) fn resident_bytes(text: &[u8]) -> std::result::Result<u64, procfs::ProcError> {
-    Ok(StatM::from_read(text)?.resident * rustix::param::page_size() as u64)
+    Ok(StatM::from_read(text)?.resident.saturating_mul(rustix::param::page_size() as u64))
 }
 
 /// Why a process has no counters in this round.
@@ -290,6 +305,29 @@ mod tests {
         .unwrap();
         let said = Process::open(tree.path(), "s1", 4711).unwrap_err().to_string();
         assert!(said.contains("hidepid=invisible") && said.contains("run as root"), "{said}");
+    }
+
+    #[test]
+    fn a_name_may_hold_anything_and_what_is_beside_it_may_not() {
+        for text in ["1 (a) S 1", "4711 (a) (b) S 1", "4711 ()) S"] {
+            assert!(has_its_brackets(text.as_bytes()), "{text}");
+        }
+        assert!(has_its_brackets(b"4711 (\xff\xfe) S 1"));
+        for text in [
+            "",
+            "(a) S",
+            " (a) S",
+            "1(a) S",
+            "x (a) S",
+            "1 )a( S",
+            "1 (a",
+            "1 (a)",
+            "1 (a) ",
+            "1 (a)  ",
+            "\u{fffd} (a) S",
+        ] {
+            assert!(!has_its_brackets(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

@@ -15,9 +15,9 @@ pub(crate) fn parse(text: &str) -> Result<RunQueueCounters, String> {
         }
         let mut fields = values.split_ascii_whitespace().skip(6).map(|field| field.parse::<u64>().ok());
         let mut next = || fields.next().flatten().ok_or_else(|| format!("a line is not as it should be: '{line}'"));
-        sum.run_ns += next()?;
-        sum.run_delay_ns += next()?;
-        sum.timeslices += next()?;
+        for counter in [&mut sum.run_ns, &mut sum.run_delay_ns, &mut sum.timeslices] {
+            *counter = counter.saturating_add(next()?);
+        }
         any = true;
     }
     if any { Ok(sum) } else { Err("it has no line of a CPU".to_owned()) }
@@ -42,6 +42,8 @@ cpu1 0 0 0 0 0 0 24000000000 2000000000 160000
     #[test]
     fn a_file_without_cpus_and_a_short_line_are_errors() {
         assert!(parse("version 15\n").unwrap_err().contains("no line of a CPU"));
+        let most = format!("cpu0 0 0 0 0 0 0 {0} 1 1\ncpu1 0 0 0 0 0 0 {0} 1 1\n", u64::MAX);
+        assert_eq!(parse(&most).unwrap().run_ns, u64::MAX, "what no kernel counts stays the largest number");
         assert!(parse("cpu0 0 0 0 0 0 0 1 2\n").unwrap_err().contains("cpu0 0 0"));
     }
 }

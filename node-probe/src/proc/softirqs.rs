@@ -10,7 +10,7 @@ pub(crate) fn parse(text: &str) -> Result<SoftirqCounters, String> {
         let (kind, counts) = line.split_once(':').ok_or_else(|| bad(line))?;
         let mut sum = 0u64;
         for count in counts.split_ascii_whitespace() {
-            sum += count.parse::<u64>().map_err(|_| bad(line))?;
+            sum = sum.saturating_add(count.parse::<u64>().map_err(|_| bad(line))?);
         }
         let counter = match kind.trim_start() {
             "TIMER" => &mut counters.timer,
@@ -21,7 +21,7 @@ pub(crate) fn parse(text: &str) -> Result<SoftirqCounters, String> {
             "RCU" => &mut counters.rcu,
             _ => &mut counters.other,
         };
-        *counter += sum;
+        *counter = counter.saturating_add(sum);
     }
     if counters == SoftirqCounters::default() { Err("it names no soft interrupt".to_owned()) } else { Ok(counters) }
 }
@@ -64,6 +64,7 @@ mod tests {
     #[test]
     fn what_is_no_such_table_is_an_error() {
         assert!(parse("").unwrap_err().contains("no soft interrupt"));
+        assert_eq!(parse(&format!("CPU0\nHI: {0} {0}\nRCU: 1\nHI: 1\n", u64::MAX)).unwrap().other, u64::MAX);
         assert!(parse("CPU0\nTIMER: x\n").unwrap_err().contains("TIMER: x"));
         assert!(parse("CPU0\nTIMER 4\n").unwrap_err().contains("TIMER 4"));
     }

@@ -22,7 +22,7 @@ pub(crate) fn parse(text: &str) -> Result<VmCounters, String> {
             _ => continue,
         };
         let value: u64 = value.trim().parse().map_err(|_| format!("a line is not as it should be: '{line}'"))?;
-        *counter.get_or_insert(0) += value;
+        *counter = Some(counter.unwrap_or(0).saturating_add(value));
     }
     if vm == VmCounters::default() { Err("it has none of the names that are looked for".to_owned()) } else { Ok(vm) }
 }
@@ -44,6 +44,8 @@ allocstall_movable 4\npgscan_direct 70\npgscan_direct_throttle 1000\npswpin 5\n"
             ..VmCounters::default()
         };
         assert_eq!(parse(text), Ok(want));
+        let most = parse(&format!("allocstall_dma {0}\nallocstall_normal {0}\n", u64::MAX)).unwrap();
+        assert_eq!(most.allocation_stalls, Some(u64::MAX), "what no kernel counts stays the largest number");
         let old = parse("pgscan_direct_dma 1\npgscan_direct_normal 2\nallocstall 9\n").unwrap();
         assert_eq!((old.direct_scan_pages, old.allocation_stalls, old.oom_kills), (Some(3), Some(9), None));
     }

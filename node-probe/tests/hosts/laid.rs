@@ -22,7 +22,9 @@ impl Laid {
     /// The tree of this name below `tests/fixtures`.
     pub(crate) fn tree(name: &str) -> Self {
         let laid = Self(tempfile::tempdir().unwrap());
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+        // Its fuzzing is a crate inside of this one.
+        let around = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let fixture = around.map(|crate_| crate_.join("tests/fixtures").join(name)).find(|f| f.is_dir()).unwrap();
         copy(&fixture, laid.path());
         laid.lay(&fs::read_to_string(fixture.join("sys.txt")).unwrap_or_default());
         laid

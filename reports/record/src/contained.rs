@@ -1,7 +1,7 @@
 //! A run directory may be somebody else's: no name in it and no link leads out of it.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::{Error, Result, Run};
@@ -33,15 +33,13 @@ pub(crate) fn names(run: &Run, file: &Path) -> Result<()> {
 }
 
 /// Makes a file that is not there yet, in the place of a link or of what an earlier try left.
-pub(crate) fn made_anew(path: &Path, bytes: &[u8]) -> std::io::Result<File> {
+pub(crate) fn made_anew(path: &Path) -> std::io::Result<File> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
     }
     // Made and not found: with O_EXCL a link is not followed (open(2)).
-    let mut file = File::options().write(true).create_new(true).open(path)?;
-    file.write_all(bytes)?;
-    Ok(file)
+    File::options().write(true).create_new(true).open(path)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::contained::{self, is_file_name, made_anew, no_link};
+use crate::sums::Summed;
 use crate::{
     ClockExchange, DiskTest, End, Error, Interval, IstioReading, Loss, Outcomes, Phase, Result, Run, RunCluster,
     RunHosts, SCHEMA, Sample, SlowRequest, Sums, Trial, TrialHosts, sums,
@@ -33,6 +34,9 @@ const CLUSTER: &str = "cluster.json";
 const CLOCKS: &str = "clocks.jsonl";
 const LOSSES: &str = "losses.jsonl";
 
+/// How hard lines are packed, of zstd's levels.
+const LEVEL: i32 = 3;
+
 /// How often a lock is tried for, and how long apart.
 const LOCK_TRIES: u32 = 5;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
@@ -49,11 +53,17 @@ fn packed(path: &Path) -> PathBuf {
 
 /// Writes a whole file by way of a temporary one, so that it is there whole or not at all.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_whole_by(path, |file| file.write_all(bytes))
+}
+
+fn write_whole_by(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     let temporary = PathBuf::from(name);
     let write = || -> std::io::Result<()> {
-        made_anew(&temporary, bytes)?.sync_all()?;
+        let mut file = made_anew(&temporary)?;
+        fill(&mut file)?;
+        file.sync_all()?;
         fs::rename(&temporary, path)
     };
     write().map_err(|e| {
@@ -615,13 +625,19 @@ fn check_intervals(path: &Path, trial: &Trial) -> Result<()> {
 
 /// Puts a packed file in a file's place; returns its name and sum.
 fn pack(path: &Path) -> Result<(String, String)> {
-    let bytes = fs::read(path).map_err(file_error("read", path))?;
+    // From one file to the other: the lines of half an hour are hundreds of MiB.
+    let plain = File::open(path).map_err(file_error("read", path))?;
     let packed_path = packed(path);
-    let bytes = zstd::encode_all(bytes.as_slice(), 3).map_err(file_error("pack", path))?;
-    write_whole(&packed_path, &bytes)?;
+    let mut sum = String::new();
+    write_whole_by(&packed_path, |file| {
+        let mut summed = Summed::new(file);
+        zstd::stream::copy_encode(BufReader::new(&plain), &mut summed, LEVEL)?;
+        sum = summed.sum();
+        Ok(())
+    })?;
     fs::remove_file(path).map_err(file_error("remove", path))?;
     let name = packed_path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    Ok((name, sums::of(&bytes)))
+    Ok((name, sum))
 }
 
 /// Appends values to a file, a JSON line each; every line is handed to the kernel at once.

@@ -9,10 +9,14 @@ use hdrhistogram::Histogram as Hdr;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
+use crate::interchange;
 use crate::{Error, Result};
 
 /// The longest time kept apart: one hour. Longer ones are counted as one hour.
 const LONGEST_NS: u64 = 3_600_000_000_000;
+
+/// More than any load makes in years; so that sums of what was read stay sums.
+const MOST_COUNTED: u64 = 1 << 48;
 
 /// A histogram of nanoseconds, three significant digits from 1 ns to 1 h.
 ///
@@ -96,9 +100,8 @@ impl Histogram {
             .hdr
             .iter_recorded()
             .take_while(|v| v.value_iterated_to() <= self.hdr.highest_equivalent(ns))
-            .map(|v| v.count_at_value())
-            .sum();
-        self.count() - at_most
+            .fold(0, |sum, v| v.count_at_value().saturating_add(sum));
+        self.count().saturating_sub(at_most)
     }
 
     /// Forgets everything, keeping the memory.
@@ -130,12 +133,16 @@ impl Histogram {
     /// Reads the interchange form.
     ///
     /// # Errors
-    /// When the text is no base64 of a V2-deflate histogram.
+    /// When the text is no base64 of a V2-deflate histogram, or of one that announces or counts what cannot be.
     pub fn decode(text: &str) -> Result<Self> {
         let bytes = BASE64.decode(text).map_err(|e| Error::Histogram(format!("not base64: {e}")))?;
+        let plain = interchange::plain(&bytes).map_err(Error::Histogram)?;
         let read: Hdr<u64> = Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
+            .deserialize(&mut plain.as_slice())
             .map_err(|e| Error::Histogram(format!("not an HdrHistogram of the V2-deflate form: {e}")))?;
+        if read.len() > MOST_COUNTED {
+            return Err(Error::Histogram(format!("it counts {} values, which no load makes", read.len())));
+        }
         if (read.low(), read.high(), read.sigfig()) == (1, LONGEST_NS, 3) {
             return Ok(Self { hdr: read });
         }

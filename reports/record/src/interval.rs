@@ -92,11 +92,12 @@ impl Interval {
             worst_send_lag_ns,
             split,
         } = other;
-        let end = (self.start_ns + self.length_ns).max(start_ns + length_ns);
+        // A file may say anything: what is too large stays at the largest, and does not go round.
+        let end = self.start_ns.saturating_add(self.length_ns).max(start_ns.saturating_add(*length_ns));
         self.start_ns = self.start_ns.min(*start_ns);
         self.length_ns = end - self.start_ns;
-        self.due += due;
-        self.sent += sent;
+        self.due = self.due.saturating_add(*due);
+        self.sent = self.sent.saturating_add(*sent);
         self.outcomes.add(outcomes);
         self.response.add(response)?;
         self.service.add(service)?;

@@ -18,6 +18,7 @@ mod histogram;
 mod hops;
 mod host;
 mod hosts;
+mod interchange;
 mod interrupts;
 mod interval;
 mod istio_reading;

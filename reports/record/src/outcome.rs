@@ -51,35 +51,41 @@ impl Outcomes {
     /// Adds the counts of others.
     pub fn add(&mut self, others: &Outcomes) {
         let Outcomes { answered, connect_failed, reset, timed_out, cut_by_deadline } = others;
+        let add = |sum: &mut u64, n: &u64| *sum = sum.saturating_add(*n);
         for (status, n) in answered {
-            *self.answered.entry(*status).or_default() += n;
+            add(self.answered.entry(*status).or_default(), n);
         }
-        self.connect_failed += connect_failed;
-        self.reset += reset;
-        self.timed_out += timed_out;
-        self.cut_by_deadline += cut_by_deadline;
+        add(&mut self.connect_failed, connect_failed);
+        add(&mut self.reset, reset);
+        add(&mut self.timed_out, timed_out);
+        add(&mut self.cut_by_deadline, cut_by_deadline);
     }
 
     /// Requests with a whole response, whatever its status.
     pub fn answered_total(&self) -> u64 {
-        self.answered.values().sum()
+        sum(self.answered.values().copied())
     }
 
     /// Requests that failed: no connection, reset, timed out.
     pub fn failed(&self) -> u64 {
         let Outcomes { answered: _, connect_failed, reset, timed_out, cut_by_deadline: _ } = self;
-        connect_failed + reset + timed_out
+        sum([*connect_failed, *reset, *timed_out])
     }
 
     /// Requests answered with a status outside 200 to 399.
     pub fn error_statuses(&self) -> u64 {
-        self.answered.iter().filter(|(status, _)| !(200..400).contains(*status)).map(|(_, n)| n).sum()
+        sum(self.answered.iter().filter(|(status, _)| !(200..400).contains(*status)).map(|(_, n)| *n))
     }
 
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.answered_total() + self.failed() + self.cut_by_deadline
+        sum([self.answered_total(), self.failed(), self.cut_by_deadline])
     }
+}
+
+/// Stops at the largest number: a file may say anything, and what has gone round would look like a count.
+fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
+    counts.into_iter().fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]

@@ -42,8 +42,8 @@ impl Answers {
     /// When the histograms do not fit, which those of one run always do.
     pub fn add(&mut self, other: &Answers) -> Result<()> {
         let Answers { answered, errors, response, service } = other;
-        self.answered += answered;
-        self.errors += errors;
+        self.answered = self.answered.saturating_add(*answered);
+        self.errors = self.errors.saturating_add(*errors);
         self.response.add(response)?;
         self.service.add(service)
     }

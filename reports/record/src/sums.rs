@@ -4,6 +4,7 @@
 //! hands that slip, and not against whoever wants to deceive: who can write the file can write its sum.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,42 @@ impl Sums {
 
 /// The sum of a file's bytes.
 pub(crate) fn of(bytes: &[u8]) -> String {
-    format!("{:08x}", crc32fast::hash(bytes))
+    written(crc32fast::hash(bytes))
+}
+
+/// A writer that knows the sum of what has passed.
+#[derive(Debug)]
+pub(crate) struct Summed<W> {
+    to: W,
+    hasher: crc32fast::Hasher,
+}
+
+impl<W: Write> Summed<W> {
+    pub(crate) fn new(to: W) -> Self {
+        Self { to, hasher: crc32fast::Hasher::new() }
+    }
+
+    /// Of all that was written.
+    pub(crate) fn sum(self) -> String {
+        written(self.hasher.finalize())
+    }
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let taken = self.to.write(bytes)?;
+        // A part may be taken, and the rest is offered again.
+        self.hasher.update(bytes.get(..taken).unwrap_or(bytes));
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn written(sum: u32) -> String {
+    format!("{sum:08x}")
 }
 
 /// Puts a text's own sum in its place; a text without such a place stays as it is.
@@ -66,6 +102,17 @@ mod tests {
     #[test]
     fn a_sum_is_that_of_gzip() {
         assert_eq!(of(b"123456789"), "cbf43926");
+    }
+
+    #[test]
+    fn what_passes_in_pieces_has_the_sum_of_the_whole() {
+        let mut passed = Vec::new();
+        let mut summed = Summed::new(&mut passed);
+        for piece in [&b"1234"[..], b"", b"56789"] {
+            summed.write_all(piece).unwrap();
+        }
+        assert_eq!(summed.sum(), "cbf43926");
+        assert_eq!(passed, b"123456789");
     }
 
     #[test]

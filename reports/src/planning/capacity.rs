@@ -191,4 +191,30 @@ mod tests {
         }
         assert_eq!(Capacity::of(&all, 0.95).unwrap().relied_on(), 0.0);
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn what_is_made_to_rise_rises_keeps_its_sum_and_is_nearest_of_all_that_rise(
+            excesses in proptest::collection::vec(-FURTHEST..FURTHEST, 1..12), other in proptest::collection::vec(-6.0_f64..6.0, 12),
+        ) {
+            let of: Vec<(f64, f64)> = excesses.iter().enumerate().map(|(at, e)| (100.0 * (at as f64 + 1.0), *e)).collect();
+            let pools = rising(&points(1, &of));
+            let fitted: Vec<f64> = pools.iter().flat_map(|pool| vec![pool.excess(); pool.n as usize]).collect();
+            proptest::prop_assert_eq!(fitted.len(), excesses.len());
+            proptest::prop_assert!(fitted.windows(2).all(|two| two[0] <= two[1] + 1e-12), "{:?}", fitted);
+            let (sum, kept): (f64, f64) = (excesses.iter().sum(), fitted.iter().sum());
+            proptest::prop_assert!((sum - kept).abs() < 1e-9);
+            // No other rising line lies nearer, by the sum of squares.
+            let mut line: Vec<f64> = other[..excesses.len()].to_vec();
+            line.sort_unstable_by(f64::total_cmp);
+            let far = |line: &[f64]| line.iter().zip(&excesses).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+            proptest::prop_assert!(far(&fitted) <= far(&line) + 1e-9);
+            // What rises stays as it is.
+            let again: Vec<(f64, f64)> = fitted.iter().enumerate().map(|(at, e)| (100.0 * (at as f64 + 1.0), *e)).collect();
+            let twice: Vec<f64> = rising(&points(1, &again)).iter().flat_map(|p| vec![p.excess(); p.n as usize]).collect();
+            proptest::prop_assert!(twice.iter().zip(&fitted).all(|(a, b)| (a - b).abs() < 1e-9));
+        }
+    }
 }

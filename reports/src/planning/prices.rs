@@ -206,7 +206,8 @@ impl List<'_> {
         };
         let span = price.span().start;
         let price = price.into_inner();
-        if !(price.is_finite() && price > 0.0) {
+        let of_month = price * per_month;
+        if !(of_month.is_finite() && of_month > 0.0) {
             let problem = format!("the price of the plan '{name}' is {price}");
             return Err(self.refuse(span, problem, "a price above 0: a free host cannot be the dearer choice"));
         }
@@ -220,7 +221,7 @@ impl List<'_> {
             cores: cores.into_inner(),
             memory_bytes: memory.bytes(),
             reserved_bytes,
-            per_month: price * per_month,
+            per_month: of_month,
             runs,
             line: self.line(at),
         })
@@ -280,6 +281,7 @@ mod tests {
             ("price_per_month = 4.5", "", "line 3: the plan 'small' has no price"),
             ("price_per_month = 4.5", "price_per_month = 0.0", "line 7: the price of the plan 'small' is 0"),
             ("price_per_hour = 0.02", "price_per_hour = 1.0\nprice_per_month = 2.0", "a price for a month and one"),
+            ("price_per_hour = 0.02", "price_per_hour = 1e308", "line 14: the price of the plan 'large' is 1000"),
             ("name = \"large\"", "name = \"small\"", "line 9: the plan 'small' is there already, in line 3"),
             ("cores = 4", "cores = 4\nprice = 3", "line 12: unknown field `price`"),
             ("reserved_memory = \"1Gi\"", "reserved_memory = \"9Gi\"", "keeps all of its memory"),

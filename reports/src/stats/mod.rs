@@ -16,6 +16,8 @@ pub mod holm;
 pub mod modes;
 pub mod power;
 pub mod prediction;
+#[cfg(test)]
+mod properties;
 pub mod sequential;
 mod shift;
 mod signed_rank;

@@ -5,6 +5,7 @@
 
 mod canary;
 mod compare;
+mod corpus;
 mod exchange;
 mod gates;
 mod history;

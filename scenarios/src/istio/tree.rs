@@ -116,7 +116,9 @@ fn within(text: &str, field: &Tree, document: &Document<'_>) -> Result<Option<Tr
     let mut tree = of(found, &inner)?;
     let shift = shift(text, field.line, document.text);
     let at = (field.line, field.column);
-    tree.put_at(|line, column| shift.map_or(at, |(lines, columns)| (line + lines, column + columns)));
+    tree.put_at(|line, column| {
+        shift.map_or(at, |(lines, columns)| (line.saturating_add(lines), column.saturating_add(columns)))
+    });
     (tree.line, tree.column) = at;
     Ok(Some(tree))
 }
@@ -125,6 +127,8 @@ fn within(text: &str, field: &Tree, document: &Document<'_>) -> Result<Option<Tr
 fn shift(text: &str, from_line: u32, file: &str) -> Option<(u32, u32)> {
     let (at, first) = text.lines().enumerate().find(|(_, line)| !line.trim().is_empty())?;
     let begins = file.lines().nth(from_line as usize)?;
-    let deeper = begins.len().checked_sub(begins.trim_start().len())? - (first.len() - first.trim_start().len());
-    (begins.trim() == first.trim()).then_some((from_line - at as u32, deeper as u32))
+    // A text in quotes may begin with more blanks than its line in the file has.
+    let deeper = (begins.len() - begins.trim_start().len()).checked_sub(first.len() - first.trim_start().len())?;
+    let lower = from_line.checked_sub(u32::try_from(at).ok()?)?;
+    (begins.trim() == first.trim()).then_some((lower, u32::try_from(deeper).ok()?))
 }

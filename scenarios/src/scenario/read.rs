@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::field::{Fault, Field, wrong_type};
 use super::{At, Checked, Scenario, Visitor};
+use crate::excerpt::excerpt;
 use crate::{Error, Result};
 
 pub(super) fn scenario(text: &str, origin: &str) -> Result<Scenario> {
@@ -38,8 +39,7 @@ impl Source<'_> {
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
         let shown = self.text.get(line_start..).and_then(|t| t.lines().next()).unwrap_or_default();
         let width = self.text.get(start..span.end).and_then(|t| t.lines().next()).map_or(1, |t| t.chars().count());
-        let excerpt =
-            format!("{line:5} | {shown}\n      | {:space$}{}", "", "^".repeat(width.max(1)), space = column - 1);
+        let excerpt = excerpt(line, shown, column, width);
         let Fault { problem, remedy } = fault;
         Error::Scenario { origin: self.origin.to_owned(), line, column, problem, excerpt, remedy }
     }

@@ -63,9 +63,14 @@ fn topology(whole: &Placed, origin: &str) -> Result<Shape, Fault> {
     }
     let listed = listed.ok_or_else(|| Fault::at(whole, "there are no services", "services: with a list of them"))?;
     let services = field::list(listed, "a list of services")?;
+    // Before each of them takes a copy of the default script.
+    if services.len() > MOST_SERVICES {
+        let problem = format!("{} services are more than one host takes", services.len());
+        return Err(Fault::at(listed, problem, format!("at most {MOST_SERVICES}")));
+    }
     let mut named =
         services.iter().map(|service| read_service(service, &defaults, &mut notes)).collect::<Result<Vec<_>, _>>()?;
-    check_names(listed, &named)?;
+    check_names(&named)?;
     // The entry comes first; the others stay in their order.
     let entry = entry(listed, &named)?;
     named[..=entry].rotate_right(1);
@@ -135,11 +140,7 @@ fn policies(key: &Spanned<String>) -> String {
     no_effect(key, "isotope no longer makes policies of it either")
 }
 
-fn check_names(listed: &Placed, named: &[Named]) -> Result<(), Fault> {
-    if named.len() > MOST_SERVICES {
-        let problem = format!("{} services are more than one host takes", named.len());
-        return Err(Fault::at(listed, problem, format!("at most {MOST_SERVICES}")));
-    }
+fn check_names(named: &[Named]) -> Result<(), Fault> {
     for (at, service) in named.iter().enumerate() {
         if let Some(first) = named.iter().take(at).find(|other| other.name.value == service.name.value) {
             let problem = format!("'{}' is in line {} already", service.name.value, first.name.referenced.line());

@@ -6,6 +6,7 @@
 mod ambient;
 mod caller;
 mod certs;
+mod corpus;
 mod embedded;
 mod envoy;
 mod grpc;

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod contained;
+mod corpus;
 mod directory;
 mod example;
+mod properties;
 mod schemas;
