@@ -78,6 +78,18 @@ fn windows(of: &[Generated]) -> Result<BTreeMap<(u64, Phase), Interval>> {
             }
         }
     }
+    // Not all generators have a line for each phase of a window; what there is of it begins at one moment all the same.
+    let mut starts: BTreeMap<u64, u64> = BTreeMap::new();
+    for ((number, _), interval) in &windows {
+        let start_ns = starts.entry(*number).or_insert(interval.start_ns);
+        *start_ns = interval.start_ns.min(*start_ns);
+    }
+    for ((number, _), interval) in &mut windows {
+        if let Some(start_ns) = starts.get(number) {
+            interval.length_ns += interval.start_ns - start_ns;
+            interval.start_ns = *start_ns;
+        }
+    }
     Ok(windows)
 }
 

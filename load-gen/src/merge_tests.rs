@@ -201,3 +201,22 @@ fn a_record_whose_counts_do_not_add_up_is_refused() {
     let said = merge(&[Generated { directory, move_ns: 0 }], &BTreeMap::new(), &to).unwrap_err().to_string();
     assert!(said.contains("requests due and ended: 7 and"), "{said}");
 }
+
+#[test]
+fn what_there_is_of_one_window_begins_at_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    // Of the window at the end of the warm-up each has the phase that the other lacks, and their clocks are 7508 ns apart.
+    let of: Vec<Generated> = [(Phase::WarmUp, 0), (Phase::Measure, -7508)]
+        .into_iter()
+        .map(|(phase, move_ns)| {
+            let directory = TrialDirectory::at(&folder.path().join(format!("{phase:?}")));
+            std::fs::create_dir_all(directory.path()).unwrap();
+            let mut writer = LineWriter::open(&directory.intervals_path()).unwrap();
+            writer.append(&Interval::empty(phase, SECOND, record::INTERVAL_NS)).unwrap();
+            Generated { directory, move_ns }
+        })
+        .collect();
+    let windows = windows(&of).unwrap();
+    let at: Vec<(u64, u64)> = windows.values().map(|w| (w.start_ns, w.length_ns)).collect();
+    assert_eq!(at, [(SECOND - 7508, record::INTERVAL_NS + 7508), (SECOND - 7508, record::INTERVAL_NS)]);
+}

@@ -175,12 +175,13 @@ fn failed(s: &LoadSummary) -> Doubt {
     }
     let evidence = format!("of {} requests {}", s.due, parts.join(", "));
     let verdict = if (failed + errors) * 10 > s.due { Verdict::Invalid } else { Verdict::Suspect };
-    doubt(
-        verdict,
-        WarningKind::RequestsFailed,
-        evidence,
-        "look at the target's log: the figures mix its answers with its failures",
-    )
+    // A connection that is not made may be for want of what this process may have.
+    let remedy = if s.outcomes.connect_failed > 0 {
+        "see whether the target listens, and whether files and ports are left here (`ulimit -n`): the figures mix answers with failures"
+    } else {
+        "look at the target's log: the figures mix its answers with its failures"
+    };
+    doubt(verdict, WarningKind::RequestsFailed, evidence, remedy)
 }
 
 fn censored(s: &LoadSummary) -> Doubt {

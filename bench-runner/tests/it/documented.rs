@@ -64,7 +64,7 @@ fn every_command_line_is_understood() {
 #[test]
 fn every_command_does_what_it_is_there_for() {
     let _alone = alone();
-    let first = "cargo run --release -- run";
+    let first = "cargo run --release --locked -- run";
     let Some(Way::Measures(short)) = way(first) else { panic!("the README's first command is measured") };
     let bench = Bench::new(short);
     let no_envoy = meshtax(&["doctor"]).output().is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("no Envoy"));

@@ -1,9 +1,8 @@
 //! A process that may open no more files, or have no more memory, than it has.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
-
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use super::parts;
 use crate::live::Live;
@@ -13,7 +12,7 @@ use crate::program::cgroups;
 const FEWEST: u64 = 3;
 
 pub(crate) fn descriptors(live: &Live, target: &str) {
-    limit(parts::of(live, target), Resource::Nofile, FEWEST);
+    limit(parts::of(live, target), "nofile", FEWEST);
 }
 
 /// From now on the part gets no page that it does not have.
@@ -24,7 +23,7 @@ pub(crate) fn memory(live: &Live, target: &str) {
     let pid = parts::of(live, target);
     let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
     let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
-    limit(pid, Resource::As, pages * rustix::param::page_size() as u64);
+    limit(pid, "as", pages * rustix::param::page_size() as u64);
 }
 
 /// Has somebody else use up the memory of a proxy's cgroup. The kernel then kills whom it thinks most of, which is the proxy.
@@ -49,10 +48,17 @@ fn fill_cgroup(live: &Live) {
     assert!(filled.status.success(), "{}", String::from_utf8_lossy(&filled.stderr));
 }
 
-fn limit(pid: u32, resource: Resource, most: u64) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let most = Rlimit { current: Some(most), maximum: Some(most) };
-    prlimit(pid, resource, most).unwrap();
+/// By whom the process is: without CAP_SYS_RESOURCE, as in a container, not even root may limit another user's.
+fn limit(pid: u32, resource: &str, most: u64) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let id = |field: &str| {
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u32>().unwrap()
+    };
+    let mut command = Command::new("prlimit");
+    command.uid(id("Uid:")).gid(id("Gid:"));
+    let said = command.args(["--pid", &pid.to_string(), &format!("--{resource}={most}:{most}")]).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
 }
 
 /// The same command under a limit of the shell.

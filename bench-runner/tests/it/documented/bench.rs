@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::pages::starts_meshtax;
-use crate::program::{Answer, json, meshtax};
+use crate::program::{Answer, change_run, json, meshtax};
 
 /// A scenario with one service and no mesh.
 const SMALL: &str = "name = \"small\"\n[chain]\nservices = 1\n[load]\nrate = 100\nconnections = 2\n\
@@ -99,11 +99,11 @@ fn words(text: &str) -> Vec<&str> {
 fn copied(run: &Path, to: &Path) {
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     assert!(Command::new("cp").arg("-r").args([run, to]).status().unwrap().success());
-    for (file, key) in [("run.json", "id"), ("findings.json", "run")] {
-        let mut value = json(&to.join(file));
-        value[key] = to.file_name().unwrap().to_str().into();
-        fs::write(to.join(file), value.to_string()).unwrap();
-    }
+    let name = to.file_name().unwrap().to_str().unwrap();
+    change_run(to, |run| run["id"] = name.into());
+    let mut findings = json(&to.join("findings.json"));
+    findings["run"] = name.into();
+    fs::write(to.join("findings.json"), findings.to_string()).unwrap();
 }
 
 /// A part that goes on until it is dropped, and the first line of what it says.

@@ -75,7 +75,7 @@ impl Page {
 
 /// The part of a command that is meshtax's arguments, where it starts meshtax.
 pub(super) fn starts_meshtax(command: &str) -> Option<&str> {
-    let way = ["meshtax ", "cargo run --release -- "];
+    let way = ["meshtax ", "cargo run --release --locked -- "];
     if let Some(args) = way.iter().find_map(|way| command.strip_prefix(way)) {
         return Some(args);
     }

@@ -26,8 +26,8 @@ const OTHER_FACTORS: Way = Parsed("it takes minutes; what it sets is measured by
 
 /// Every command of the documentation.
 pub(super) const WAYS: &[(&str, Way)] = &[
-    ("cargo run --release -- run", Measures("run --quick --duration 300ms --repeats 2 --label first")),
-    ("cargo test --workspace", Elsewhere("it is what runs this")),
+    ("cargo run --release --locked -- run", Measures("run --quick --duration 300ms --repeats 2 --label first")),
+    ("cargo test --workspace --locked", Elsewhere("it is what runs this")),
     ("meshtax agent", Mention),
     ("meshtax agent --listen 10.0.0.2:7464", AGENTS),
     ("meshtax baseline add runs/...", Reads(DONE)),
