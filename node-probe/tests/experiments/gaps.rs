@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use node_probe::{GapSensor, GapWatch, SensorConfig, watch_gaps};
@@ -13,6 +14,9 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use crate::busy::{Shell, last_cpu};
 use crate::groups::skip;
 use crate::quota::Group;
+
+/// Whoever takes the last CPU does so alone: another's spinner would be its loss.
+static LAST_CPU: Mutex<()> = Mutex::new(());
 
 /// A shell that spins on one CPU.
 fn spinner_on(cpu: u32) -> Shell {
@@ -34,6 +38,7 @@ fn hundredths(report: &GapReport, cause: GapCause) -> u64 {
 
 #[test]
 fn what_a_spinner_on_the_same_cpu_takes_is_own_run_delay() {
+    let _alone = LAST_CPU.lock().unwrap_or_else(PoisonError::into_inner);
     let cpu = last_cpu();
     let _spinner = spinner_on(cpu);
     let report = watch(Duration::from_millis(1500), cpu);
@@ -69,6 +74,7 @@ fn watcher() {
 
 #[test]
 fn what_a_quota_takes_is_the_quotas() {
+    let _alone = LAST_CPU.lock().unwrap_or_else(PoisonError::into_inner);
     let group = match Group::make("gaps") {
         Ok(group) => group,
         Err(why) => return skip(&format!("no cgroup with a quota ({why})")),
