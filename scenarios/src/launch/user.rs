@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use rustix::fs::FileType;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -85,6 +86,11 @@ pub fn become_user(id: u32) -> Result<()> {
     let death = rustix::process::parent_process_death_signal().map_err(may_not)?;
     // A file or a pipe that is its stdout may be opened again by its name, /dev/stdout, which asks whose it is.
     for output in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        // A terminal or /dev/null is everybody's and stays whose it is.
+        let kind = rustix::fs::fstat(output).map(|found| FileType::from_raw_mode(found.st_mode)).map_err(may_not)?;
+        if !matches!(kind, FileType::RegularFile | FileType::Fifo) {
+            continue;
+        }
         let given = rustix::fs::fchown(output, Some(user), Some(group));
         given.map_err(|e| refuse(format!("its output cannot be given to user {id}: {e}")))?;
     }
