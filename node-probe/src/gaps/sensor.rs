@@ -119,7 +119,7 @@ impl GapSensor {
 }
 
 impl Drop for GapSensor {
-    /// Ends the thread, as a rule within a burst. It is not waited for beyond [`LONGEST_FAREWELL`]: a thread that gives
+    /// Ends the thread, as a rule within a burst. It is not waited for beyond `LONGEST_FAREWELL`: a thread that gives
     /// way to all others gets no CPU to end on while those take every one, and what it holds is its own.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
