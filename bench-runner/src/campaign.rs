@@ -87,7 +87,8 @@ fn with_cause(error: anyhow::Error, at: &Path) -> anyhow::Error {
 /// With less than this a log or a line may not have found its place.
 const LEAST_FREE_BYTES: u64 = 64 << 10;
 
-fn what_is_left(directory: &RunDirectory, run: &Run, sealed: usize) -> String {
+/// What is kept of a run that ended early, and how it goes on.
+pub(crate) fn what_is_left(directory: &RunDirectory, run: &Run, sealed: usize) -> String {
     format!(
         "{sealed} of {} trials are sealed and kept; go on with: meshtax resume {}",
         run.trials.len(),
@@ -96,8 +97,7 @@ fn what_is_left(directory: &RunDirectory, run: &Run, sealed: usize) -> String {
 }
 
 fn trials(directory: &RunDirectory, run: &Run, lab: &Lab, interrupt: &Interrupt, live: LiveArgs) -> anyhow::Result<()> {
-    let timing = run.timing;
-    let planned = Duration::from_nanos(timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns);
+    let planned = Duration::from_nanos(run.timing.trial_ns());
     let mut progress = Progress::new(run.trials.len(), planned);
     if live.shown() {
         progress = progress.live(&run.host);

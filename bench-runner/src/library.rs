@@ -36,11 +36,10 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
             for (name, _) in &library {
                 let scenario = named(name)?;
                 let cells = scenario.cells()?.len() as u64;
-                let t = scenario.timing;
                 let most = scenario.chain.services.iter().max().copied().unwrap_or(0);
                 // What starting and stopping takes: a second a trial, and more with many services.
                 let around_ns = 1_000_000_000 + u64::from(most) * 100_000_000;
-                let trial_ns = t.settle_ns + t.warm_up_ns + t.measure_ns + t.cool_down_ns + around_ns;
+                let trial_ns = scenario.timing.trial_ns() + around_ns;
                 let seconds = cells * u64::from(scenario.plan.repeats) * trial_ns / 1_000_000_000;
                 lines.push_str(&format!("{name:<16} {:>6}  {}\n", minutes(seconds), scenario.teaches));
             }

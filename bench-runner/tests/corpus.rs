@@ -4,8 +4,6 @@
 // In a test a panic is the report. Of the files that are taken in, other parts are for the program alone.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stderr, dead_code)]
 
-use std::path::{Path, PathBuf};
-
 #[path = "../fuzz/bodies/agent_frame.rs"]
 mod agent_frame;
 #[path = "../src/duration.rs"]
@@ -31,26 +29,22 @@ mod requests_file;
 #[path = "../src/agent/words.rs"]
 mod words;
 
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
-}
-
 #[test]
 fn a_peer_of_any_bytes_is_read_within_the_limit() {
-    replay::replay(&corpus("agent_frame"), 1500, agent_frame::check);
+    replay::replay("agent_frame", 1500, agent_frame::check);
 }
 
 #[test]
 fn a_hosts_file_of_any_text_is_one_or_an_error() {
-    replay::replay(&corpus("hosts_file"), 1500, hosts_file_body::check);
+    replay::replay("hosts_file", 1500, hosts_file_body::check);
 }
 
 #[test]
 fn moments_of_any_text_are_a_load_or_an_error_in_their_line() {
-    replay::replay(&corpus("replay_csv"), 1500, replay_csv::check);
+    replay::replay("replay_csv", 1500, replay_csv::check);
 }
 
 #[test]
 fn requests_of_any_text_are_kinds_of_request_or_an_error() {
-    replay::replay(&corpus("requests_file"), 200, requests_file::check);
+    replay::replay("requests_file", 200, requests_file::check);
 }

@@ -4,8 +4,6 @@
 // In a test a panic is the report.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-use std::path::{Path, PathBuf};
-
 #[path = "../fuzz/bodies/h1_response.rs"]
 mod h1_response;
 #[path = "../fuzz/bodies/h2_session.rs"]
@@ -13,16 +11,12 @@ mod h2_session;
 #[path = "../../reports/record/fuzz/replay.rs"]
 mod replay;
 
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
-}
-
 #[test]
 fn a_response_of_any_bytes_is_the_same_in_any_pieces() {
-    replay::replay(&corpus("h1_response"), 1500, h1_response::check);
+    replay::replay("h1_response", 1500, h1_response::check);
 }
 
 #[test]
 fn a_peer_that_sends_any_bytes_ends_each_request_once() {
-    replay::replay(&corpus("h2_session"), 1500, h2_session::check);
+    replay::replay("h2_session", 1500, h2_session::check);
 }

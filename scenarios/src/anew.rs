@@ -3,9 +3,8 @@
 //! Who owns a directory may put a link in the place of any file in it, and root would follow that link to wherever it
 //! leads. So a file is always a new one, which a link is not, and given away by what is open.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 
 use crate::Result;
@@ -16,13 +15,7 @@ use crate::error::file_error;
 /// # Errors
 /// [`crate::Error::File`] when what is there cannot be removed, or the file not be made or written.
 pub(crate) fn write_anew(path: &Path, mode: u32, bytes: &[u8]) -> Result<File> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(file_error("remove", path)(e)),
-        _ => {}
-    }
-    // Made and not found: with O_EXCL a link is not followed (open(2)).
-    let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    let mut file = opened.map_err(file_error("create", path))?;
+    let mut file = record::made_anew(path, mode).map_err(file_error("create", path))?;
     file.write_all(bytes).map_err(file_error("write", path))?;
     Ok(file)
 }

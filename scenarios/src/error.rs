@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use record::{USED_UP, used_up};
+
 /// The result of everything in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -284,15 +286,6 @@ fn cgroup_remedy(source: &std::io::Error) -> &'static str {
 fn start_remedy(source: &std::io::Error) -> &'static str {
     if used_up(source) { USED_UP } else { "\n  try: check that the file is there and may be executed" }
 }
-
-/// Whether there were no more descriptors to be had, in this process or in the system.
-fn used_up(source: &std::io::Error) -> bool {
-    const EMFILE: i32 = 24;
-    const ENFILE: i32 = 23;
-    matches!(source.raw_os_error(), Some(EMFILE | ENFILE))
-}
-
-const USED_UP: &str = "\n  try: `ulimit -n`, which says how many files a process may open, and a higher limit";
 
 /// Log lines under a message, indented; nothing when there are none.
 fn quoted(log: &[String]) -> String {

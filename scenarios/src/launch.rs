@@ -27,6 +27,7 @@ use crate::{Error, Result};
 pub(crate) use child::LINES_SHOWN;
 pub use child::{Launched, log_tail};
 use executable::Executable;
+pub(crate) use user::take_credentials;
 pub use user::{LOOPBACK_PROXY_USER, SERVICE_USER, Users, all_may_execute, become_user};
 
 /// What is to be started.

@@ -169,6 +169,12 @@ impl Shape {
         figures
     }
 
+    /// The services that may call this one.
+    pub(crate) fn callers<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Service> {
+        let named = move |at: usize| self.services.get(at).is_some_and(|s| s.name == service);
+        self.services.iter().filter(move |caller| caller.callees().into_iter().any(named))
+    }
+
     /// The services reached from the first, each after all that it calls.
     ///
     /// # Errors

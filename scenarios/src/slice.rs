@@ -48,10 +48,7 @@ impl Slice<'_> {
 
     /// Whether one that does not stand here calls this one.
     pub(crate) fn is_called_from_elsewhere(&self, shape: &Shape, service: &str) -> bool {
-        let calls = |caller: &crate::Service| {
-            caller.callees().into_iter().any(|at| shape.services.get(at).is_some_and(|s| s.name == service))
-        };
-        shape.services.iter().any(|caller| !self.has(&caller.name) && calls(caller))
+        shape.callers(service).any(|caller| !self.has(&caller.name))
     }
 }
 

@@ -58,8 +58,7 @@ impl Sitting<'_> {
     pub(crate) fn execute(&self) -> anyhow::Result<Made> {
         let began = Instant::now();
         let mut order = ChaCha8Rng::seed_from_u64(self.candidate.run.seed ^ ORDER);
-        let timing = self.candidate.run.timing;
-        let trial = timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns;
+        let trial = self.candidate.run.timing.trial_ns();
         let pairs_max = self.asked.pairs_max;
         // Of a pair whose trials are made at the same time, both are one step.
         let steps = if self.duet.is_some() { 1 } else { 2 };

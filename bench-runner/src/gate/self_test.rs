@@ -67,9 +67,7 @@ fn pilot(baseline: &Side, gate: &Gate<'_>, lab: &Lab, interrupt: &Interrupt) -> 
     let (directory, run) = side.create(gate, 1)?;
     let planned = run.trials.first().context("the pilot has no trial")?;
     let cell = run.cell(&planned.cell).context("the pilot has no cell")?;
-    let timing = run.timing;
-    let length = timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns;
-    let mut progress = Progress::new(1, std::time::Duration::from_nanos(length));
+    let mut progress = Progress::new(1, std::time::Duration::from_nanos(run.timing.trial_ns()));
     progress.begin(1, "pilot");
     let conditions = Conditions {
         lab,

@@ -173,8 +173,7 @@ impl Sides {
     }
 
     fn pair_ns(&self) -> u64 {
-        let t = self.candidate.scenario.timing;
-        let trial = t.settle_ns + t.warm_up_ns + t.measure_ns + t.cool_down_ns + AROUND_NS;
+        let trial = self.candidate.scenario.timing.trial_ns() + AROUND_NS;
         2 * trial * self.cells.len() as u64
     }
 }

@@ -94,12 +94,8 @@ fn one(link: &mut Link, run: &str, file: &Filed, to: &Path) -> anyhow::Result<()
     let mut name = to.as_os_str().to_owned();
     name.push(".part");
     let part = PathBuf::from(name);
-    match std::fs::remove_file(&part) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).with_context(cannot),
-        _ => {}
-    }
-    // Made and not found, so that a link that lay there is not followed.
-    let mut out = std::fs::File::options().write(true).create_new(true).open(&part).with_context(cannot)?;
+    // A link that lay there is not followed.
+    let mut out = record::made_anew(&part, 0o666).with_context(cannot)?;
     let mut offset = 0;
     while offset < file.length {
         let ask = Ask::Read { run: run.to_owned(), attempt: file.attempt.clone(), path: file.path.clone(), offset };

@@ -21,6 +21,7 @@ use super::link::HostLost;
 use super::placement;
 use super::trial::{self, Stage};
 use crate::beginning::Beginning;
+use crate::campaign::what_is_left;
 use crate::exit::{self, Exit, Usage};
 use crate::interrupt::{Interrupt, Stopped};
 use crate::progress::{Progress, say};
@@ -356,11 +357,7 @@ impl Campaign {
         }
         drop(self.ensemble.take());
         let sealed = self.run.trials.iter().filter(|t| self.directory.is_sealed(&t.id)).count();
-        let left = format!(
-            "{sealed} of {} trials are sealed and kept; go on with: meshtax resume {}",
-            self.run.trials.len(),
-            self.directory.path().display()
-        );
+        let left = what_is_left(&self.directory, &self.run, sealed);
         let reported = || -> anyhow::Result<reports::Findings> {
             let explained = reports::explain(&self.directory)?;
             report::write_all(&explained, &self.directory)?;
@@ -391,8 +388,7 @@ impl Campaign {
     }
 
     fn planned(&self) -> Duration {
-        let t = self.run.timing;
-        Duration::from_nanos(t.settle_ns + t.warm_up_ns + t.measure_ns + t.cool_down_ns)
+        Duration::from_nanos(self.run.timing.trial_ns())
     }
 
     /// All of its trials, one after another.

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use record::{Cell, PlannedTrial, Run, RunDirectory};
-use scenarios::Shape;
+use scenarios::{Scenario, Shape};
 
 use super::cluster::Cluster;
 use super::images::Images;
 use super::lease;
 use super::stage::{Of, Stage};
 use super::trial::{self, Asked, Fleet};
+use crate::campaign::what_is_left;
 use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, say};
@@ -116,9 +117,13 @@ impl Campaign<'_> {
     }
 }
 
+/// The shape of each chain of the cells.
+pub(super) fn shapes(scenario: &Scenario, cells: &[Cell]) -> anyhow::Result<BTreeMap<String, Shape>> {
+    cells.iter().map(|cell| Ok((cell.factors.chain.clone(), scenario.shape(&cell.factors)?))).collect()
+}
+
 pub(super) fn progress_of(run: &Run) -> Progress {
-    let t = run.timing;
-    Progress::new(run.trials.len(), Duration::from_nanos(t.settle_ns + t.warm_up_ns + t.measure_ns + t.cool_down_ns))
+    Progress::new(run.trials.len(), Duration::from_nanos(run.timing.trial_ns()))
 }
 
 /// Removes what this run has in a cluster.
@@ -144,9 +149,8 @@ fn kept(error: anyhow::Error, directory: &RunDirectory, run: &Run) -> anyhow::Re
             say(&format!("the report could not be written: {}\n", exit::say(&why)));
         }
     }
-    let path = directory.path().display();
-    say(&format!("{sealed} of {} trials are sealed and kept; go on with: meshtax resume {path}\n", run.trials.len()));
-    report::print(&path.to_string())?;
+    say(&format!("{}\n", what_is_left(directory, run, sealed)));
+    report::print(&directory.path().display().to_string())?;
     Ok(error)
 }
 

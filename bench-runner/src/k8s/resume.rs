@@ -1,6 +1,5 @@
 //! `meshtax resume` of a run in a cluster: it goes on there, in the same cluster, with the same images, on the same nodes.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -57,10 +56,7 @@ fn go_on(
     interrupt: &Interrupt,
 ) -> anyhow::Result<RunDirectory> {
     let scenario = Scenario::parse(&run.scenario_toml, "the scenario in run.json")?;
-    let mut shapes = BTreeMap::new();
-    for cell in &run.cells {
-        shapes.insert(cell.factors.chain.clone(), scenario.shape(&cell.factors)?);
-    }
+    let shapes = campaign::shapes(&scenario, &run.cells)?;
     let cluster = Cluster::connect(again.context.or(kept.context.as_deref()), interrupt)
         .context("cannot go on in the cluster of this run")?;
     say(&format!("cluster: {}\n", cluster.url));
@@ -103,6 +99,8 @@ fn same_cluster(kept: &RunCluster, uid: &str, version: &str) -> anyhow::Result<(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]

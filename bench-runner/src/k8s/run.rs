@@ -90,10 +90,7 @@ impl Work {
 pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let (scenario, matrix) = args.plan.settle()?;
-    let mut shapes = BTreeMap::new();
-    for cell in &matrix.cells {
-        shapes.insert(cell.factors.chain.clone(), scenario.shape(&cell.factors)?);
-    }
+    let shapes = campaign::shapes(&scenario, &matrix.cells)?;
     let (id, started) = name_of_now();
     let work = Work { scenario, matrix, shapes, id, started, source: args.source.find(), out: args.out.clone() };
     crate::run::make_out(&args.out)?;

@@ -86,13 +86,9 @@ impl<'a> Tending<'a> {
         if !self.scraped.is_empty() {
             for (node, probe) in &self.fleet.probes {
                 let offset = self.clocks.of(node);
-                let events: Vec<Event> = self.fleet.reach.order(probe, words::SCRAPED, &())?;
-                self.events.extend(events.into_iter().map(|event| match event {
-                    Event::StatsScraped { at_ns, part, took_ns, bytes } => {
-                        Event::StatsScraped { at_ns: offset.moved(at_ns), part, took_ns, bytes }
-                    }
-                    other => other,
-                }));
+                let mut events: Vec<Event> = self.fleet.reach.order(probe, words::SCRAPED, &())?;
+                events.iter_mut().for_each(|event| event.move_by(offset.add_ns));
+                self.events.extend(events);
             }
             for (part, source) in &self.scraped {
                 let of_it = |e: &&Event| matches!(e, Event::StatsScraped { part: asked, .. } if asked == part);

@@ -1,7 +1,5 @@
 //! The corpus of the machine's texts that are fuzzed, and changes of them.
 
-use std::path::Path;
-
 #[path = "../../fuzz/bodies/machine_texts.rs"]
 mod machine_texts;
 #[path = "../../../reports/record/fuzz/replay.rs"]
@@ -9,6 +7,5 @@ mod replay;
 
 #[test]
 fn a_machine_with_any_text_is_read_or_says_why_not() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/machine_texts");
-    replay::replay(&corpus, 300, machine_texts::check);
+    replay::replay("machine_texts", 300, machine_texts::check);
 }

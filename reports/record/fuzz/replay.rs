@@ -25,16 +25,17 @@ const WORDS: [&[u8]; 16] = [
     b"0-4294967295",
 ];
 
-/// Calls `check` with every case of `corpus`, a folder of files, and with so many changes of them as a seed draws: a number
-/// and not a time, so that a slow machine tests no less.
+/// Calls `check` with every case in the corpus of a target of the crate whose tests these are, and with so many changes of
+/// them as a seed draws: a number and not a time, so that a slow machine tests no less.
 ///
 /// A case that panics is named before the panic goes on.
 ///
 /// # Panics
 /// When `check` does, or when the folder holds no case.
-pub(crate) fn replay(corpus: &Path, changes: usize, check: fn(&[u8])) {
+pub(crate) fn replay(target: &str, changes: usize, check: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(corpus).expect("the corpus is there").map(|entry| entry.expect("an entry").path()).collect();
+        std::fs::read_dir(&corpus).expect("the corpus is there").map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     let cases: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).expect("a case")).collect();
     assert!(!cases.is_empty(), "{} holds no case", corpus.display());

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::{Error, Result, Run};
@@ -32,14 +33,17 @@ pub(crate) fn names(run: &Run, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a file that is not there yet, in the place of a link or of what an earlier try left.
-pub(crate) fn made_anew(path: &Path) -> std::io::Result<File> {
+/// Makes a file of this mode that is not there yet, in the place of a link or of what an earlier try left.
+///
+/// # Errors
+/// When what is there cannot be removed, or the file not be made.
+pub fn made_anew(path: &Path, mode: u32) -> std::io::Result<File> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
     }
     // Made and not found: with O_EXCL a link is not followed (open(2)).
-    File::options().write(true).create_new(true).open(path)
+    File::options().write(true).create_new(true).mode(mode).open(path)
 }
 
 #[cfg(test)]

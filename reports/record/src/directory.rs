@@ -61,7 +61,7 @@ fn write_whole_by(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<(
     name.push(".tmp");
     let temporary = PathBuf::from(name);
     let write = || -> std::io::Result<()> {
-        let mut file = made_anew(&temporary)?;
+        let mut file = made_anew(&temporary, 0o666)?;
         fill(&mut file)?;
         file.sync_all()?;
         fs::rename(&temporary, path)
@@ -402,8 +402,8 @@ impl RunDirectory {
         as_written(&path, own, &sums::own(&bytes, sums::OF_SEAL))?;
         for (name, sum) in files {
             let path = directory.join(name);
-            match fs::read(&path) {
-                Ok(bytes) => as_written(&path, sum, &sums::of(&bytes))?,
+            match sums::of_file(&path) {
+                Ok(found) => as_written(&path, sum, &found)?,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound && name == SLOW => {}
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                     return Err(Error::Changed { path, what: "it is not there".to_owned() });
@@ -530,8 +530,8 @@ impl TrialDirectory {
             let (name, sum) = pack(&path)?;
             files.insert(name, sum);
         }
-        let slow = fs::read(self.slow_path()).map_err(file_error("read", &self.slow_path()))?;
-        files.insert(SLOW.to_owned(), sums::of(&slow));
+        let slow = self.slow_path();
+        files.insert(SLOW.to_owned(), sums::of_file(&slow).map_err(file_error("read", &slow))?);
         let path = self.path.join(SEAL);
         let mut bytes = to_json(&path, &Trial { sums: Some(Sums::of(files)), ..trial.clone() })?;
         sums::sign(&mut bytes, sums::OF_SEAL);
@@ -566,8 +566,7 @@ impl LoadFile {
     /// # Errors
     /// When the disk refuses.
     pub fn write(mut self, summary: &crate::LoadSummary) -> Result<()> {
-        let mut bytes = serde_json::to_vec_pretty(summary).map_err(|e| json_error(&self.path, &e))?;
-        bytes.push(b'\n');
+        let bytes = to_json(&self.path, summary)?;
         self.file.write_all(&bytes).and_then(|()| self.file.sync_all()).map_err(file_error("write", &self.path))
     }
 }

@@ -137,9 +137,15 @@ pub enum Error {
     },
 }
 
-/// Too many open files, in this process and in the system.
-const EMFILE: i32 = 24;
-const ENFILE: i32 = 23;
+/// The way out of [`used_up`], as the end of a message.
+pub const USED_UP: &str = "\n  try: `ulimit -n`, which says how many files a process may open, and a higher limit";
+
+/// Whether there were no more descriptors to be had, in this process (EMFILE) or in the system (ENFILE).
+pub fn used_up(source: &std::io::Error) -> bool {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    matches!(source.raw_os_error(), Some(EMFILE | ENFILE))
+}
 
 fn remedy(source: &std::io::Error) -> &'static str {
     match source.kind() {
@@ -150,9 +156,7 @@ fn remedy(source: &std::io::Error) -> &'static str {
         std::io::ErrorKind::ReadOnlyFilesystem => {
             "\n  try: a directory on a file system that may be written to, with --out DIR; sealed trials are kept and `meshtax resume` goes on"
         }
-        _ if matches!(source.raw_os_error(), Some(EMFILE | ENFILE)) => {
-            "\n  try: `ulimit -n`, which says how many files a process may open, and a higher limit"
-        }
+        _ if used_up(source) => USED_UP,
         _ => "",
     }
 }

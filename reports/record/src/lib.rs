@@ -56,7 +56,7 @@ pub use canary::{Canary, Shift, Weights};
 pub use cell::Cell;
 pub use clocks::ClockExchange;
 pub use cluster::RunCluster;
-pub use contained::is_file_name;
+pub use contained::{is_file_name, made_anew};
 pub use directory::{LineWriter, Lines, LoadFile, RunDirectory, TrialDirectory};
 pub use disk_test::{
     DISK_BLOCK_BYTES, DiskArm, DiskArmDevice, DiskArmKind, DiskEngine, DiskTest, DiskTestFile, DiskWindow,
@@ -64,7 +64,7 @@ pub use disk_test::{
 };
 pub use edges::{DriveHealth, EdgeReadings, Edges, ProcessMemory, SmartLog};
 pub use end::{End, EndReason, Until};
-pub use error::{Error, Result};
+pub use error::{Error, Result, USED_UP, used_up};
 pub use event::Event;
 pub use factors::Factors;
 pub use gaps::{CauseGaps, GapCause, GapCounters, GapLosses, GapReport, LongGap};

@@ -20,6 +20,14 @@ pub struct Timing {
     pub cool_down_ns: u64,
 }
 
+impl Timing {
+    /// How long a trial is by its phases, in nanoseconds; starting and stopping it comes on top.
+    pub fn trial_ns(&self) -> u64 {
+        let Self { settle_ns, warm_up_ns, measure_ns, cool_down_ns } = *self;
+        settle_ns + warm_up_ns + measure_ns + cool_down_ns
+    }
+}
+
 /// A trial that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

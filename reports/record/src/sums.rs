@@ -4,7 +4,9 @@
 //! hands that slip, and not against whoever wants to deceive: who can write the file can write its sum.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,13 @@ impl Sums {
 /// The sum of a file's bytes.
 pub(crate) fn of(bytes: &[u8]) -> String {
     written(crc32fast::hash(bytes))
+}
+
+/// The sum of a file, which may be hundreds of MiB.
+pub(crate) fn of_file(path: &Path) -> std::io::Result<String> {
+    let mut summed = Summed::new(std::io::sink());
+    std::io::copy(&mut File::open(path)?, &mut summed)?;
+    Ok(summed.sum())
 }
 
 /// A writer that knows the sum of what has passed.
@@ -113,6 +122,9 @@ mod tests {
         }
         assert_eq!(summed.sum(), "cbf43926");
         assert_eq!(passed, b"123456789");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"123456789").unwrap();
+        assert_eq!(of_file(file.path()).unwrap(), "cbf43926");
     }
 
     #[test]

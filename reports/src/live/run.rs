@@ -105,9 +105,7 @@ impl RunFollower {
     /// The trials to come take as long as those made took, from seal to seal, or what their phases last and a second.
     fn left(&self, sealed: &[bool]) -> Duration {
         let made = sealed.iter().filter(|sealed| **sealed).count();
-        let timing = self.run.timing;
-        let planned = timing.settle_ns + timing.warm_up_ns + timing.measure_ns + timing.cool_down_ns;
-        let planned = Duration::from_nanos(planned) + Duration::from_secs(1);
+        let planned = Duration::from_nanos(self.run.timing.trial_ns()) + Duration::from_secs(1);
         let mut times: Vec<SystemTime> = self
             .run
             .trials

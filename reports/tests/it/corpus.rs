@@ -1,7 +1,5 @@
 //! The corpora of what is fuzzed in this crate, and changes of them.
 
-use std::path::{Path, PathBuf};
-
 #[path = "../../fuzz/bodies/findings_file.rs"]
 mod findings_file;
 #[path = "../../fuzz/bodies/fortio_import.rs"]
@@ -13,26 +11,22 @@ mod replay;
 #[path = "../../fuzz/bodies/run_findings.rs"]
 mod run_findings;
 
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
-}
-
 #[test]
 fn a_price_list_of_any_text_is_one_or_an_error_in_its_line() {
-    replay::replay(&corpus("prices"), 1500, prices::check);
+    replay::replay("prices", 1500, prices::check);
 }
 
 #[test]
 fn a_result_of_fortio_of_any_text_is_one_or_an_error() {
-    replay::replay(&corpus("fortio_import"), 1500, fortio_import::check);
+    replay::replay("fortio_import", 1500, fortio_import::check);
 }
 
 #[test]
 fn findings_of_any_bytes_are_followed_or_left_out() {
-    replay::replay(&corpus("findings_file"), 150, findings_file::check);
+    replay::replay("findings_file", 150, findings_file::check);
 }
 
 #[test]
 fn a_run_whose_numbers_were_changed_is_explained_or_refused() {
-    replay::replay(&corpus("run_findings"), 60, run_findings::check);
+    replay::replay("run_findings", 60, run_findings::check);
 }

@@ -161,11 +161,7 @@ impl Deployment {
             return Speech::Clear;
         }
         // By the shape and not by the proxies that are here: callers may stand on other hosts.
-        let services = &self.shape.services;
-        let calls = |caller: &crate::Service| {
-            caller.callees().into_iter().any(|at| services.get(at).is_some_and(|s| s.name == place.service))
-        };
-        let mut ids: Vec<String> = services.iter().filter(|s| calls(s)).map(|s| spiffe_id(&s.name)).collect();
+        let mut ids: Vec<String> = self.shape.callers(&place.service).map(|s| spiffe_id(&s.name)).collect();
         if entered {
             ids.push(spiffe_id(if self.factors.entry == Entry::Gateway { GATEWAY } else { ENTRY }));
         }

@@ -71,6 +71,23 @@ fn maps(map: &str, id: u32) -> bool {
     })
 }
 
+/// Takes a user's credentials and those of the group of the same number, without any other group, and keeps of root's
+/// rights these.
+///
+/// Must come before the first thread is started: it is about the calling thread and those that it starts later. The
+/// kernel then forgets whose death it was to die of (PR_SET_PDEATHSIG).
+pub(crate) fn take_credentials(id: u32, kept: CapabilitySet) -> rustix::io::Result<()> {
+    let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
+    // With root's id the kernel would take all rights but the inheritable ones; what is not kept is given up below.
+    rustix::thread::set_keep_capabilities(true)?;
+    // The order matters: a user other than root may change neither its groups nor its group.
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(group, group, group)?;
+    rustix::thread::set_thread_res_uid(user, user, user)?;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets)
+}
+
 /// Becomes a user and the group of the same number, without any other group, without any right of root's, and with no
 /// way to get one back by executing a file.
 ///
@@ -94,20 +111,8 @@ pub fn become_user(id: u32) -> Result<()> {
         let given = rustix::fs::fchown(output, Some(user), Some(group));
         given.map_err(|e| refuse(format!("its output cannot be given to user {id}: {e}")))?;
     }
-    let none = CapabilitySet::empty();
-    // The order matters: a user other than root may change neither its groups nor its group.
-    rustix::thread::set_thread_groups(&[])
-        .and_then(|()| rustix::thread::set_thread_res_gid(group, group, group))
-        .and_then(|()| rustix::thread::set_thread_res_uid(user, user, user))
-        // With root's id the kernel takes all but the inheritable ones.
-        .and_then(|()| {
-            rustix::thread::set_capabilities(
-                None,
-                CapabilitySets { effective: none, permitted: none, inheritable: none },
-            )
-        })
+    take_credentials(id, CapabilitySet::empty())
         .and_then(|()| rustix::thread::set_no_new_privs(true))
-        // With other credentials the kernel forgets it.
         .and_then(|()| rustix::process::set_parent_process_death_signal(death))
         .map_err(may_not)?;
     if death.is_some() && rustix::process::getppid() != parent {

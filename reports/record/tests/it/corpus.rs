@@ -1,7 +1,5 @@
 //! The corpora of what is fuzzed in this crate, and changes of them.
 
-use std::path::Path;
-
 #[path = "../../fuzz/bodies/histogram.rs"]
 mod histogram;
 #[path = "../../fuzz/replay.rs"]
@@ -9,16 +7,12 @@ mod replay;
 #[path = "../../fuzz/bodies/run_directory.rs"]
 mod run_directory;
 
-fn corpus(target: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
-}
-
 #[test]
 fn a_histogram_of_any_bytes_is_one_or_an_error() {
-    replay::replay(&corpus("histogram"), 1500, histogram::check);
+    replay::replay("histogram", 1500, histogram::check);
 }
 
 #[test]
 fn a_run_directory_of_any_bytes_is_one_or_an_error_that_names_the_file() {
-    replay::replay(&corpus("run_directory"), 400, run_directory::check);
+    replay::replay("run_directory", 400, run_directory::check);
 }

@@ -10,11 +10,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use rustix::process::{Gid, Signal, Uid};
-use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType};
+use rustix::process::Signal;
+use rustix::thread::{CapabilitySet, LinkNameSpaceType};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::error::file_error;
+use crate::launch::take_credentials;
 use crate::ports::in_time;
 use crate::{Error, Result};
 
@@ -67,17 +68,9 @@ impl Inside {
 /// Must come before the first thread is started: it is about the calling thread and those that it starts later. A pod's
 /// rules know what is not to be redirected to the proxy again by the user who made the socket.
 pub(super) fn become_user(part: &str, id: u32) -> Result<()> {
-    let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
-    let needed = CapabilitySet::SYS_ADMIN;
     let parent = rustix::process::getppid();
     let become_it = || {
-        rustix::thread::set_keep_capabilities(true)?;
-        rustix::thread::set_thread_groups(&[])?;
-        rustix::thread::set_thread_res_gid(group, group, group)?;
-        rustix::thread::set_thread_res_uid(user, user, user)?;
-        let sets = CapabilitySets { effective: needed, permitted: needed, inheritable: CapabilitySet::empty() };
-        rustix::thread::set_capabilities(None, sets)?;
-        // With other credentials the kernel forgets whose death it was to be told of.
+        take_credentials(id, CapabilitySet::SYS_ADMIN)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
     };
     let refused = |source: io::Error| Error::Thread {
