@@ -27,6 +27,7 @@ mod load;
 mod meeting;
 mod neighbour;
 mod node_proxy;
+mod one_clock;
 mod packaging;
 mod plan;
 mod planning;

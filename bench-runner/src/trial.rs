@@ -1,6 +1,6 @@
 //! One trial: processes are started, settled, warmed, measured, proven, stopped; then it is sealed.
 
-mod steadiness;
+pub(crate) mod steadiness;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -125,7 +125,7 @@ pub(crate) fn make(
     let edges = Some(Edges { before, after: edges() });
 
     let Watched { load, probe, steadiness, .. } = watched;
-    let mut doubts = steadiness.doubts(ClockAnchor::now());
+    let mut doubts = steadiness.doubts("the runner", ClockAnchor::now());
     doubts.extend(steadiness::lost_workers(&workers, &deployment.children()));
     drop(load);
     stop_probe(probe)?;

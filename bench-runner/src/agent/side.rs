@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use record::{Cell, ClockAnchor, EdgeReadings, Edges, METHOD, Part, Phase, Role, TrialDirectory, monotonic_ns};
+use record::{
+    Cell, ClockAnchor, EdgeReadings, Edges, METHOD, Part, Phase, Role, TrialDirectory, Warning, monotonic_ns,
+};
 use scenarios::launch::Launched;
 use scenarios::{Deployment, DeploymentSpec, Proven, Reached, Scenario, prove_passages};
 
@@ -13,6 +15,7 @@ use super::identity::put;
 use super::slice::SliceHere;
 use super::words::{LoadOrder, SideSeal, SliceOrder};
 use crate::lab::Lab;
+use crate::trial::steadiness::{self, Steadiness};
 use crate::trial::{self, LOAD_GRACE};
 
 /// Where its seal is.
@@ -36,6 +39,7 @@ struct Counted {
     events: Vec<record::Event>,
     edges: Option<Edges>,
     proven: Proven,
+    doubts: Vec<Warning>,
 }
 
 /// A side under way. Dropping it ends what it started; its files stay.
@@ -43,6 +47,7 @@ pub(crate) struct Side {
     side: String,
     directory: TrialDirectory,
     anchor: ClockAnchor,
+    steadiness: Steadiness,
     parts: Vec<Part>,
     deployment: Option<Deployment>,
     /// Which part of a chain it is, where it is one.
@@ -52,6 +57,8 @@ pub(crate) struct Side {
     probe: Option<Launched>,
     before: Option<EdgeReadings>,
     watched: Vec<(String, u32)>,
+    /// Those of proxies, as they were before the load.
+    workers: Vec<(String, u32)>,
     settled_ns: u64,
     measured_for: Duration,
     /// Until when the load must have ended, while an answer to its start is awaited.
@@ -75,10 +82,12 @@ impl Side {
             std::fs::remove_dir_all(&path).with_context(cannot)?;
         }
         std::fs::create_dir_all(path.join("logs")).with_context(cannot)?;
+        let anchor = ClockAnchor::now();
         Ok(Self {
             side: side.to_owned(),
             directory: TrialDirectory::at(&path),
-            anchor: ClockAnchor::now(),
+            anchor,
+            steadiness: Steadiness::begin(anchor),
             parts: Vec::new(),
             deployment: None,
             slice: None,
@@ -87,6 +96,7 @@ impl Side {
             probe: None,
             before: None,
             watched: Vec::new(),
+            workers: Vec::new(),
             settled_ns: 0,
             measured_for: Duration::ZERO,
             ends_by: None,
@@ -187,7 +197,8 @@ impl Side {
     /// When it does not come up.
     pub(crate) fn watch(&mut self, lab: &Lab, also: &[(String, u32)]) -> anyhow::Result<()> {
         let mut watched: Vec<(String, u32)> = self.parts.iter().map(|p| (p.name.clone(), p.pid)).collect();
-        watched.extend(self.deployment.iter().flat_map(Deployment::children));
+        self.workers = self.deployment.iter().flat_map(Deployment::children).collect();
+        watched.extend(self.workers.iter().cloned());
         watched.extend(also.iter().cloned());
         let cgroups = self.deployment.as_ref().map(Deployment::cgroups).unwrap_or_default();
         let place = self.directory.path().to_owned();
@@ -209,6 +220,7 @@ impl Side {
         if let Some(deployment) = &mut self.deployment {
             deployment.begin_load(measure_from_ns)?;
             self.tended = true;
+            self.steadiness = Steadiness::begin(self.anchor);
         }
         Ok(())
     }
@@ -240,6 +252,7 @@ impl Side {
             deployment.check_alive()?;
             if self.tended {
                 deployment.tend()?;
+                self.steadiness.look();
             }
         }
         let Some(load) = &mut self.load else { return Ok(false) };
@@ -311,6 +324,10 @@ impl Side {
             let after = node_probe::edges(Path::new("/"), &self.watched, Some(self.directory.path()));
             Edges { before, after }
         });
+        let mut doubts = self.steadiness.doubts("the agent's hand", ClockAnchor::now());
+        if let Some(deployment) = &self.deployment {
+            doubts.extend(steadiness::lost_workers(&self.workers, &deployment.children()));
+        }
         drop(self.load.take());
         if let Some(probe) = self.probe.take() {
             trial::stop_probe(probe)?;
@@ -319,7 +336,7 @@ impl Side {
             Some(deployment) => deployment.read_back()?,
             None => Proven { proofs: Vec::new(), passages: Vec::new() },
         };
-        self.counted = Some(Counted { cooling_ns, cooled_ns, events, edges, proven });
+        self.counted = Some(Counted { cooling_ns, cooled_ns, events, edges, proven, doubts });
         self.overdue = Some((Instant::now() + UNTOLD_COUNTED, 0));
         Ok(())
     }
@@ -346,7 +363,8 @@ impl Side {
             self.count(cool_down_ns)?;
         }
         let counted = self.counted.take().context("nothing was read back")?;
-        let Counted { cooling_ns, cooled_ns, events, edges, proven: Proven { mut proofs, mut passages } } = counted;
+        let Counted { cooling_ns, cooled_ns, events, edges, proven, doubts } = counted;
+        let Proven { mut proofs, mut passages } = proven;
         let mut lacks = Vec::new();
         if let Some(deployment) = self.deployment.take() {
             if self.slice.is_none() {
@@ -365,6 +383,7 @@ impl Side {
             proofs,
             passages,
             lacks,
+            warnings: doubts,
             events,
             edges,
             phases: vec![(Phase::Settle, self.settled_ns, cooling_ns), (Phase::CoolDown, cooling_ns, cooled_ns)],

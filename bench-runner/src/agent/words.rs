@@ -175,6 +175,9 @@ pub(crate) struct SideSeal {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) passages: Vec<Passage>,
     pub(crate) lacks: Vec<Lack>,
+    /// What is doubted of it: that its ground was steady.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<Warning>,
     pub(crate) events: Vec<Event>,
     pub(crate) edges: Option<Edges>,
     /// When the phases were of which this side was told, by this host's clock.

@@ -13,6 +13,7 @@ use reports::clocks::{HostClock, apart_ns};
 use super::join::{Serving, join};
 use crate::agent::side::SEAL;
 use crate::agent::words::SideSeal;
+use crate::trial::steadiness;
 
 /// A clock that is known worse than this makes a doubt of the trial: a tenth of a window, by which what the load saw is set
 /// beside what the probe read.
@@ -74,16 +75,18 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
     }
     let loads = folders(folder, hosts, HostRole::Load);
     let entered = serving.first().context("no host had the services")?;
-    let mut of_load = Vec::new();
+    let (mut of_load, mut unsteady) = (Vec::new(), Vec::new());
+    for one in &serving {
+        anyhow::ensure!(one.seal.method == METHOD, "{} measured by another method", one.host);
+        doubted(&one.host, &one.seal.warnings, &mut unsteady);
+    }
     for (host, load) in &loads {
         let load = read(load)?;
         anyhow::ensure!(load.method == METHOD, "{host} measured by another method");
+        doubted(host, &load.warnings, &mut unsteady);
         if *host == entered.host {
             of_load.extend(load.parts);
         }
-    }
-    for one in &serving {
-        anyhow::ensure!(one.seal.method == METHOD, "{} measured by another method", one.host);
     }
     raise(&entered.side, directory.path())?;
     let of = trial_hosts(sides, &serving, &loads)?;
@@ -115,6 +118,7 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
             "look at the network of that host: what it did to this trial is not known",
         ));
     }
+    warnings.extend(unsteady.into_iter().map(|(_, warning)| warning));
     warnings.extend(slow_links(&of));
     let span = |wanted: Phase| seal.phases.iter().find(|(phase, ..)| *phase == wanted).copied();
     let (_, settled, _) = span(Phase::Settle).context("the services were never settled")?;
@@ -148,6 +152,15 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
         sums: None,
     };
     Ok(directory.seal(&trial)?)
+}
+
+/// Adds what a side doubts of its host to what is known of it; two sides of one host doubt its clock once.
+fn doubted(host: &str, doubts: &[Warning], known: &mut Vec<(String, Warning)>) {
+    for doubt in doubts {
+        if !known.iter().any(|(of, known)| of == host && known.kind == doubt.kind) {
+            known.push((host.to_owned(), steadiness::on(host, doubt.clone())));
+        }
+    }
 }
 
 /// What links that are too slow leave open.
@@ -218,6 +231,25 @@ fn trial_hosts(sides: &Sides<'_>, serving: &[Serving], loads: &[(String, PathBuf
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_two_sides_of_a_host_doubt_is_told_once_with_its_name() {
+        let stepped = |evidence: &str| Warning::new(WarningKind::ClockStepped, evidence, "see who sets the clock");
+        let late = Warning::new(WarningKind::RunnerLate, "the agent's hand was late", "leave it some CPU");
+        let mut known = Vec::new();
+        doubted("chain", &[stepped("the time of day was set back by 2.0 s"), late.clone()], &mut known);
+        doubted("chain", &[stepped("the time of day was set back by 2.1 s")], &mut known);
+        doubted("driver", &[late], &mut known);
+        let said: Vec<&str> = known.iter().map(|(_, warning)| warning.evidence.as_str()).collect();
+        assert_eq!(
+            said,
+            [
+                "on chain the time of day was set back by 2.0 s",
+                "on chain the agent's hand was late",
+                "on driver the agent's hand was late"
+            ]
+        );
+    }
 
     #[test]
     fn links_are_slow_from_a_tenth_of_a_window_on_and_named() {

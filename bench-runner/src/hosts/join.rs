@@ -9,7 +9,7 @@ use scenarios::prove_passages;
 
 use crate::agent::side::SEAL;
 use crate::agent::words::SideSeal;
-use crate::k8s::nodes::{Offset, together};
+use crate::one_clock::{Offset, together};
 
 /// A host with services, and what it sealed of a trial.
 pub(super) struct Serving {
@@ -33,7 +33,8 @@ pub(super) fn join(
     let mut streams = Vec::new();
     for Serving { host, side, seal } in serving {
         let by_ns = moved_ns(&host);
-        let SideSeal { side: _, method: _, anchor: _, parts, proofs, passages, lacks, events, edges, phases: _ } = seal;
+        // What is doubted of a host is told with its name, by the caller.
+        let SideSeal { parts, proofs, passages, lacks, events, edges, .. } = seal;
         // The load and the probe of another host are as little of this record as those of a host with no services.
         let parts: Vec<Part> = parts.into_iter().filter(|p| !matches!(p.role, Role::Load | Role::Probe)).collect();
         let names: BTreeSet<&str> = parts.iter().map(|p| p.name.as_str()).collect();

@@ -10,10 +10,11 @@ use record::{Cell, PlannedTrial, Run, RunDirectory};
 use scenarios::{Scenario, Shape};
 
 use super::cluster::Cluster;
+use super::fleet::Fleet;
 use super::images::Images;
 use super::lease;
 use super::stage::{Of, Stage};
-use super::trial::{self, Asked, Fleet};
+use super::trial::{self, Asked};
 use crate::campaign::what_is_left;
 use crate::exit::{self, Exit};
 use crate::interrupt::Interrupt;

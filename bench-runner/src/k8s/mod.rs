@@ -2,13 +2,14 @@
 
 mod campaign;
 mod clean;
+mod clocks;
 mod cluster;
 mod envoy;
+mod fleet;
 mod generators;
 mod images;
 mod lease;
 mod manifests;
-pub(crate) mod nodes;
 mod objects;
 mod plan;
 mod played;

@@ -6,9 +6,10 @@ use std::path::Path;
 use record::{RunDirectory, Warning, WarningKind};
 
 use super::campaign::progress_of;
+use super::fleet::Fleet;
 use super::reach;
 use super::run::{Work, host};
-use super::trial::{self, Asked, Fleet};
+use super::trial::{self, Asked};
 use crate::exit::Usage;
 use crate::interrupt::Interrupt;
 

@@ -10,13 +10,13 @@ use scenarios::{Matrix, Scenario, Shape};
 
 use super::campaign::{self, Campaign, Open};
 use super::cluster::Cluster;
+use super::fleet::Fleet;
 use super::images::Images;
 use super::plan::PlanArgs;
 use super::pods::Seat;
 use super::reach::Reach;
 use super::stage::Stage;
-use super::trial::Fleet;
-use super::{lease, nodes, played};
+use super::{fleet, lease, played};
 use crate::beginning::Beginning;
 use crate::interrupt::Interrupt;
 use crate::pod::words;
@@ -124,7 +124,7 @@ pub(super) fn host(reach: &Reach<'_>, probe: &Seat) -> anyhow::Result<Host> {
 
 /// The machine that a run is about: the node with most of its parts.
 pub(super) fn machine(fleet: &Fleet<'_>) -> anyhow::Result<Host> {
-    let main = nodes::main_node(fleet.seats.iter().map(|seat| seat.node.as_str())).unwrap_or_default();
+    let main = fleet::main_node(fleet.seats.iter().map(|seat| seat.node.as_str())).unwrap_or_default();
     let probe = fleet.probes.get(main).ok_or_else(|| anyhow::anyhow!("no probe is on the node {main}"))?;
     host(fleet.reach, probe)
 }

@@ -9,10 +9,10 @@ use scenarios::cluster::{self, CellSpec, Mesh, Placement, RunSpec};
 use serde_json::Value;
 
 use super::cluster::{Cluster, List};
+use super::fleet::Fleet;
 use super::objects::{DEPLOYMENT, EVENT, JOB, POD};
 use super::pods::{self, Awaited, Seat};
 use super::reach::Reach;
-use super::trial::Fleet;
 use super::trouble::Trouble;
 use crate::exit::Usage;
 

@@ -3,17 +3,28 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use record::{Dataplane, Event, Factors, Proof, Shift};
+use record::{Dataplane, Event, Factors, Proof, Shift, Warning};
 use scenarios::cluster::Mesh;
 
+use super::clocks::Clocks;
+use super::fleet::Fleet;
 use super::pods::Seat;
 use super::proofs;
 use super::renewals::Renewals;
-use super::trial::{Clocks, Fleet};
 use crate::pod::words::{self, ScrapeTarget, Scrapes};
+use crate::trial::steadiness::Steadiness;
 
 /// Tells a mesh other weights, from outside.
 pub(super) type TellWeights<'a> = &'a dyn Fn(&record::Weights) -> anyhow::Result<()>;
+
+/// What was done.
+pub(super) struct Tended {
+    /// In the order of time.
+    pub(super) events: Vec<Event>,
+    pub(super) proofs: Vec<Proof>,
+    /// That it was done late.
+    pub(super) late: Option<Warning>,
+}
 
 /// What is to be done, and what was.
 pub(super) struct Tending<'a> {
@@ -27,6 +38,9 @@ pub(super) struct Tending<'a> {
     /// The parts that are asked for their counters, with where.
     scraped: Vec<(String, String)>,
     events: Vec<Event>,
+    /// Whether something falls due that the runner does itself.
+    at_work: bool,
+    steadiness: Steadiness,
 }
 
 impl<'a> Tending<'a> {
@@ -43,11 +57,14 @@ impl<'a> Tending<'a> {
         let renewals = (factors.rotate_ns > 0 && factors.dataplane == Dataplane::IstioSidecar)
             .then(|| Renewals::begin(fleet.reach, &proxies, Duration::from_nanos(factors.rotate_ns)))
             .transpose()?;
-        Ok(Self { fleet, clocks, tell, proxies, shifts, renewals, scraped: Vec::new(), events: Vec::new() })
+        let at_work = !shifts.is_empty() || renewals.is_some();
+        let (scraped, events, steadiness) = (Vec::new(), Vec::new(), Steadiness::begin(clocks.anchor));
+        Ok(Self { fleet, clocks, tell, proxies, shifts, renewals, scraped, events, at_work, steadiness })
     }
 
     /// Has the probe of each node ask the proxies there for their counters, from when the load begins.
     pub(super) fn begin(&mut self, factors: &Factors) -> anyhow::Result<()> {
+        self.steadiness = Steadiness::begin(self.clocks.anchor);
         let at = Mesh::of(factors.dataplane).and_then(Mesh::scraped_at);
         let Some((port, path)) = at.filter(|_| factors.stats_scrape_ns > 0) else { return Ok(()) };
         for (node, probe) in &self.fleet.probes {
@@ -68,6 +85,7 @@ impl<'a> Tending<'a> {
 
     /// Does what has fallen due, `measured_ns` after the measured phase began; negative before.
     pub(super) fn tend(&mut self, measured_ns: i128) -> anyhow::Result<()> {
+        self.steadiness.look();
         while let Some(next) = self.shifts.pop_if(|next| measured_ns >= i128::from(next.at_ns)) {
             let at_ns = self.clocks.now();
             (self.tell)(&next.weights)?;
@@ -80,8 +98,8 @@ impl<'a> Tending<'a> {
         Ok(())
     }
 
-    /// Ends it; what was done in the order of time, and what it proves.
-    pub(super) fn end(mut self) -> anyhow::Result<(Vec<Event>, Vec<Proof>)> {
+    /// Ends it; what was done, and what it proves.
+    pub(super) fn end(mut self) -> anyhow::Result<Tended> {
         let mut proofs = Vec::new();
         if !self.scraped.is_empty() {
             for (node, probe) in &self.fleet.probes {
@@ -100,6 +118,7 @@ impl<'a> Tending<'a> {
             proofs.extend(renewals.prove()?);
         }
         self.events.sort_by_key(Event::at_ns);
-        Ok((self.events, proofs))
+        let late = self.steadiness.left_alone("the runner").filter(|_| self.at_work);
+        Ok(Tended { events: self.events, proofs, late })
     }
 }

@@ -4,55 +4,30 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use record::{
-    Cell, ClockAnchor, EdgeReadings, Edges, Entry, Factors, Interval, LoadSummary, METHOD, Part, Phase, PhaseSpan,
-    PlannedTrial, Proof, Reading, Role, Run, SCHEMA, Sample, Sidecars, SlowRequest, Timing, Trial, TrialDirectory,
-    Warning, WarningKind, monotonic_ns,
+    Cell, Edges, Entry, Factors, Interval, LoadSummary, METHOD, Phase, PhaseSpan, PlannedTrial, Proof, Role, Run,
+    SCHEMA, Sample, Sidecars, SlowRequest, Timing, Trial, TrialDirectory,
 };
 use scenarios::Shape;
-use scenarios::cluster::{self, Mesh};
 
+use super::clocks::Clocks;
+use super::fleet::{self, Fleet, ended, proxy_name, role_of, sidecar_of};
 use super::generators::{self, Recorded};
-use super::nodes::{self, Exchange, Offset};
 use super::pods::Seat;
 use super::proofs::{self, Callee};
 use super::reach::Reach;
 use super::tending::{TellWeights, Tending};
 use super::trouble::Trouble;
 use crate::interrupt::Interrupt;
+use crate::one_clock::{on_clock, together};
 use crate::plan::arrival_seed;
-use crate::pod::words::{self, Found, FoundPart, Held, Says, Tried, Watched};
+use crate::pod::words::{self, Found, FoundPart, Held};
 use crate::progress::Progress;
-
-/// How long pods may take to be usable once they are there, and the chain to answer through its mesh.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(90);
 
 /// How often it is asked how the load goes: each time is a request to the API server.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long the load may take beyond its plan.
 const LOAD_GRACE: Duration = Duration::from_secs(60);
-
-/// Exchanges by which a node's clock is found.
-const EXCHANGES: usize = 8;
-
-/// Pods that are ready, and how they are reached.
-pub(super) struct Fleet<'a> {
-    pub(super) reach: &'a Reach<'a>,
-    /// The pods of the cell.
-    pub(super) seats: Vec<Seat>,
-    /// The probe of each node that one of them is on.
-    pub(super) probes: BTreeMap<String, Seat>,
-    /// Pods of the mesh itself that are a part: the ztunnel of each node.
-    pub(super) shared: Vec<Seat>,
-    /// The namespace, as a mesh's counters name it.
-    pub(super) namespace: String,
-    /// Where each part is to be.
-    pub(super) pins: BTreeMap<String, String>,
-    /// Whether the pods are of use after the trial, since nobody makes others.
-    pub(super) stays: bool,
-    /// The CPU limit of each service.
-    pub(super) service_cpu: Option<record::CpuQuantity>,
-}
 
 /// What a trial is of.
 pub(super) struct Asked<'a> {
@@ -98,7 +73,7 @@ pub(super) fn make(
     }
     tending.begin(&cell.factors)?;
     fleet.follow(asked, &mut tending, (&clocks, released), progress, check)?;
-    let (events, tended) = tending.end()?;
+    let tended = tending.end()?;
 
     progress.phase(Phase::CoolDown.word());
     let cooling = clocks.now();
@@ -111,7 +86,8 @@ pub(super) fn make(
     progress.phase("fetch");
     let summary = fleet.fetch(&loads, &clocks, &directory)?;
     let mut proofs = fleet.prove(asked, &directory)?;
-    proofs.extend(tended);
+    proofs.extend(tended.proofs);
+    let steps = fleet.clock_steps(&clocks)?;
     check()?;
     for load in loads.iter().filter(|_| !fleet.stays) {
         // Done: whether it hears that is no matter of the trial.
@@ -126,11 +102,11 @@ pub(super) fn make(
         position: position(run, planned),
         phases: phases(&timing, &summary, (settled, released), (cooling, cooled)),
         anchor: clocks.anchor,
-        warnings: summary.warnings.iter().cloned().chain(clocks.doubt()).collect(),
+        warnings: summary.warnings.iter().cloned().chain(clocks.doubt()).chain(steps).chain(tended.late).collect(),
         load: summary,
         parts: fleet.parts(&found),
         proofs,
-        events,
+        events: tended.events,
         lacks: Vec::new(),
         edges,
         cpus: None,
@@ -157,177 +133,7 @@ fn phases(timing: &Timing, load: &LoadSummary, settle: (u64, u64), cool_down: (u
     ]
 }
 
-/// The clocks of all nodes, beside that of the first load generator's node: a trial's stamps are on it.
-pub(super) struct Clocks {
-    anchor: ClockAnchor,
-    /// From our own clock.
-    ours: Offset,
-    /// From each node's.
-    nodes: BTreeMap<String, Offset>,
-}
-
-impl Clocks {
-    /// What time it is there.
-    pub(super) fn now(&self) -> u64 {
-        self.ours.moved(monotonic_ns())
-    }
-
-    pub(super) fn of(&self, node: &str) -> Offset {
-        self.nodes.get(node).copied().unwrap_or_default()
-    }
-
-    /// What clocks of several nodes leave open.
-    fn doubt(&self) -> Option<Warning> {
-        if self.nodes.len() < 2 {
-            return None;
-        }
-        let bound_ns = self.nodes.values().map(|offset| offset.bound_ns).max().unwrap_or_default();
-        Some(Warning::new(
-            WarningKind::Unproven,
-            format!(
-                "its parts were on {} nodes, whose clocks are known to {:.1} ms: what is shorter cannot be ordered, and hops have no stamps",
-                self.nodes.len(),
-                bound_ns as f64 / 1e6
-            ),
-            "--placement together has one clock",
-        ))
-    }
-}
-
 impl Fleet<'_> {
-    fn of(&self, role: Role) -> Vec<&Seat> {
-        self.seats.iter().filter(|seat| role_of(seat) == role).collect()
-    }
-
-    /// Waits until every pod can be used, and a request has gone all the way and come back.
-    fn answers(&self, shape: &Shape, interrupt: &Interrupt) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        let Some(load) = self.of(Role::Load).into_iter().next() else { anyhow::bail!("there is no load generator") };
-        let expected = shape.visits().len();
-        let mut calls = shape.services.iter().flat_map(|service| &service.steps).flat_map(|step| &step.calls);
-        let certain = calls.all(|call| call.probability >= 1.0);
-        loop {
-            let last = match self.unready()? {
-                Some(why) => why,
-                None => {
-                    let tried: Tried = self.reach.order(load, words::TRY, &())?;
-                    let whole = if certain { tried.hops.len() == expected } else { !tried.hops.is_empty() };
-                    if tried.status == 200 && whole {
-                        return Ok(());
-                    }
-                    let said = tried.said.lines().next().unwrap_or_default();
-                    let hops = tried.hops.len();
-                    format!(
-                        "a request to {} was answered with {} by {hops} of {expected} hops {said}",
-                        tried.address, tried.status
-                    )
-                }
-            };
-            if begun.elapsed() > ANSWER_PATIENCE {
-                let (what, namespace) = ("an answer of the chain through its mesh".to_owned(), load.namespace.clone());
-                return Err(Trouble::Late { what, namespace, seconds: ANSWER_PATIENCE.as_secs_f64(), last }.into());
-            }
-            interrupt.sleep(Duration::from_millis(300), || Ok(()))?;
-        }
-    }
-
-    /// What is not ready yet, if anything.
-    fn unready(&self) -> anyhow::Result<Option<String>> {
-        for seat in &self.seats {
-            match self.reach.says(seat)?.phase {
-                words::Phase::Failed { problem } => return Err(ended(seat, problem)),
-                words::Phase::Waiting { waits_for } => return Ok(Some(format!("{} waits for {waits_for}", seat.part))),
-                words::Phase::Starting => return Ok(Some(format!("{} starts", seat.part))),
-                // A load that was fetched can be held anew.
-                words::Phase::Ready | words::Phase::Done => {}
-                words::Phase::Running => return Ok(Some(format!("{} is at work", seat.part))),
-            }
-        }
-        Ok(None)
-    }
-
-    fn clocks(&self) -> anyhow::Result<Clocks> {
-        let Some(load) = self.of(Role::Load).into_iter().next() else { anyhow::bail!("there is no load generator") };
-        let mut beside_us: BTreeMap<String, Offset> = BTreeMap::new();
-        let mut last: Option<Says> = None;
-        // The load's node last, so that its anchor is of now.
-        for (node, seat) in self.probes.iter().filter(|(node, _)| **node != load.node).chain([(&load.node, load)]) {
-            let mut exchanges = Vec::with_capacity(EXCHANGES);
-            for _ in 0..EXCHANGES {
-                let before_ns = monotonic_ns();
-                let says = self.reach.says(seat)?;
-                exchanges.push(Exchange { before_ns, after_ns: monotonic_ns(), there_ns: says.monotonic_ns });
-                last = Some(says);
-            }
-            beside_us.insert(node.clone(), nodes::offset(&exchanges));
-        }
-        let there = beside_us.get(&load.node).copied().unwrap_or_default();
-        let nodes = beside_us
-            .iter()
-            .map(|(node, offset)| {
-                let same = *node == load.node;
-                (node.clone(), if same { Offset::default() } else { offset.beside(there) })
-            })
-            .collect();
-        let anchor = last.map_or_else(ClockAnchor::now, |says| ClockAnchor {
-            monotonic_ns: says.monotonic_ns,
-            realtime_ns: says.realtime_ns,
-        });
-        let ours = Offset { add_ns: -there.add_ns, bound_ns: there.bound_ns };
-        Ok(Clocks { anchor, ours, nodes })
-    }
-
-    /// The mesh's proxies, by the names of their parts: sidecars, a gateway, and those of whole nodes.
-    pub(super) fn proxies(&self) -> Vec<(String, &Seat)> {
-        let of_mesh = |seat: &&Seat| seat.containers.iter().any(|container| sidecar_of(&container.name));
-        self.seats.iter().chain(&self.shared).filter(of_mesh).map(|seat| (proxy_name(seat), seat)).collect()
-    }
-
-    /// What the probe of a node is to watch: each part of it by its own container, each sidecar by the mesh's.
-    fn watched(&self, node: &str) -> Watched {
-        let mut parts = BTreeMap::new();
-        for seat in self.seats.iter().chain(&self.shared).filter(|seat| seat.node == node) {
-            for container in &seat.containers {
-                let name = match (sidecar_of(&container.name), role_of(seat)) {
-                    (true, _) => proxy_name(seat),
-                    // Who answers the runner beside a gateway is no part.
-                    (false, Role::Gateway) => continue,
-                    (false, _) => seat.part.clone(),
-                };
-                let ids: &mut Vec<String> = parts.entry(name).or_default();
-                ids.push(container.id.clone());
-            }
-        }
-        Watched { parts }
-    }
-
-    fn watch(&self) -> anyhow::Result<BTreeMap<String, FoundPart>> {
-        let mut all = BTreeMap::new();
-        for (node, probe) in &self.probes {
-            let found: Found = self.reach.order(probe, words::WATCH, &self.watched(node))?;
-            all.extend(found.parts);
-        }
-        Ok(all)
-    }
-
-    fn edges(&self, clocks: &Clocks) -> anyhow::Result<EdgeReadings> {
-        let mut whole: Option<EdgeReadings> = None;
-        for (node, probe) in &self.probes {
-            let mut read: EdgeReadings = self.reach.order(probe, words::EDGES, &self.watched(node))?;
-            let offset = clocks.of(node);
-            (read.before_ns, read.after_ns) = (offset.moved(read.before_ns), offset.moved(read.after_ns));
-            match &mut whole {
-                None => whole = Some(read),
-                Some(whole) => {
-                    whole.before_ns = whole.before_ns.min(read.before_ns);
-                    whole.after_ns = whole.after_ns.max(read.after_ns);
-                    whole.processes.extend(read.processes);
-                }
-            }
-        }
-        whole.ok_or_else(|| anyhow::anyhow!("there is no probe"))
-    }
-
     /// Waits for the load to end, while every pod must stay what it was; does what falls due meanwhile.
     fn follow(
         &self,
@@ -388,20 +194,20 @@ impl Fleet<'_> {
             }
         }
         let whole = generators::together(&recorded)?;
-        if clocks.nodes.len() > 1 {
+        if clocks.are_several() {
             slow.iter_mut().for_each(|request| request.hops.clear());
         }
         let mut streams: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
         for (node, probe) in &self.probes {
             streams.insert(node, lines(&file(probe, "samples.jsonl")?)?);
         }
-        let main = nodes::main_node(self.seats.iter().map(|seat| seat.node.as_str())).unwrap_or_default().to_owned();
+        let main = fleet::main_node(self.seats.iter().map(|seat| seat.node.as_str())).unwrap_or_default().to_owned();
         let main_offset = clocks.of(&main);
         let first = streams.remove(main.as_str()).unwrap_or_default();
         let others =
             streams.into_iter().map(|(node, samples)| (clocks.of(node).beside(main_offset), samples)).collect();
         // All on the clock of the load's node.
-        let samples = on_clock(nodes::together(first, others), main_offset);
+        let samples = on_clock(together(first, others), main_offset);
         write_lines(&directory.intervals_path(), &whole.intervals)?;
         write_lines(&directory.slow_path(), &slow)?;
         write_lines(&directory.samples_path(), &samples)?;
@@ -458,74 +264,6 @@ impl Fleet<'_> {
         }
         Ok(proofs)
     }
-
-    /// Who took part, as reports know them.
-    fn parts(&self, found: &BTreeMap<String, FoundPart>) -> Vec<Part> {
-        let program = |name: &str, seat: &Seat| {
-            let sidecar = seat.containers.iter().find(|c| sidecar_of(&c.name));
-            let of_mesh = name.ends_with("-sidecar") || matches!(role_of(seat), Role::NodeProxy | Role::Gateway);
-            match (of_mesh, sidecar) {
-                (true, Some(container)) => container.image.clone(),
-                _ => crate::run::PROGRAM.to_owned(),
-            }
-        };
-        let mut parts = Vec::new();
-        for (name, part) in found {
-            let Some(seat) = self
-                .seats
-                .iter()
-                .chain(&self.shared)
-                .find(|seat| *name == seat.part || *name == format!("{}-sidecar", seat.part))
-            else {
-                continue;
-            };
-            let role = if name.ends_with("-sidecar") { Role::Sidecar } else { role_of(seat) };
-            let cgroup = part
-                .cgroups
-                .first()
-                .map_or_else(|| Reading::absent("it has none that counts"), |c| Reading::Seen(c.clone()));
-            let pid = part.pids.first().copied().unwrap_or_default();
-            parts.push(Part { name: name.clone(), role, pid, program: program(name, seat), cgroup });
-        }
-        parts
-    }
-}
-
-/// Samples on the clock of another node.
-fn on_clock(mut samples: Vec<Sample>, offset: Offset) -> Vec<Sample> {
-    if offset == Offset::default() {
-        return samples;
-    }
-    for sample in &mut samples {
-        for stamp in [&mut sample.due_ns, &mut sample.before_ns, &mut sample.after_ns] {
-            *stamp = offset.moved(*stamp);
-        }
-        sample.cgroups.values_mut().for_each(|cgroup| cgroup.read_ns = offset.moved(cgroup.read_ns));
-        sample.processes.values_mut().for_each(|process| process.read_ns = offset.moved(process.read_ns));
-        sample.networks.values_mut().for_each(|network| network.read_ns = offset.moved(network.read_ns));
-    }
-    samples
-}
-
-/// What a pod does, by the part it is.
-fn role_of(seat: &Seat) -> Role {
-    match seat.part.as_str() {
-        "neighbour" => Role::Neighbour,
-        "probe" => Role::Probe,
-        cluster::GATEWAY => Role::Gateway,
-        part if part == "load" || part.starts_with("load-") => Role::Load,
-        part if part.starts_with("node-proxy") => Role::NodeProxy,
-        _ => Role::Service,
-    }
-}
-
-/// The part that the mesh's proxy in a pod is: a ztunnel's container, and a gateway's, has the name that a sidecar's has, and
-/// is beside no service.
-fn proxy_name(seat: &Seat) -> String {
-    match role_of(seat) {
-        Role::NodeProxy | Role::Gateway => seat.part.clone(),
-        _ => format!("{}-sidecar", seat.part),
-    }
 }
 
 /// Whether those who call a service have a proxy: the load, or the gateway, where it is the first one; other services
@@ -539,15 +277,6 @@ fn meshed_callers(seat: &Seat, factors: &Factors, shape: &Shape) -> bool {
         Some(first) if of_service(&first.name) => factors.entry != Entry::Plain,
         _ => factors.sidecars == Sidecars::Both,
     }
-}
-
-/// Whether a container is a mesh's.
-fn sidecar_of(container: &str) -> bool {
-    Mesh::ALL.iter().any(|mesh| mesh.sidecar() == Some(container))
-}
-
-fn ended(seat: &Seat, why: String) -> anyhow::Error {
-    Trouble::Ended { pod: seat.named(), why, log: seat.log() }.into()
 }
 
 fn lines<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<Vec<T>> {

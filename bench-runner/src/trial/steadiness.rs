@@ -1,5 +1,5 @@
-//! Whether the ground of a trial was steady: the time of day was not set, no proxy lost a worker, and the runner looked after
-//! the chain all the time.
+//! Whether the ground of a trial was steady: the time of day was not set, no proxy lost a worker, and the runner, or the hand
+//! of an agent, looked after the chain all the time.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use record::{ClockAnchor, Warning, WarningKind};
 /// By how much the two clocks may come apart: what NTP slews in a trial is less, and a smaller step matters to nobody.
 const STEP_NS: i128 = 100_000_000;
 
-/// How long the chain may be left alone. The runner looks every 20 ms.
+/// How long the chain may be left alone. Whoever looks after it does so every 20 ms.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 /// What is noted while a trial is made.
 #[derive(Debug)]
-pub(super) struct Steadiness {
+pub(crate) struct Steadiness {
     begun: ClockAnchor,
     last: Instant,
     longest: Duration,
@@ -21,24 +21,30 @@ pub(super) struct Steadiness {
 
 impl Steadiness {
     /// Begins now, with the clocks as they were read at the start of the trial.
-    pub(super) fn begin(begun: ClockAnchor) -> Self {
+    pub(crate) fn begin(begun: ClockAnchor) -> Self {
         Self { begun, last: Instant::now(), longest: Duration::ZERO }
     }
 
     /// The runner looks after the chain, now.
-    pub(super) fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         let now = Instant::now();
         self.longest = self.longest.max(now - self.last);
         self.last = now;
     }
 
-    /// What is doubted, with the clocks as they are at the end.
-    pub(super) fn doubts(&self, ended: ClockAnchor) -> Vec<Warning> {
-        clock_step(self.begun, ended).into_iter().chain(left_alone(self.longest)).collect()
+    /// What is doubted, with the clocks as they are at the end; `who` looked.
+    pub(crate) fn doubts(&self, who: &str, ended: ClockAnchor) -> Vec<Warning> {
+        clock_step(self.begun, ended).into_iter().chain(self.left_alone(who)).collect()
+    }
+
+    /// Whether what fell due came late.
+    pub(crate) fn left_alone(&self, who: &str) -> Option<Warning> {
+        left_alone(who, self.longest)
     }
 }
 
-fn clock_step(begun: ClockAnchor, ended: ClockAnchor) -> Option<Warning> {
+/// Whether a machine's time of day was set between two looks at its clocks.
+pub(crate) fn clock_step(begun: ClockAnchor, ended: ClockAnchor) -> Option<Warning> {
     let apart = |at: ClockAnchor| i128::from(at.realtime_ns) - i128::from(at.monotonic_ns);
     let step = apart(ended) - apart(begun);
     if step.abs() < STEP_NS {
@@ -53,19 +59,24 @@ fn clock_step(begun: ClockAnchor, ended: ClockAnchor) -> Option<Warning> {
     ))
 }
 
-fn left_alone(longest: Duration) -> Option<Warning> {
+fn left_alone(who: &str, longest: Duration) -> Option<Warning> {
     (longest >= LEFT_ALONE).then(|| {
         Warning::new(
             WarningKind::RunnerLate,
-            format!("the runner did not look after the chain for {:.1} s", longest.as_secs_f64()),
+            format!("{who} did not look after the chain for {:.1} s", longest.as_secs_f64()),
             "what was due meanwhile (shifts, rotations, scrapes) came late; do not stop it, and leave it some CPU",
         )
     })
 }
 
+/// A doubt of a machine, as one of several tells it.
+pub(crate) fn on(place: &str, doubt: Warning) -> Warning {
+    Warning { evidence: format!("on {place} {}", doubt.evidence), ..doubt }
+}
+
 /// Workers of proxies that were there at the start and are not at the end: their proxies go on with others, and nobody would
 /// know of the requests and the CPU time that went with them.
-pub(super) fn lost_workers(before: &[(String, u32)], after: &[(String, u32)]) -> Option<Warning> {
+pub(crate) fn lost_workers(before: &[(String, u32)], after: &[(String, u32)]) -> Option<Warning> {
     let lost: Vec<String> = before
         .iter()
         .filter(|worker| !after.contains(worker))
@@ -115,8 +126,8 @@ mod tests {
 
     #[test]
     fn the_longest_time_without_a_look_is_what_counts() {
-        assert_eq!(left_alone(Duration::from_millis(999)), None);
-        let found = left_alone(Duration::from_millis(5049)).unwrap();
+        assert_eq!(left_alone("the runner", Duration::from_millis(999)), None);
+        let found = left_alone("the runner", Duration::from_millis(5049)).unwrap();
         assert!(found.kind == WarningKind::RunnerLate && found.evidence.ends_with("for 5.0 s"), "{found}");
         let mut steady = Steadiness::begin(at(1, 1));
         std::thread::sleep(Duration::from_millis(1));

@@ -110,7 +110,11 @@ impl Deed {
         let mut deed = Self::default();
         let mut command = command;
         match row.fault {
-            Fault::Clock(_) => deed.clock = Some(clock::Clock::of(scene, &mut command)),
+            Fault::Clock(_) => {
+                let clock = clock::Clock::new(&scene.aside());
+                clock.told_to(&mut command);
+                deed.clock = Some(clock);
+            }
             Fault::PortTaken if row.run == crate::scene::Kind::Haproxy => {
                 deed.door = Some(ports::Door::closed(scene, &mut command));
             }

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::errors::refused;
-use crate::program::{Answer, alone, call, json, meshtax, skip};
+use crate::program::{Answer, alone, among_others, call, json, meshtax, skip};
 use crate::run::keeps_to;
 
 /// A directory on a disk: the temporary one may be in memory.
@@ -86,7 +86,7 @@ fn threads_stand_in_for_the_ring_when_asked() {
 
 #[test]
 fn people_get_a_table_that_names_the_disk_first() {
-    let _alone = alone();
+    let _seat = among_others();
     let place = place();
     let path = place.path().to_str().unwrap();
     let answer =
@@ -149,7 +149,7 @@ fn begun(place: &Path) -> (Child, BufReader<ChildStderr>) {
 
 #[test]
 fn ctrl_c_ends_it_with_130_and_no_file() {
-    let _alone = alone();
+    let _seat = among_others();
     let place = place();
     let (child, _said) = begun(place.path());
     // Its file is open and has no name.
@@ -166,7 +166,7 @@ fn ctrl_c_ends_it_with_130_and_no_file() {
 
 #[test]
 fn not_even_sigkill_leaves_a_file() {
-    let _alone = alone();
+    let _seat = among_others();
     let place = place();
     let (mut child, _said) = begun(place.path());
     child.kill().unwrap();

@@ -11,7 +11,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{alone, call, meshtax, skip};
+use crate::program::{among_others, call, meshtax, skip};
 use bench::Bench;
 use pages::{Page, root, starts_meshtax};
 use ways::{WAYS, Way, way};
@@ -63,7 +63,7 @@ fn every_command_line_is_understood() {
 /// One after another, in one directory: some read what others have made.
 #[test]
 fn every_command_does_what_it_is_there_for() {
-    let _alone = alone();
+    let _seat = among_others();
     let first = "cargo run --release --locked -- run";
     let Some(Way::Measures(short)) = way(first) else { panic!("the README's first command is measured") };
     let bench = Bench::new(short);

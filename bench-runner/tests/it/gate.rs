@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::errors::refused;
-use crate::program::{Answer, alone, call, json, meshtax, processes_of, within};
+use crate::program::{Answer, alone, among_others, call, json, meshtax, processes_of, within};
 use crate::run::keeps_to;
 
 /// A chain so small and trials so short that a pair takes about two seconds.
@@ -52,7 +52,7 @@ fn answer(directory: &Path) -> Value {
 
 #[test]
 fn the_same_passes_by_a_wide_limit_and_both_sides_are_runs() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = small(tmp.path(), "");
     // No one hundred times as slow, on any machine that the tests run on.
@@ -76,7 +76,7 @@ fn the_same_passes_by_a_wide_limit_and_both_sides_are_runs() {
 #[test]
 fn in_a_duet_both_sides_play_at_once_and_each_on_cpus_of_its_own() {
     let cpus = rustix::thread::sched_getaffinity(None).unwrap().count();
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = small(tmp.path(), "");
     let asked = ["--duet", "--max-regress", "p50=10000%", "--pairs-max", "5"];
@@ -112,7 +112,7 @@ fn the_parts_of_a_duet_are_where_it_says() {
     if rustix::thread::sched_getaffinity(None).unwrap().count() < 2 {
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = small(tmp.path(), "");
     let out = tmp.path().join("gates");
@@ -153,7 +153,7 @@ fn the_parts_of_a_duet_are_where_it_says() {
 
 #[test]
 fn parts_of_another_meshtax_are_written_down_as_its_own() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = small(tmp.path(), "");
     let other = tmp.path().join("other");
@@ -279,7 +279,7 @@ fn what_cannot_be_asked_is_refused_before_anything_is_measured() {
 
 #[test]
 fn a_gate_that_is_stopped_keeps_its_trials_and_leaves_nothing() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = small(tmp.path(), "");
     let out = tmp.path().join("gates");

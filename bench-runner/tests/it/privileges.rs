@@ -9,7 +9,7 @@ use scenarios::proxy::{envoy, packaged};
 use serde_json::Value;
 
 use crate::onlooking::{Onlooking, Seen, look_on};
-use crate::program::{Answer, alone, is_root, json, scratch_directories, skip};
+use crate::program::{Answer, among_others, is_root, json, scratch_directories, skip};
 
 /// Users who own nothing: of services, generators and neighbours, and of proxies on loopback.
 const SERVICE_USER: u32 = 65_521;
@@ -78,7 +78,7 @@ fn parts_of_a_run_by_root_are_users_who_own_nothing_also_where_they_cannot_go() 
     if !is_root() && skip("who is not root becomes nobody else", "REQUIRE_ROOT") {
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let out = tmp.path().join("runs");
     let (seen, answer) = run(&hidden(tmp.path(), 0o755), &out, &["--dataplane", "embedded", "--neighbour", "cpu:1"]);
@@ -123,7 +123,7 @@ fn proxies_of_the_users_choice_are_so_too() {
         assert!(skip("envoy, haproxy and nginx are not all here", "REQUIRE_PROXIES"));
         return;
     };
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let out = tmp.path().join("runs");
     let mut also = vec!["--dataplane".to_owned(), "envoy,haproxy,nginx".to_owned()];
@@ -153,7 +153,7 @@ fn in_pods_services_and_the_load_are_so_and_proxies_are_those_of_the_rules() {
     if !is_root() && skip("pods need root", "REQUIRE_ROOT") {
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let out = tmp.path().join("runs");
     let also = ["--dataplane", "embedded", "--platform", "pods"];
@@ -170,7 +170,7 @@ fn a_program_that_its_owner_alone_may_execute_is_its_owners_and_that_is_said() {
     if !is_root() && skip("who is not root becomes nobody else", "REQUIRE_ROOT") {
         return;
     }
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let out = tmp.path().join("runs");
     let program = hidden(tmp.path(), 0o700);

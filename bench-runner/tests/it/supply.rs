@@ -127,3 +127,26 @@ fn whatever_is_built_is_built_of_the_locked_graph() {
     }
     assert!(met >= 12, "{met} commands");
 }
+
+#[test]
+fn every_fuzz_target_has_a_corpus_and_its_ten_minutes_a_night() {
+    let mut targets = Vec::new();
+    for (path, text) in files(|path| path.ends_with("fuzz/Cargo.toml")) {
+        let manifest: toml::Table = text.parse().unwrap();
+        for bin in manifest["bin"].as_array().unwrap() {
+            let name = bin["name"].as_str().unwrap().to_owned();
+            let corpus = path.with_file_name("corpus").join(&name);
+            assert!(corpus.read_dir().unwrap().count() >= 2, "{}", corpus.display());
+            targets.push(name);
+        }
+    }
+    targets.sort();
+    assert!(targets.len() >= 16, "{targets:?}");
+    let nightly = std::fs::read_to_string(root().join(".github/workflows/nightly.yml")).unwrap();
+    let job = serde_saphyr::from_str::<Value>(&nightly).unwrap()["jobs"]["fuzz"].clone();
+    let listed = job["strategy"]["matrix"]["target"].as_array().unwrap();
+    let mut listed: Vec<String> = listed.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    listed.sort();
+    assert_eq!(listed, targets);
+    assert!(job["steps"].to_string().contains("bash .ci/fuzz 600 "), "{job}");
+}

@@ -16,6 +16,8 @@ pub(crate) struct Mood {
     /// The digest of the image that pods are of, and that of their sidecars, where it is another than the first.
     pub(crate) image: Option<String>,
     pub(crate) sidecar_image: Option<String>,
+    /// The clock that its pods ask.
+    pub(crate) clock: Option<crate::clock::Clock>,
 }
 
 /// The pods that run.
@@ -107,7 +109,11 @@ impl Kubelet {
             container["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap().to_owned()).collect();
         let args = self.told(args, &namespace, &address, &work);
         let log = std::fs::File::create(work.join("stderr")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_meshtax"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meshtax"));
+        if let Some(clock) = &self.mood.clock {
+            clock.told_to(&mut command);
+        }
+        let child = command
             .args(&args)
             .env("JOB_COMPLETION_INDEX", index.to_string())
             .stdin(Stdio::null())

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod api;
+#[path = "../faults/deeds/clock.rs"]
+mod clock;
 mod cluster;
 mod envoy;
 mod errors;
@@ -13,6 +15,7 @@ mod manifests;
 mod mesh;
 mod resume;
 mod run;
+mod steady;
 mod store;
 
 use std::process::{Command, Stdio};

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::envoy::{Envoy, Issuer, inbound, shake_hands};
 use crate::run::{json as read, rights_are_those_used, run};
+use crate::steady;
 
 /// The only trial of a run, with its seal.
 pub(crate) fn trial(stdout: &str) -> (PathBuf, Value) {
@@ -151,6 +153,21 @@ fn logs_in_json_scrapes_and_renewed_certificates_are_proven() {
     // A form that is not what was asked for, and certificates that stay: both stop the run.
     let (said, _folder) = run(&api, &[&usual[..], &["--access-log", "text"]].concat());
     assert!(said.stderr.contains("access log should be text, and json was found"), "{}", said.stderr);
+    // A runner that is kept from looking for new ones says that it was.
+    api.lock().heard.clear();
+    let (said, _folder) = std::thread::scope(|scope| {
+        let measured = scope.spawn(|| run(&api, &[&usual[..], &["--access-log", "json", "--duration", "4s"]].concat()));
+        steady::until_it_goes(&api);
+        api.fault(Method::GET, "/certs", 1, steady::BUSY);
+        measured.join().unwrap()
+    });
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let doubts = steady::doubts(&PathBuf::from(said.stdout.lines().last().unwrap()));
+    let late = doubts.iter().find(|(kind, _)| kind == "runner_late");
+    assert!(
+        late.is_some_and(|(_, said)| said.contains("the runner did not look after the chain for 2.")),
+        "{doubts:?}"
+    );
     drop(renewing);
     let (said, _folder) = run(&api, &[&usual[..], &["--access-log", "json", "--duration", "3s"]].concat());
     assert_eq!(said.code, Some(2), "{}", said.stderr);

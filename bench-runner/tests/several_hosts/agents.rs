@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::program::{Answer, is_root, skip, within};
 
 static MADE: AtomicU32 = AtomicU32::new(0);
@@ -183,6 +184,17 @@ impl Agent {
         let Some(group) = cgroup else { return Self::started(hosts, name, ahead_s, &[]) };
         let enter = format!("echo $$ > {}/cgroup.procs; exec \"$@\"", group.display());
         Self::started(hosts, name, ahead_s, &["sh", "-c", &enter, "sh"])
+    }
+
+    /// Starts one that asks another clock for the time of day, and pairs with it.
+    pub(crate) fn with_clock(hosts: &Hosts, name: &str, clock: &Clock) -> Self {
+        let mut through = Command::new("env");
+        clock.told_to(&mut through);
+        let told = through.get_envs().map(|(key, value)| [key, value.unwrap()].map(|s| s.to_string_lossy()).join("="));
+        let told: Vec<String> = std::iter::once("env".to_owned()).chain(told).collect();
+        let agent = Self::started(hosts, name, 0, &told.iter().map(String::as_str).collect::<Vec<_>>());
+        agent.pair(hosts, name, &format!("{}:{PORT}", hosts.address(name)));
+        agent
     }
 
     fn started(hosts: &Hosts, name: &str, ahead_s: i64, through: &[&str]) -> Self {

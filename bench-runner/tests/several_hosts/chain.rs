@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::agents::{Agent, Hosts, alone, permitted};
+use crate::agents::{Agent, Hosts, beside_others, permitted};
 use crate::program::json;
 
 /// The load, and a chain of three that goes from a to b and back to a.
@@ -56,7 +56,7 @@ fn a_chain_that_goes_to_another_host_and_back_is_one_trial_proven_on_both() {
     if !permitted() {
         return;
     }
-    let _alone = alone();
+    let _others = beside_others();
     let hosts = Hosts::new(&["driver", "a", "b"]);
     let _agents = [Agent::paired(&hosts, "driver", 0), Agent::paired(&hosts, "a", 0), Agent::paired(&hosts, "b", -5)];
     let (file, out) = (hosts.file(THERE_AND_BACK), hosts.out());
@@ -149,7 +149,7 @@ fn keys_of_a_chain_over_hosts_are_nowhere_but_in_private_directories_that_are_go
     if !permitted() {
         return;
     }
-    let _alone = alone();
+    let _others = beside_others();
     let hosts = Hosts::new(&["a", "b"]);
     let _agents = [Agent::paired(&hosts, "a", 0), Agent::paired(&hosts, "b", 0)];
     let file = hosts.file(

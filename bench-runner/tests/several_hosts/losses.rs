@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::agents::{Agent, Hosts, beside_others, permitted};
 use crate::program::{alive, descendants, json, processes_of, within};
 
-const APART: &str = "[[host]]\nname = 'driver'\nroles = ['load']\n[[host]]\nname = 'chain'\nroles = ['services']\n";
+pub(crate) const APART: &str =
+    "[[host]]\nname = 'driver'\nroles = ['load']\n[[host]]\nname = 'chain'\nroles = ['services']\n";
 
-fn sealed(run: &Path) -> Vec<String> {
+pub(crate) fn sealed(run: &Path) -> Vec<String> {
     let trials = std::fs::read_dir(run.join("trials")).map(|t| t.flatten().collect::<Vec<_>>()).unwrap_or_default();
     let whole = trials.iter().filter(|t| t.path().join("trial.json").is_file());
     whole.map(|t| t.file_name().to_string_lossy().into_owned()).collect()
@@ -20,7 +21,12 @@ fn second_measures(hosts: &Hosts, seconds: u32) -> (std::process::Child, std::pa
 }
 
 /// The same on other hosts, of another dataplane.
-fn second_of(hosts: &Hosts, file: &str, dataplane: &str, seconds: u32) -> (std::process::Child, std::path::PathBuf) {
+pub(crate) fn second_of(
+    hosts: &Hosts,
+    file: &str,
+    dataplane: &str,
+    seconds: u32,
+) -> (std::process::Child, std::path::PathBuf) {
     let (file, out, duration) = (hosts.file(file), hosts.out(), format!("{seconds}s"));
     let mut args = vec!["run", "--hosts", &file, "--out", &out, "--duration", &duration, "--warm-up", "300ms"];
     args.extend(["--dataplane", dataplane, "--rate", "100", "--repeats", "3"]);
@@ -35,7 +41,7 @@ fn second_of(hosts: &Hosts, file: &str, dataplane: &str, seconds: u32) -> (std::
     (run, directory)
 }
 
-fn ended(hosts: &Hosts, run: &mut std::process::Child) -> Option<i32> {
+pub(crate) fn ended(hosts: &Hosts, run: &mut std::process::Child) -> Option<i32> {
     within(Duration::from_secs(240), || match run.try_wait().unwrap() {
         Some(_) => Ok(()),
         None => Err(hosts.said()),

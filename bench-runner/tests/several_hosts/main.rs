@@ -6,6 +6,8 @@
 mod agents;
 mod apart;
 mod chain;
+#[path = "../faults/deeds/clock.rs"]
+mod clock;
 mod losses;
 mod pairing;
 mod plans;
@@ -13,3 +15,4 @@ mod plans;
 mod program;
 mod relay;
 mod slow;
+mod steady;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::agents::{Agent, Hosts, alone, permitted};
+use crate::agents::{Agent, Hosts, alone, beside_others, permitted};
 use crate::program::{json, skip};
 
 /// A cgroup of half a core, of either version; removed with the test.
@@ -77,7 +77,7 @@ fn both_plans_can_be_measured_at_the_same_time() {
     if !permitted() {
         return;
     }
-    let _alone = alone();
+    let _others = beside_others();
     let hosts = Hosts::new(&["one", "two"]);
     let _agents = [Agent::paired(&hosts, "one", 0), Agent::paired(&hosts, "two", 0)];
     let file = hosts.file(

@@ -530,8 +530,14 @@ impl TrialDirectory {
             let (name, sum) = pack(&path)?;
             files.insert(name, sum);
         }
-        let slow = self.slow_path();
-        files.insert(SLOW.to_owned(), sums::of_file(&slow).map_err(file_error("read", &slow))?);
+        for (name, needed) in [(SLOW, true), (HOSTS, false)] {
+            let path = self.path.join(name);
+            match sums::of_file(&path) {
+                Ok(sum) => drop(files.insert(name.to_owned(), sum)),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && !needed => {}
+                Err(e) => return Err(file_error("read", &path)(e)),
+            }
+        }
         let path = self.path.join(SEAL);
         let mut bytes = to_json(&path, &Trial { sums: Some(Sums::of(files)), ..trial.clone() })?;
         sums::sign(&mut bytes, sums::OF_SEAL);

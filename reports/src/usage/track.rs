@@ -137,13 +137,14 @@ impl Track {
                 from = Some((at, value));
                 continue;
             };
-            // A round that came a little early closes the window as well.
-            if at - since < window_ns - window_ns / 8 {
+            // A round that came a little early closes the window as well. Stamps that go back are within none.
+            let length = at.saturating_sub(since);
+            if length < window_ns - window_ns / 8 {
                 continue;
             }
             from = Some((at, value));
             match value.checked_sub(low) {
-                Some(by) => rises.push(by as f64 * window_ns as f64 / (at - since) as f64),
+                Some(by) => rises.push(by as f64 * window_ns as f64 / length as f64),
                 None => return Reading::absent("the counter went backwards"),
             }
         }
@@ -239,6 +240,12 @@ mod tests {
         let found = *track(&uneven).dispersion(span, 100).seen().unwrap();
         assert!((found - 400.0 * 20.0 / 19.0 / 40.0).abs() < 1e-9, "{found}");
         assert_eq!(track(&even[..8]).dispersion(span, 100).reason(), Some("3 windows are too few for a variance"));
+        // A part's own stamps can be older than those of the sample before.
+        let back = [&[(700, 0), (100, 0)], &even[2..]].concat();
+        assert_eq!(
+            track(&back).dispersion(span, 100),
+            track(&[&[(700, 0)], &even[14..]].concat()).dispersion(span, 100)
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use Way::{Elsewhere, Measures, Mention, Parsed, Reads, Serves};
 pub(super) enum Way {
     /// As it stands, beside others; with the exit codes that it may have.
     Reads(&'static [i32]),
-    /// In this shorter form, alone.
+    /// In this shorter form.
     Measures(&'static str),
     /// In this form, until it has said where it listens.
     Serves(&'static str),

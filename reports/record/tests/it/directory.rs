@@ -110,6 +110,23 @@ fn a_trial_is_read_only_as_it_was_sealed() {
 }
 
 #[test]
+fn the_hosts_of_a_trial_are_sealed_with_it() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = example::written(tmp.path());
+    let at = dir.begin_trial(SECOND).unwrap();
+    example::write_lines(&at);
+    let host = TrialHost { name: "a".into(), roles: vec![], services: vec![], ahead_ns: 41, error_ns: 1 };
+    at.write_hosts(&TrialHosts { schema: SCHEMA, attempt: 1, hosts: vec![host] }).unwrap();
+    at.seal(&example::trial(SECOND, "chain3-envoy-500m")).unwrap();
+    assert!(dir.trial(SECOND).is_ok());
+    let path = dir.trial_path(SECOND).join("hosts.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"ahead_ns\": 41", "\"ahead_ns\": 42")).unwrap();
+    let refused = dir.trial(SECOND).unwrap_err().to_string();
+    assert!(refused.contains("hosts.json is not as it was written: its CRC-32 was"), "{refused}");
+}
+
+#[test]
 fn a_seal_of_before_there_were_sums_is_read() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = example::written(tmp.path());
