@@ -20,7 +20,7 @@ mod table;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Rows wait for processes most of the time; each has two or three of them at work at once.
-const ROWS_AT_ONCE: usize = 4;
+const ROWS_AT_ONCE: usize = 8;
 
 fn main() {
     let mut args = Arguments::from_args();

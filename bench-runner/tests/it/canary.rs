@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{alone, call, change_run, json};
+use crate::program::{among_others, call, change_run, json};
 
 const SCENARIO: &str = r#"
 name = "a-canary"
@@ -30,7 +30,7 @@ repeats = 1
 
 #[test]
 fn the_split_of_real_sidecars_holds_and_follows_a_shift_without_a_failed_request() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = tmp.path().join("canary.toml");
     fs::write(&scenario, SCENARIO).unwrap();

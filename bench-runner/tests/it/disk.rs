@@ -176,7 +176,7 @@ fn not_even_sigkill_leaves_a_file() {
 
 #[test]
 fn a_run_keeps_a_test_from_before_and_one_from_after() {
-    let _alone = alone();
+    let _seat = among_others();
     let place = place();
     let out = place.path().join("runs");
     let answer = call(&[

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::errors::refused;
-use crate::program::{Answer, alone, call, is_root, skip};
+use crate::program::{Answer, alone, among_others, call, is_root, skip};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_meshtax");
 
@@ -63,7 +63,7 @@ fn pods_without_root_are_refused_before_there_is_a_run() {
     refused(&answer, 2, &["only root may make them", "try: as root, or with --platform processes"]);
     assert_eq!(fs::read_dir(tmp.path().join("runs")).unwrap().count(), 0, "no run was begun");
     // With neither a home nor a cgroup it measures all the same.
-    let _alone = alone();
+    let _seat = among_others();
     let answer = run(&SHORT.split(' ').collect::<Vec<_>>()).done();
     assert!(answer.stderr.contains("have no cgroup of their own here"), "{}", answer.stderr);
 }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::program::{Answer, alone, call, skip};
+use crate::program::{Answer, among_others, call, skip};
 
 /// Runs meshtax on a terminal of its own, of 80 columns; what it shows and prints comes as one stream.
 fn on_a_terminal(args: &[&str]) -> Option<String> {
@@ -40,7 +40,7 @@ const RUN: [&str; 13] = [
 
 #[test]
 fn a_terminal_shows_how_it_goes_and_keeps_nothing_of_it() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let args = [&RUN[..], &["--out", tmp.path().to_str().unwrap()]].concat();
     let Some(shown) = on_a_terminal(&args) else { return };
@@ -66,7 +66,7 @@ fn a_terminal_shows_how_it_goes_and_keeps_nothing_of_it() {
 
 #[test]
 fn it_can_be_left_off_and_is_where_there_is_no_terminal() {
-    let _alone = alone();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let out = tmp.path().to_str().unwrap();
     for off in [&["--no-live"][..], &["--live", "never"]] {

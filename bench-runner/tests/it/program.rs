@@ -3,42 +3,80 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Runs of which a figure is looked at are made one at a time: two at once would measure one another.
-static MEASURING: RwLock<()> = RwLock::new(());
+/// How many runs that are not measured are made at once. They wait for their processes more than they work.
+const SEATS: usize = 6;
 
-/// How many of the other runs are made at once. They wait for their processes more than they work.
-const SEATS: usize = 3;
-static TAKEN: Mutex<usize> = Mutex::new(0);
+/// So many that wait to be alone are let in, one after another, before others sit down again: each time the room is emptied for them
+/// it stands empty for as long as the last one takes to leave.
+const BATCH: usize = 4;
+
+/// Who is at work, and who waits.
+#[derive(Debug)]
+struct Room {
+    seats: usize,
+    for_a_seat: usize,
+    alone: bool,
+    to_be_alone: usize,
+    /// Nobody sits down until those who wait to be alone have been.
+    emptied: bool,
+}
+
+static ROOM: Mutex<Room> = Mutex::new(Room { seats: 0, for_a_seat: 0, alone: false, to_be_alone: 0, emptied: false });
 static LEFT: Condvar = Condvar::new();
 
-/// For a run whose figures are looked at, or that times what it does.
-pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
-    MEASURING.write().unwrap_or_else(PoisonError::into_inner)
+fn room() -> MutexGuard<'static, Room> {
+    ROOM.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The room to oneself.
+#[derive(Debug)]
+pub(crate) struct Alone(());
+
+/// For a run whose figures are looked at, or that times what it does: two at once would measure one another.
+pub(crate) fn alone() -> Alone {
+    let mut room = room();
+    room.to_be_alone += 1;
+    room.emptied |= room.to_be_alone >= BATCH;
+    let taken = |room: &mut Room| room.alone || room.seats > 0 || !room.emptied && room.for_a_seat > 0;
+    let mut room = LEFT.wait_while(room, taken).unwrap_or_else(PoisonError::into_inner);
+    room.to_be_alone -= 1;
+    (room.alone, room.emptied) = (true, true);
+    Alone(())
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let mut room = room();
+        room.alone = false;
+        room.emptied = room.to_be_alone > 0;
+        LEFT.notify_all();
+    }
 }
 
 /// One of the runs that are made at once.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    _nobody_measures: RwLockReadGuard<'static, ()>,
-}
+pub(crate) struct Seat(());
 
 /// For a run of which it is asked what it proves, writes and leaves, and not how fast it was.
 pub(crate) fn among_others() -> Seat {
-    // First the seat: whoever waited for one with the lock in hand would hold up who measures.
-    let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    *LEFT.wait_while(taken, |taken| *taken == SEATS).unwrap_or_else(PoisonError::into_inner) += 1;
-    Seat { _nobody_measures: MEASURING.read().unwrap_or_else(PoisonError::into_inner) }
+    let mut room = room();
+    room.for_a_seat += 1;
+    let taken = |room: &mut Room| room.alone || room.emptied || room.seats == SEATS;
+    let mut room = LEFT.wait_while(room, taken).unwrap_or_else(PoisonError::into_inner);
+    room.for_a_seat -= 1;
+    room.seats += 1;
+    Seat(())
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        LEFT.notify_one();
+        room().seats -= 1;
+        LEFT.notify_all();
     }
 }
 

@@ -24,7 +24,7 @@ fn two_generators_and_a_chain_on_three_hosts_make_one_run_on_one_clock() {
          [[host]]\nname = 'chain'\nroles = ['services']\nprice = { per_month = 3.79, currency = 'EUR' }\n",
     );
     let out = hosts.out();
-    let mut args = vec!["run", "--hosts", &file, "--out", &out, "--duration", "2s", "--warm-up", "500ms"];
+    let mut args = vec!["run", "--hosts", &file, "--out", &out, "--duration", "1s", "--warm-up", "500ms"];
     args.extend(["--dataplane", "none,embedded,envoy", "--rate", "400", "--connections", "7", "--repeats", "2"]);
     let answer = hosts.call(&args).done();
     let run = answer.run_directory();
@@ -46,7 +46,7 @@ fn two_generators_and_a_chain_on_three_hosts_make_one_run_on_one_clock() {
         let sealed = json(&trial.path().join("trial.json"));
         let of = json(&trial.path().join("hosts.json"));
         // All requests of the plan, each made by one of the two.
-        assert_eq!(sealed["load"]["due"], 800, "{}", trial.path().display());
+        assert_eq!(sealed["load"]["due"], 400, "{}", trial.path().display());
         assert_eq!(sealed["load"]["connections"], 7);
         assert_eq!(sealed["load"]["observed"]["threads"].as_array().unwrap().len(), 2);
         let ahead = |name: &str| {

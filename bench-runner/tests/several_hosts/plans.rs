@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::agents::{Agent, Hosts, alone, beside_others, permitted};
+use crate::agents::{Agent, Hosts, beside_others, permitted};
 use crate::program::{json, skip};
 
 /// A cgroup of half a core, of either version; removed with the test.
@@ -37,7 +37,7 @@ fn of_two_plans_the_one_with_half_a_core_is_found_slower_with_intervals_that_par
     if !permitted() {
         return;
     }
-    let _alone = alone();
+    let _others = beside_others();
     let Some(half) = HalfCore::new() else {
         skip("half a core needs a cgroup that may be written", "REQUIRE_ROOT");
         return;
@@ -52,7 +52,7 @@ fn of_two_plans_the_one_with_half_a_core_is_found_slower_with_intervals_that_par
          [[host]]\nname = 'large'\nroles = ['load', 'services']\nprice = { per_month = 6.0, currency = 'EUR' }\n",
     );
     let out = hosts.out();
-    let mut args = vec!["run", "--hosts", &file, "--each", "in-turn", "--out", &out, "--duration", "2s"];
+    let mut args = vec!["run", "--hosts", &file, "--each", "in-turn", "--out", &out, "--duration", "1s"];
     // With the generator more work than half a core does, and no more than other tests leave of a whole one.
     args.extend(["--warm-up", "500ms", "--dataplane", "none", "--services", "1", "--rate", "150"]);
     args.extend(["--work-us", "3000", "--repeats", "5"]);
