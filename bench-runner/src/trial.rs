@@ -115,7 +115,7 @@ pub(crate) fn make(
     watched.load.write_line("go").context("cannot start the load")?;
     watched.deployment.begin_load(released + timing.warm_up_ns)?;
     let summary = follow_load(&mut watched, &timing, released, interrupt, progress, &directory)?;
-    let events = watched.deployment.end_load();
+    let events = watched.deployment.end_load()?;
     watched.deployment.end_neighbour()?;
 
     progress.phase(Phase::CoolDown.word());

@@ -165,6 +165,7 @@ impl Deployment {
             Some(slice) => slice.authority.map(Authority::handed).transpose()?,
             None => Authority::of_chain(spec.factors)?,
         };
+        let tending = Tending::new(&folders.kept);
         Ok(Self {
             factors: spec.factors.clone(),
             shape: spec.shape.clone(),
@@ -176,7 +177,7 @@ impl Deployment {
             node_proxy: None,
             _private: private,
             folders,
-            tending: Tending::default(),
+            tending,
             ground,
             probes: Cell::new(0),
             elsewhere: Vec::new(),

@@ -21,6 +21,9 @@ pub enum Error {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// What is kept of a trial could not be written or read again.
+    #[error(transparent)]
+    Record(#[from] record::Error),
     /// A scenario does not say what it should.
     #[error("{origin} line {line}, column {column}: {problem}\n{excerpt}\n  try: {remedy}")]
     Scenario {

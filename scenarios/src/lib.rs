@@ -6,6 +6,7 @@ pub mod cluster;
 mod complaints;
 mod deployment;
 mod error;
+mod event_log;
 mod excerpt;
 mod handshakes;
 pub mod http;

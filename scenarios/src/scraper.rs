@@ -1,12 +1,14 @@
 //! Asking proxies for their counters every so often, as Prometheus does, since that costs them CPU.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use record::{Event, monotonic_ns};
 
+use crate::event_log::EventLog;
 use crate::proxy::Stand;
 use crate::{Error, Result};
 
@@ -33,21 +35,21 @@ impl Target {
 #[derive(Debug)]
 pub struct Scraper {
     stop: Sender<()>,
-    thread: JoinHandle<Vec<Event>>,
+    thread: JoinHandle<EventLog>,
 }
 
 impl Scraper {
-    /// Asks every target in turn, at once and then every `interval`.
+    /// Asks every target in turn, at once and then every `interval`; what it does is kept in a file in `folder` meanwhile.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(targets: Vec<Target>, interval: Duration) -> Result<Self> {
+    pub fn start(targets: Vec<Target>, interval: Duration, folder: &Path) -> Result<Self> {
         let (stop, stopped) = channel();
+        let mut events = EventLog::new(folder, "scrapes.part");
         let ask = move || {
-            let mut events = Vec::new();
             let mut next = Instant::now();
             loop {
-                events.extend(targets.iter().filter_map(scrape));
+                targets.iter().filter_map(scrape).for_each(|event| events.push(event));
                 next += interval;
                 match stopped.recv_timeout(next.saturating_duration_since(Instant::now())) {
                     Err(RecvTimeoutError::Timeout) => {}
@@ -64,10 +66,13 @@ impl Scraper {
     }
 
     /// Ends it; returns what it did.
-    pub fn finish(self) -> Vec<Event> {
+    ///
+    /// # Errors
+    /// When that could not be kept.
+    pub fn finish(self) -> Result<Vec<Event>> {
         // Gone already is stopped too.
         let _ = self.stop.send(());
-        self.thread.join().unwrap_or_default()
+        self.thread.join().map_or_else(|_| Ok(Vec::new()), EventLog::taken)
     }
 }
 

@@ -310,7 +310,7 @@ impl Side {
         self.healthy()?;
         let mut events = Vec::new();
         if let Some(deployment) = &mut self.deployment {
-            events = deployment.end_load();
+            events = deployment.end_load()?;
             deployment.end_neighbour()?;
         }
         let cooling_ns = monotonic_ns();

@@ -85,7 +85,7 @@ impl Probe {
     fn scrape(&mut self, scrapes: Scrapes) -> anyhow::Result<Answer> {
         let target = |t: ScrapeTarget| Target::new(t.part, t.address, t.path);
         let targets = scrapes.targets.into_iter().map(target).collect();
-        self.scraper = Some(Scraper::start(targets, Duration::from_nanos(scrapes.every_ns))?);
+        self.scraper = Some(Scraper::start(targets, Duration::from_nanos(scrapes.every_ns), &self.listening.record)?);
         Ok(Answer::done())
     }
 
@@ -125,7 +125,7 @@ impl Attend for Probe {
             words::READ => Answer::json(&self.find(&watched()?, false)?),
             words::EDGES => Answer::json(&self.edges(&watched()?)?),
             words::SCRAPE => self.scrape(serde_json::from_slice(body)?),
-            words::SCRAPED => Answer::json(&self.scraper.take().map(Scraper::finish).unwrap_or_default()),
+            words::SCRAPED => Answer::json(&self.scraper.take().map(Scraper::finish).transpose()?.unwrap_or_default()),
             words::END => self.end().map(|()| Answer::done()),
             _ => anyhow::bail!("a probe takes no order {path}"),
         }

@@ -1,12 +1,14 @@
 //! What is done to a chain while it is under load: weights shifted, certificates rotated, counters scraped.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use record::{Event, Shift, monotonic_ns};
 
 use super::{Deployment, GATEWAY, ProxyNode};
 use crate::certs::Authority;
+use crate::event_log::EventLog;
 use crate::onlooker::serial_shown;
 use crate::scraper::{Scraper, Target};
 use crate::{Error, Result};
@@ -18,14 +20,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) const ONLOOKER: &str = "onlooker";
 
 /// What is to be done, and what was.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tending {
     /// To come, the next one last.
     shifts: Vec<(u64, Shift)>,
     /// When certificates are rotated next; none is never.
     rotate_at_ns: Option<u64>,
     scraper: Option<Scraper>,
-    events: Vec<Event>,
+    events: EventLog,
+}
+
+impl Tending {
+    /// Nothing yet; what is done is kept in this folder while it goes on.
+    pub(super) fn new(folder: &Path) -> Self {
+        let events = EventLog::new(folder, "events.part");
+        Self { shifts: Vec::new(), rotate_at_ns: None, scraper: None, events }
+    }
 }
 
 impl Deployment {
@@ -47,11 +57,12 @@ impl Deployment {
                 path: proxy.scrape_path().to_owned(),
             };
             let interval = Duration::from_nanos(factors.stats_scrape_ns);
-            self.tending.scraper = Some(Scraper::start(self.proxies.iter().map(target).collect(), interval)?);
+            self.tending.scraper =
+                Some(Scraper::start(self.proxies.iter().map(target).collect(), interval, &self.folders.kept)?);
         }
         if let (true, Some(shared)) = (factors.stats_scrape_ns > 0, &self.node_proxy) {
             let interval = Duration::from_nanos(factors.stats_scrape_ns);
-            self.tending.scraper = Some(Scraper::start(vec![shared.target()], interval)?);
+            self.tending.scraper = Some(Scraper::start(vec![shared.target()], interval, &self.folders.kept)?);
         }
         Ok(())
     }
@@ -74,14 +85,17 @@ impl Deployment {
     }
 
     /// Ends what is done under load; returns what was done, in the order of time.
-    pub fn end_load(&mut self) -> Vec<Event> {
-        let mut events = std::mem::take(&mut self.tending.events);
-        if let Some(scraper) = self.tending.scraper.take() {
-            events.extend(scraper.finish());
+    ///
+    /// # Errors
+    /// When that could not be kept.
+    pub fn end_load(&mut self) -> Result<Vec<Event>> {
+        let tending = std::mem::replace(&mut self.tending, Tending::new(&self.folders.kept));
+        let mut events = tending.events.taken()?;
+        if let Some(scraper) = tending.scraper {
+            events.extend(scraper.finish()?);
         }
-        self.tending = Tending::default();
         events.sort_by_key(Event::at_ns);
-        events
+        Ok(events)
     }
 
     fn shift(&mut self, shift: &Shift) -> Result<()> {
@@ -101,8 +115,7 @@ impl Deployment {
     /// Gives every proxy a new certificate, and looks at those that are shown to callers.
     fn rotate(&mut self) -> Result<()> {
         if self.node_proxy.is_some() {
-            let events = self.rotate_node_proxy()?;
-            self.tending.events.extend(events);
+            self.rotate_node_proxy()?.into_iter().for_each(|event| self.tending.events.push(event));
             return Ok(());
         }
         let (Some(proxy), Some(authority)) = (&self.proxy, &self.authority) else { return Ok(()) };
@@ -133,7 +146,7 @@ impl Deployment {
             }
             seen.push(Event::CertificateSeen { at_ns: monotonic_ns(), part, serial });
         }
-        self.tending.events.extend(seen);
+        seen.into_iter().for_each(|event| self.tending.events.push(event));
         Ok(())
     }
 

@@ -55,7 +55,7 @@ impl Builder<'_> {
     /// The place where the load enters; none where it enters in clear.
     fn front(&self, deployment: &Deployment) -> Result<Option<(Role, Place)>> {
         let Some(first) = self.spec.shape.services.first() else { return Ok(None) };
-        let callees = || Ok(vec![self.callee(deployment, &first.name)?]);
+        let callees = || -> Result<_> { Ok(vec![self.callee(deployment, &first.name)?]) };
         Ok(match self.spec.factors.entry {
             Entry::Plain => None,
             Entry::Sidecar => Some((Role::Sidecar, self.place(deployment, ENTRY, ENTRY, None, callees()?, None)?)),
