@@ -97,6 +97,15 @@ pub(crate) struct Api {
 }
 
 impl Api {
+    /// Waits until the load was told to go, while the run has not ended.
+    pub(crate) fn until_the_load_goes(&self, mut ended: impl FnMut() -> bool) {
+        let begun = std::time::Instant::now();
+        while !self.lock().heard.iter().any(|line| line.contains("proxy/go")) {
+            assert!(begun.elapsed().as_secs() < 60 && !ended(), "it never came to its load");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
     pub(crate) fn start(net: u8) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (mut store, kubelet) = (Store::default(), Kubelet::new(net));

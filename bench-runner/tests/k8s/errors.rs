@@ -121,10 +121,7 @@ fn an_api_server_that_is_gone_under_load_costs_no_trial() {
     let api = Api::start(52);
     std::thread::scope(|scope| {
         let running = scope.spawn(|| run(&api, &["--duration", "3s"]).0);
-        while !api.lock().heard.iter().any(|line| line.contains("proxy/go")) {
-            assert!(!running.is_finished(), "it never came to its load");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        api.until_the_load_goes(|| running.is_finished());
         // Nobody is heard for some seconds, in which the load goes on.
         api.fault(Method::GET, "", 4, What::Disconnect);
         let said = running.join().unwrap();
@@ -179,11 +176,7 @@ fn a_run_that_is_stopped_leaves_nothing() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let begun = std::time::Instant::now();
-    while !api.lock().heard.iter().any(|line| line.contains("proxy/go")) {
-        assert!(begun.elapsed().as_secs() < 60 && child.try_wait().unwrap().is_none(), "it never came to its load");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    api.until_the_load_goes(|| child.try_wait().unwrap().is_some());
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
     let said = child.wait_with_output().unwrap();
     assert_eq!(said.status.code(), Some(130), "{}", String::from_utf8_lossy(&said.stderr));

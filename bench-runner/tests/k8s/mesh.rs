@@ -157,7 +157,7 @@ fn logs_in_json_scrapes_and_renewed_certificates_are_proven() {
     api.lock().heard.clear();
     let (said, _folder) = std::thread::scope(|scope| {
         let measured = scope.spawn(|| run(&api, &[&usual[..], &["--access-log", "json", "--duration", "4s"]].concat()));
-        steady::until_it_goes(&api);
+        api.until_the_load_goes(|| measured.is_finished());
         api.fault(Method::GET, "/certs", 1, steady::BUSY);
         measured.join().unwrap()
     });

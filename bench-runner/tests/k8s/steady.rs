@@ -1,7 +1,6 @@
 //! Ground that is not steady: a node's clock that is set, and a runner that cannot look after the chain.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use hyper::Method;
 use serde_json::Value;
@@ -21,15 +20,6 @@ pub(crate) fn doubts(run: &Path) -> Vec<(String, String)> {
     sealed["warnings"].as_array().unwrap().iter().map(|w| (text(w, "kind"), text(w, "evidence"))).collect()
 }
 
-/// Waits until the load was told to go.
-pub(crate) fn until_it_goes(api: &Api) {
-    let begun = Instant::now();
-    while !api.lock().heard.iter().any(|line| line.contains("proxy/go")) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the load was never told to go");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn a_node_whose_clock_is_set_marks_the_trial() {
     let api = Api::start(76);
@@ -38,7 +28,7 @@ fn a_node_whose_clock_is_set_marks_the_trial() {
     api.lock().kubelet.mood.clock = Some(clock.clone());
     let (said, _folder) = std::thread::scope(|scope| {
         let measured = scope.spawn(|| run(&api, &[]));
-        until_it_goes(&api);
+        api.until_the_load_goes(|| measured.is_finished());
         clock.set(-3600);
         // Nothing falls due in this trial, so that nothing comes late.
         api.fault(Method::GET, "proxy/", 1, BUSY);

@@ -9,7 +9,7 @@ use crate::program::{alive, descendants, json, processes_of, within};
 pub(crate) const APART: &str =
     "[[host]]\nname = 'driver'\nroles = ['load']\n[[host]]\nname = 'chain'\nroles = ['services']\n";
 
-pub(crate) fn sealed(run: &Path) -> Vec<String> {
+fn sealed(run: &Path) -> Vec<String> {
     let trials = std::fs::read_dir(run.join("trials")).map(|t| t.flatten().collect::<Vec<_>>()).unwrap_or_default();
     let whole = trials.iter().filter(|t| t.path().join("trial.json").is_file());
     whole.map(|t| t.file_name().to_string_lossy().into_owned()).collect()
