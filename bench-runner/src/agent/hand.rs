@@ -150,6 +150,10 @@ impl Hand {
                 self.side()?.count(cool_down_ns)?;
                 Ok(Done::Well)
             }
+            Order::ProveRefusals => {
+                self.side()?.prove_refusals()?;
+                Ok(Done::Well)
+            }
             Order::Finish { cool_down_ns } => {
                 let side = self.side.take().context("there is nothing to finish")?;
                 Ok(Done::Sealed(Box::new(side.finish(cool_down_ns)?)))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use record::{
-    Cell, ClockAnchor, EdgeReadings, Edges, METHOD, Part, Phase, Role, TrialDirectory, Warning, monotonic_ns,
+    Cell, ClockAnchor, EdgeReadings, Edges, METHOD, Part, Phase, Proof, Role, TrialDirectory, Warning, monotonic_ns,
 };
 use scenarios::launch::Launched;
 use scenarios::{Deployment, DeploymentSpec, Proven, Reached, Scenario, prove_passages};
@@ -29,8 +29,8 @@ const UNTOLD: Duration = Duration::from_secs(8);
 const UNTOLD_COUNTED: Duration = Duration::from_secs(30);
 
 /// Hosts of one chain that finish untold do so at one moment by their own clocks; after so long all of them have read what
-/// requests of ours would bend.
-const ALL_HAVE_READ: Duration = Duration::from_secs(3);
+/// requests of ours would bend, and after as long again all have had their answers to these.
+const ALL_HAVE_DONE_SO: Duration = Duration::from_secs(3);
 
 /// What was read back when a side had cooled down.
 struct Counted {
@@ -39,6 +39,8 @@ struct Counted {
     events: Vec<record::Event>,
     edges: Option<Edges>,
     proven: Proven,
+    /// Those of requests of ours, once these were made.
+    refusals: Option<Vec<Proof>>,
     doubts: Vec<Warning>,
 }
 
@@ -336,7 +338,20 @@ impl Side {
             Some(deployment) => deployment.read_back()?,
             None => Proven { proofs: Vec::new(), passages: Vec::new() },
         };
-        self.counted = Some(Counted { cooling_ns, cooled_ns, events, edges, proven, doubts });
+        self.counted = Some(Counted { cooling_ns, cooled_ns, events, edges, proven, refusals: None, doubts });
+        self.overdue = Some((Instant::now() + UNTOLD_COUNTED, 0));
+        Ok(())
+    }
+
+    /// Speaks to each way in in clear, once all was read back. What is answered may need what stands on other hosts.
+    ///
+    /// # Errors
+    /// When something failed before, or was answered otherwise than the mode makes of it.
+    pub(crate) fn prove_refusals(&mut self) -> anyhow::Result<()> {
+        self.healthy()?;
+        let counted = self.counted.as_mut().context("nothing was read back")?;
+        let refusals = self.deployment.as_ref().map(Deployment::prove_refusals).transpose()?;
+        counted.refusals = Some(refusals.unwrap_or_default());
         self.overdue = Some((Instant::now() + UNTOLD_COUNTED, 0));
         Ok(())
     }
@@ -346,14 +361,20 @@ impl Side {
     /// # Errors
     /// As [`Self::finish`].
     pub(crate) fn finish_untold(mut self, cool_down_ns: u64) -> anyhow::Result<SideSeal> {
-        if self.slice.is_some() && self.counted.is_none() {
-            self.count(cool_down_ns)?;
-            std::thread::sleep(ALL_HAVE_READ);
+        if self.slice.is_some() {
+            if self.counted.is_none() {
+                self.count(cool_down_ns)?;
+                std::thread::sleep(ALL_HAVE_DONE_SO);
+            }
+            if self.counted.as_ref().is_some_and(|counted| counted.refusals.is_none()) {
+                self.prove_refusals()?;
+                std::thread::sleep(ALL_HAVE_DONE_SO);
+            }
         }
         self.finish(cool_down_ns)
     }
 
-    /// Counts, if that was not done, takes the other proofs, stops all and seals.
+    /// Does what was not done of reading back and of the other proofs, stops all and seals.
     ///
     /// # Errors
     /// When something failed before or does now; what there is stays, without a seal.
@@ -362,16 +383,19 @@ impl Side {
         if self.counted.is_none() {
             self.count(cool_down_ns)?;
         }
+        if self.counted.as_ref().is_some_and(|counted| counted.refusals.is_none()) {
+            self.prove_refusals()?;
+        }
         let counted = self.counted.take().context("nothing was read back")?;
-        let Counted { cooling_ns, cooled_ns, events, edges, proven, doubts } = counted;
+        let Counted { cooling_ns, cooled_ns, events, edges, proven, refusals, doubts } = counted;
         let Proven { mut proofs, mut passages } = proven;
         let mut lacks = Vec::new();
+        if self.slice.is_none() {
+            proofs.extend(prove_passages(&passages)?);
+            passages.clear();
+        }
+        proofs.extend(refusals.unwrap_or_default());
         if let Some(deployment) = self.deployment.take() {
-            if self.slice.is_none() {
-                proofs.extend(prove_passages(&passages)?);
-                passages.clear();
-            }
-            proofs.extend(deployment.prove_refusals()?);
             lacks = deployment.lacks();
             deployment.stop()?;
         }

@@ -98,7 +98,9 @@ pub(crate) enum Order {
     Go { start_ns: u64 },
     /// To cool down and read back what can be read without a request, before other hosts make any.
     Count { cool_down_ns: u64 },
-    /// To cool down and read back where that was not done, take the other proofs, stop and seal.
+    /// To take the proofs that need requests, which go on to other hosts, before any of them stops.
+    ProveRefusals,
+    /// To do of these what was not done, stop and seal.
     Finish { cool_down_ns: u64 },
     /// To stop at once, and leave what there is.
     Abandon,

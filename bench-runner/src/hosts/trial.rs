@@ -67,26 +67,31 @@ pub(crate) fn make(
     Ok(())
 }
 
-/// Has all hands cool down, take proofs and seal. Parts of one chain read their counters before any of them makes a request
-/// of its own, which would go on to the others.
+/// Has all hands cool down, take proofs and seal. Parts of one chain go step by step: all read their counters before any of
+/// them makes a request of its own, which would go on to the others, and all have had their answers before any of them stops.
 fn finish(ensemble: &mut Ensemble, cool_down_ns: u64, interrupt: &Interrupt) -> anyhow::Result<()> {
     let all: Vec<usize> = (0..ensemble.hands.len()).collect();
     let parts = ensemble.of_side("services");
-    let counted = |at: &usize| parts.len() > 1 && parts.contains(at);
+    let parts = if parts.len() > 1 { parts } else { Vec::new() };
     let cool_down = Duration::from_nanos(cool_down_ns);
     for at in &all {
-        let order = if counted(at) { Order::Count { cool_down_ns } } else { Order::Finish { cool_down_ns } };
+        let order = if parts.contains(at) { Order::Count { cool_down_ns } } else { Order::Finish { cool_down_ns } };
         ensemble.order(*at, order)?;
     }
     for (at, done) in ensemble.gathered(&all, PATIENCE + cool_down, interrupt)? {
-        let fine = if counted(&at) { matches!(done, Done::Well) } else { matches!(done, Done::Sealed(_)) };
+        let fine = if parts.contains(&at) { matches!(done, Done::Well) } else { matches!(done, Done::Sealed(_)) };
         anyhow::ensure!(fine, "a hand finished with {done:?}");
     }
-    let left: Vec<usize> = all.into_iter().filter(counted).collect();
-    for at in &left {
+    for at in &parts {
+        ensemble.order(*at, Order::ProveRefusals)?;
+    }
+    for (_, done) in ensemble.gathered(&parts, PATIENCE, interrupt)? {
+        anyhow::ensure!(matches!(done, Done::Well), "a hand took its proofs with {done:?}");
+    }
+    for at in &parts {
         ensemble.order(*at, Order::Finish { cool_down_ns: 0 })?;
     }
-    for (_, done) in ensemble.gathered(&left, PATIENCE, interrupt)? {
+    for (_, done) in ensemble.gathered(&parts, PATIENCE, interrupt)? {
         anyhow::ensure!(matches!(done, Done::Sealed(_)), "a hand finished with {done:?}");
     }
     Ok(())

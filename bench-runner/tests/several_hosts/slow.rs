@@ -49,3 +49,35 @@ fn a_slow_link_loses_nothing_and_marks_the_trial_with_the_bound_that_it_leaves()
     assert!(flat.contains("the way to the first service and the way back are not told apart"), "{}", answer.stdout);
     drop(relay);
 }
+
+#[test]
+fn a_host_far_from_the_runner_still_meets_its_callees_when_its_proofs_are_taken() {
+    if !permitted() {
+        return;
+    }
+    let _others = beside_others();
+    let hosts = Hosts::new(&["a", "b"]);
+    let a = Agent::start(&hosts, "a", 0, None);
+    let _b = Agent::paired(&hosts, "b", 0);
+    // What b is told comes so much earlier than what a is told.
+    let line = Line { delay: Duration::from_millis(300), bytes_per_second: 4_000_000 };
+    let relay = Relay::new(&hosts, "runner", SocketAddr::from((hosts.address("a"), PORT)), line);
+    a.pair(&hosts, "a", &relay.address.to_string());
+    let file = hosts.file(&format!(
+        "[[host]]\nname = 'a'\nroles = ['load', 'services']\nserve_at = '{}'\nservices = ['s1']\n\
+         [[host]]\nname = 'b'\nroles = ['services']\nservices = ['s2', 's3']\n",
+        hosts.address("a")
+    ));
+    let out = hosts.out();
+    let mut args = vec!["run", "--hosts", &file, "--out", &out, "--duration", "1s", "--warm-up", "300ms"];
+    // Permissive: a request in clear at a's sidecar goes through all of the chain.
+    args.extend(["--dataplane", "embedded", "--mtls", "permissive", "--rate", "100", "--repeats", "1"]);
+    let run = hosts.call(&args).done().run_directory();
+    let trial = std::fs::read_dir(run.join("trials")).unwrap().flatten().next().unwrap().path();
+    let sealed = json(&trial.join("trial.json"));
+    let clear = sealed["proofs"].as_array().unwrap().iter().filter(|p| p["claim"] == "a request in clear");
+    let found: Vec<_> =
+        clear.map(|proof| (proof["part"].as_str().unwrap(), proof["found"].as_str().unwrap())).collect();
+    assert_eq!(found, ["s1-sidecar", "s2-sidecar", "s3-sidecar"].map(|part| (part, "answered")));
+    drop(relay);
+}

@@ -25,6 +25,9 @@ pub struct Proven {
 /// How long a plaintext request may go without an answer or a refusal.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// So much is shown of what an answer says, in characters.
+const LONGEST_REASON: usize = 200;
+
 impl Deployment {
     /// Reads back what runs, to be called when the load is over: whom services call; of proxies their version, their
     /// worker threads, their cgroup and limit, their configuration, and whether what went between them was secured as
@@ -212,11 +215,21 @@ impl Deployment {
         let found = match self.within(GATEWAY, || http::get(inbound, "/", PROBE_PATIENCE)) {
             // A service that is to fail requests may fail this one.
             Ok(answer) if answer.status == 200 || self.may_fall_short() => "answered".to_owned(),
-            Ok(answer) => format!("answered with status {}", answer.status),
+            Ok(answer) => refusal(&answer),
             Err(e) if e.kind() == std::io::ErrorKind::TimedOut => "left without an answer".to_owned(),
             Err(_) => "refused".to_owned(),
         };
         let source = format!("a request in clear to {inbound}");
         proof::claim(part, "a request in clear", expected, &found, &source)
+    }
+}
+
+/// An answer that is none of a service that is well. Proxies and services of ours say why in one line.
+fn refusal(answer: &http::Answer) -> String {
+    let text = answer.text();
+    let why: String = text.lines().next().unwrap_or_default().chars().take(LONGEST_REASON).collect();
+    match why.is_empty() {
+        true => format!("answered with status {}", answer.status),
+        false => format!("answered with status {} ({why})", answer.status),
     }
 }
