@@ -62,6 +62,18 @@ pub enum Error {
         /// The trial.
         trial: String,
     },
+    /// A trial has a window of its measured phase where there was none.
+    #[error(
+        "trial {trial} has a window of its measured phase that begins at {start_ns} ns, more than a day after the phase did at {measured_ns} ns: its intervals.jsonl is not what was measured\n  restore it, or remove the trial's directory and run `meshtax resume` on the run"
+    )]
+    Astray {
+        /// The trial.
+        trial: String,
+        /// When the window begins, by the clock of the stamps.
+        start_ns: u64,
+        /// When the phase does.
+        measured_ns: u64,
+    },
     /// Two runs are to be compared whose figures were made in different ways.
     #[error(
         "the figures of the run {one} were made by method {method}, and those of the run {other} by method {other_method}: they do not mean the same\n  try: measure both anew with one version of meshtax"

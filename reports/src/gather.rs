@@ -12,6 +12,10 @@ use crate::subsets::{self, Subsets};
 use crate::usage::{Gathering, Span, Usage};
 use crate::{Error, Result, several};
 
+/// A measured phase is an hour long at most, and so is a request of it: a window that begins later than a day after it is none
+/// of what was measured, and the moments up to it would fill the memory.
+const FARTHEST_NS: u64 = 24 * 3_600_000_000_000;
+
 /// One window of the measured phase, without its histograms (which would be megabytes each).
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
@@ -83,6 +87,13 @@ impl TrialData {
             answered += interval.outcomes.answered_total() as f64 * span.share_within(&measured);
             if interval.phase != Phase::Measure {
                 continue;
+            }
+            if interval.start_ns.saturating_sub(measured.start_ns) > FARTHEST_NS {
+                return Err(Error::Astray {
+                    trial: trial.id,
+                    start_ns: interval.start_ns,
+                    measured_ns: measured.start_ns,
+                });
             }
             response.add(&interval.response)?;
             service.add(&interval.service)?;

@@ -109,10 +109,9 @@ impl Moments {
         for Step { span, .. } in steps {
             let begin = (span.start_ns + GRAZE_NS).saturating_sub(self.start_ns);
             let end = span.end_ns.saturating_sub(GRAZE_NS).saturating_sub(self.start_ns);
-            for t in begin / MOMENT_NS..end.div_ceil(MOMENT_NS) {
-                if let Some(moment) = on.get_mut(t as usize) {
-                    *moment = true;
-                }
+            let last = (end.div_ceil(MOMENT_NS) as usize).min(on.len());
+            if let Some(moments) = on.get_mut((begin / MOMENT_NS) as usize..last) {
+                moments.fill(true);
             }
         }
         on

@@ -20,8 +20,27 @@ pub(crate) struct Track {
 impl Track {
     /// The moments that the signal touches when it comes `shift` moments later than it did.
     pub(crate) fn touched(&self, shift: usize) -> impl Iterator<Item = bool> + '_ {
+        let (n, since) = (self.on.len(), self.since());
+        (0..n).map(move |t| self.touches(t, since[(t + n - shift % n) % n]))
+    }
+
+    /// For each moment, how many moments before it the signal was on last, going round; none where it never was.
+    fn since(&self) -> Vec<Option<usize>> {
         let n = self.on.len();
-        (0..n).map(move |t| (0..=self.reach[t].min(n - 1)).any(|back| self.on[(t + 2 * n - back - shift) % n]))
+        let mut last = self.on.iter().rposition(|on| *on).map(|at| at as isize - n as isize);
+        let mut since = Vec::with_capacity(n);
+        for (t, on) in self.on.iter().enumerate() {
+            if *on {
+                last = Some(t as isize);
+            }
+            since.push(last.map(|last| (t as isize - last) as usize));
+        }
+        since
+    }
+
+    /// Whether a moment is touched by a signal that was on last so long before it.
+    fn touches(&self, t: usize, since: Option<usize>) -> bool {
+        since.is_some_and(|since| since <= self.reach[t])
     }
 
     /// This badness with another trial's signal, which may be a moment longer or shorter.
@@ -29,11 +48,6 @@ impl Track {
         let mut on = signal.on.clone();
         on.resize(self.on.len(), false);
         Track { on, ..self.clone() }
-    }
-
-    /// The sum of badness over the touched moments.
-    fn overlap(&self, shift: usize) -> f64 {
-        self.touched(shift).zip(&self.badness).filter(|(on, _)| *on).map(|(_, b)| b).sum()
     }
 
     /// The same track with ranks for badness, so that one terrible moment is no evidence on its own.
@@ -51,6 +65,54 @@ impl Track {
             from = to;
         }
         Track { on: self.on.clone(), reach: self.reach.clone(), badness: ranks }
+    }
+}
+
+/// The sums of a track's badness over what its signal touches, made ready so that one takes time with how often the signal
+/// came and how many requests were long, and not with how long the trial was.
+struct Overlaps<'a> {
+    track: &'a Track,
+    since: Vec<Option<usize>>,
+    /// The stretches in which the signal was on: from, and up to.
+    runs: Vec<(usize, usize)>,
+    /// The badness of moments that reach back to none, summed up to each moment.
+    sums: Vec<f64>,
+    /// The moments that reach back to others.
+    reaching: Vec<usize>,
+}
+
+impl<'a> Overlaps<'a> {
+    fn of(track: &'a Track) -> Self {
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for (t, _) in track.on.iter().enumerate().filter(|(_, on)| **on) {
+            match runs.last_mut() {
+                Some((_, end)) if *end == t => *end += 1,
+                _ => runs.push((t, t + 1)),
+            }
+        }
+        let mut sums = vec![0.0];
+        let mut sum = 0.0;
+        for (badness, reach) in track.badness.iter().zip(&track.reach) {
+            sum += if *reach == 0 { *badness } else { 0.0 };
+            sums.push(sum);
+        }
+        let reaching = (0..track.on.len()).filter(|t| track.reach[*t] > 0).collect();
+        Self { track, since: track.since(), runs, sums, reaching }
+    }
+
+    /// The sum of badness over the touched moments when the signal comes `shift` moments later than it did.
+    fn at(&self, shift: usize) -> f64 {
+        let n = self.track.on.len();
+        let between = |from: usize, to: usize| self.sums[to] - self.sums[from];
+        let own = self.runs.iter().map(|(from, to)| {
+            let (from, length) = ((from + shift) % n, to - from);
+            between(from, n.min(from + length)) + between(0, (from + length).saturating_sub(n))
+        });
+        let of_others = self.reaching.iter().map(|t| {
+            let touched = self.track.touches(*t, self.since[(t + n - shift % n) % n]);
+            if touched { self.track.badness[*t] } else { 0.0 }
+        });
+        own.sum::<f64>() + of_others.sum::<f64>()
     }
 }
 
@@ -82,12 +144,13 @@ pub(crate) fn chance_of(tracks: &[Track], least: f64, seed: u64) -> f64 {
 
 fn by_shift(ranked: &[Track], rng: &mut ChaCha8Rng) -> f64 {
     // A shift is summed when it is first drawn: short trials need each once, long ones only those drawn.
+    let overlaps: Vec<Overlaps<'_>> = ranked.iter().map(Overlaps::of).collect();
     let mut sums: Vec<Vec<Option<f64>>> = ranked.iter().map(|t| vec![None; t.on.len()]).collect();
     let mut largest = |shifts: &[usize]| {
         let at = |lag: usize| -> f64 {
             let of = |(i, t): (usize, &Track)| {
                 let shift = (shifts[i] + lag) % t.on.len();
-                *sums[i][shift].get_or_insert_with(|| t.overlap(shift))
+                *sums[i][shift].get_or_insert_with(|| overlaps[i].at(shift))
             };
             ranked.iter().enumerate().map(of).sum()
         };
@@ -105,7 +168,10 @@ fn by_order(ranked: &[Track], rng: &mut ChaCha8Rng) -> f64 {
     // The coincidence of each trial's badness with each trial's signal, at each lag.
     let pairs: Vec<Vec<Vec<f64>>> = LAGS
         .map(|lag| {
-            ranked.iter().map(|bad| ranked.iter().map(|signal| bad.with(signal).overlap(lag)).collect()).collect()
+            ranked
+                .iter()
+                .map(|bad| ranked.iter().map(|signal| Overlaps::of(&bad.with(signal)).at(lag)).collect())
+                .collect()
         })
         .collect();
     let largest = |order: &[usize]| {
@@ -151,11 +217,11 @@ fn for_each_order(order: &mut [usize], k: usize, see: &mut impl FnMut(&[usize]))
 /// shifts.
 pub(crate) fn touched_by_chance(track: &Track, chosen: &[usize]) -> f64 {
     let n = track.on.len();
-    let touched = |shift: usize| -> usize {
-        let touched: Vec<bool> = track.touched(shift).collect();
-        chosen.iter().filter(|t| touched[**t]).count()
-    };
-    (0..n).map(touched).sum::<usize>() as f64 / n.max(1) as f64
+    // Over all shifts a moment meets every other one once, so that all that counts is how far back it reaches.
+    let mut far: Vec<usize> = track.since().into_iter().flatten().collect();
+    far.sort_unstable();
+    let meets = |t: &usize| far.partition_point(|since| *since <= track.reach[*t]);
+    chosen.iter().map(meets).sum::<usize>() as f64 / n.max(1) as f64
 }
 
 #[cfg(test)]
@@ -249,10 +315,43 @@ mod tests {
         let touched = |t: &Track, shift| t.touched(shift).map(u8::from).collect::<Vec<_>>();
         assert_eq!(touched(&t, 0), [0, 0, 0, 0, 1, 1, 0, 0, 0, 0]);
         assert_eq!(touched(&t, 5), [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-        assert!((t.overlap(0) - 10.1).abs() < 1e-12);
+        let overlap = |t: &Track| Overlaps::of(t).at(0);
+        assert!((overlap(&t) - 10.1).abs() < 1e-12);
         // A request that ended at 7 and lived since 5 is touched too.
         t.reach[7] = 2;
-        assert!((t.overlap(0) - 20.1).abs() < 1e-12);
+        assert!((overlap(&t) - 20.1).abs() < 1e-12);
+    }
+
+    /// What is touched, by looking at every moment that counts.
+    fn looked_at(t: &Track, shift: usize) -> Vec<bool> {
+        let n = t.on.len();
+        let on = |moment: usize, back: usize| t.on[(moment + 2 * n - back - shift) % n];
+        (0..n).map(|moment| (0..=t.reach[moment].min(n - 1)).any(|back| on(moment, back))).collect()
+    }
+
+    #[test]
+    fn sums_made_ready_are_those_of_looking_at_every_moment() {
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        for _ in 0..200 {
+            let n = rng.random_range(1..40);
+            let often = [0.0, 0.1, 0.5, 0.9, 1.0][rng.random_range(0..5)];
+            let t = Track {
+                on: (0..n).map(|_| rng.random::<f64>() < often).collect(),
+                reach: (0..n).map(|_| if rng.random::<f64>() < 0.7 { 0 } else { rng.random_range(0..50) }).collect(),
+                badness: (0..n).map(|_| f64::from(rng.random_range(0..9))).collect(),
+            };
+            let overlaps = Overlaps::of(&t);
+            let mut all = vec![0; n];
+            for shift in 0..n {
+                let wanted = looked_at(&t, shift);
+                assert_eq!(t.touched(shift).collect::<Vec<_>>(), wanted, "{t:?} at {shift}");
+                let sum: f64 = wanted.iter().zip(&t.badness).filter(|(on, _)| **on).map(|(_, bad)| bad).sum();
+                assert_eq!(overlaps.at(shift), sum, "{t:?} at {shift}");
+                wanted.iter().zip(&mut all).for_each(|(on, all)| *all += usize::from(*on));
+            }
+            let by_chance = touched_by_chance(&t, &[0, n / 2]);
+            assert_eq!(by_chance, (all[0] + all[n / 2]) as f64 / n as f64, "{t:?}");
+        }
     }
 
     #[test]
