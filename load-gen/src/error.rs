@@ -102,6 +102,12 @@ pub enum Error {
     Thread(&'static str),
 }
 
+impl From<record::HistogramError> for Error {
+    fn from(error: record::HistogramError) -> Self {
+        Self::Record(error.into())
+    }
+}
+
 /// "Connection refused" without the number that std adds to it.
 fn plain(said: &std::io::Error) -> String {
     let text = said.to_string();

@@ -103,7 +103,7 @@ impl Backend {
         self.answered += answered;
         self.errors += errors;
         self.response.add(response)?;
-        self.service.add(service)
+        Ok(self.service.add(service)?)
     }
 
     fn share(&self) -> Share {

@@ -21,7 +21,8 @@ const REACH_NS: u64 = 120_000_000_000;
 const LOOKED_AT: usize = 48;
 
 /// A figure and by how much it may be wrong, either way; not an estimate of trials but a bound.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Bounded {
     /// The figure.

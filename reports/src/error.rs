@@ -278,6 +278,12 @@ pub enum Error {
     },
 }
 
+impl From<record::HistogramError> for Error {
+    fn from(error: record::HistogramError) -> Self {
+        Self::Record(error.into())
+    }
+}
+
 fn said(reason: Option<&String>) -> String {
     reason.map_or_else(String::new, |reason| format!("; of the first: {reason}"))
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 const MEMORY_SLACK: f64 = 0.03;
 
 /// What of a machine must agree for two runs to be compared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct HostCard {
     /// Kernel release.
     pub kernel: String,

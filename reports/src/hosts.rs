@@ -13,7 +13,8 @@ pub(crate) const HOSTS: &str = "The hosts and their clocks";
 const BORNE_NS: u64 = 50_000;
 
 /// What is said of the hosts of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct HostsFindings {
     /// Each of them.
     pub hosts: Vec<HostFindings>,
@@ -28,7 +29,8 @@ pub struct HostsFindings {
 }
 
 /// A host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct HostFindings {
     /// Its name.
     pub name: String,
@@ -49,7 +51,8 @@ pub struct HostFindings {
 }
 
 /// A clock against the runner's. These are bounds and no estimates: the truth is in them if no clock jumped.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ClockFindings {
     /// How far its CLOCK_MONOTONIC was ahead in the middle of the run, in nanoseconds.
     pub ahead_ns: Bounded,

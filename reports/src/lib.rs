@@ -30,6 +30,7 @@ mod plot;
 pub mod probe_metrics;
 pub mod rates;
 pub mod samples_csv;
+#[cfg(feature = "schemas")]
 pub mod schemas;
 mod several;
 pub mod shelf;

@@ -93,6 +93,7 @@ impl<'de> Deserialize<'de> for Weights {
     }
 }
 
+#[cfg(feature = "schemas")]
 impl schemars::JsonSchema for Weights {
     fn schema_name() -> Cow<'static, str> {
         "Weights".into()
@@ -107,7 +108,8 @@ impl schemars::JsonSchema for Weights {
 }
 
 /// New weights while the load runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Shift {
     /// When, after the measured phase has begun.
@@ -117,7 +119,8 @@ pub struct Shift {
 }
 
 /// One service in several subsets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
     /// The service; its first subset is the stable one.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::Factors;
 
 /// One cell of the plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
     /// Short and unique in the run: "chain3-envoy-500m".

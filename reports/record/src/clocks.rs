@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// The runner asks, the agent stamps twice, the runner hears: the four stamps of NTP (RFC 5905, section 8). The agent's
 /// clock lies between `answered - heard` and `received - asked` ahead of the runner's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClockExchange {
     /// The agent's name in the run.

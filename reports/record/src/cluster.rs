@@ -8,7 +8,8 @@ use crate::CpuQuantity;
 
 /// The cluster of a run; `cluster.json`, written with `run.json`. Only `nodes` grows, when a cell has parts that none had
 /// before it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RunCluster {
     /// The file format.
     pub schema: u32,

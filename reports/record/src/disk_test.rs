@@ -11,7 +11,8 @@ use crate::{BlockDevice, Quantiles, Reading, Warning};
 pub const DISK_BLOCK_BYTES: u64 = 4096;
 
 /// A test of the disk under a directory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct DiskTest {
     /// The file format.
     pub schema: u32,
@@ -44,7 +45,8 @@ pub struct DiskTest {
 }
 
 /// The file of a disk test: it has no name, so that it is gone when the test is, however that ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct DiskTestFile {
     /// Its size. All of it was written with random bytes and flushed before the first arm.
     pub bytes: u64,
@@ -55,7 +57,8 @@ pub struct DiskTestFile {
 }
 
 /// What an arm of the test does, again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DiskArmKind {
     /// One random 4 KiB read at a time, past the page cache.
@@ -140,7 +143,8 @@ impl FromStr for DiskArmKind {
 }
 
 /// How operations are handed to the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DiskEngine {
     /// One thread, one blocking call at a time.
@@ -158,7 +162,8 @@ pub enum DiskEngine {
 /// wait, so net is exact. At depth 32 the disk works on through the first part of a wait: of each wait only what
 /// goes beyond `undisturbed_ns` is lost time, and an operation that was in flight during one counts as that long
 /// or as its gross less the wait, whichever is more; the tail of net is then a lower bound.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct DiskArm {
     /// What it did.
     pub kind: DiskArmKind,
@@ -213,7 +218,8 @@ pub struct DiskArm {
 }
 
 /// Counters of the disk over an arm (/sys/block/X/stat); kept in milliseconds, so means are good to 1 ms over all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct DiskArmDevice {
     /// Reads completed.
     pub reads: u64,
@@ -230,7 +236,8 @@ pub struct DiskArmDevice {
 }
 
 /// 100 ms of an arm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct DiskWindow {
     /// When it began, after the arm's start.
     pub offset_ns: u64,
@@ -243,7 +250,8 @@ pub struct DiskWindow {
 }
 
 /// Three points of a distribution, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct DiskWindowQuantiles {
     /// Half are at or below.
     pub p50: u64,

@@ -8,7 +8,8 @@ use crate::Reading;
 
 /// The two readings of a trial: when every part was up and nothing was asked of it yet, and when the load had
 /// ended and the parts were still there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Edges {
     /// Before the load.
     pub before: EdgeReadings,
@@ -17,7 +18,8 @@ pub struct Edges {
 }
 
 /// One reading of what is read at the edges of a trial only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct EdgeReadings {
     /// Before the first read, CLOCK_MONOTONIC.
     pub before_ns: u64,
@@ -32,7 +34,8 @@ pub struct EdgeReadings {
 /// /proc/PID/smaps_rollup: the memory of a process by whose it is (kernel document filesystems/proc).
 ///
 /// The kernel walks all pages for it, about 50 ns each, and holds the lock on the process's mappings meanwhile.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ProcessMemory {
     /// Its process id.
     pub pid: u32,
@@ -53,7 +56,8 @@ pub struct ProcessMemory {
 }
 
 /// What a drive tells of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct DriveHealth {
     /// The kernel's name: "nvme0n1".
     pub device: String,
@@ -67,7 +71,8 @@ pub struct DriveHealth {
 
 /// The parts of a drive's SMART log that tell whether it slows down or wears out (NVM Express base
 /// specification, SMART / Health Information; the temperature and errors also of ATA drives).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SmartLog {
     /// Whether the drive passes its own check.

@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// A histogram could not be decoded or merged.
     #[error("histogram: {0}")]
-    Histogram(String),
+    Histogram(#[from] histogram::Error),
     /// A CPU quantity is not one.
     #[error(
         "'{text}' is not a CPU quantity: {reason}\n  try: cores as '2' or '1.5', or thousandths of a core as '100m'"

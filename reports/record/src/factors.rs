@@ -12,7 +12,8 @@ use crate::{
 /// The factors of a cell. Two cells are compared only if they differ in what is declared to differ.
 ///
 /// A field that older files lack reads as what was so before it could be set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Factors {
     /// The shape's name: "chain3", "fan-out5", "tree7", or that of a topology.
@@ -27,7 +28,7 @@ pub struct Factors {
     pub mtls: Mtls,
     /// The mode of the services' own port, where it differs from that of the workload.
     #[serde(default, with = "or_none")]
-    #[schemars(with = "String")]
+    #[cfg_attr(feature = "schemas", schemars(with = "String"))]
     pub port_mtls: Option<Mtls>,
     /// How the load enters the chain; means nothing without proxies.
     #[serde(default = "default::entry")]
@@ -67,16 +68,16 @@ pub struct Factors {
     pub stats_scrape_ns: u64,
     /// The CPU limit of each proxy, as Kubernetes writes it; none is no limit.
     #[serde(with = "or_none")]
-    #[schemars(with = "String")]
+    #[cfg_attr(feature = "schemas", schemars(with = "String"))]
     pub cpu_limit: Option<CpuQuantity>,
     /// The CPU request of each proxy, which is its weight when there is too little; none is the kernel's default
     /// weight.
     #[serde(default, with = "or_none")]
-    #[schemars(with = "String")]
+    #[cfg_attr(feature = "schemas", schemars(with = "String"))]
     pub cpu_request: Option<CpuQuantity>,
     /// The memory limit of each proxy; none is no limit.
     #[serde(default, with = "or_none")]
-    #[schemars(with = "String")]
+    #[cfg_attr(feature = "schemas", schemars(with = "String"))]
     pub memory_limit: Option<MemoryQuantity>,
     /// Worker threads of each proxy; 0 without proxies.
     pub workers: u32,

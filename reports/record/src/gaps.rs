@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Quantiles, Reading};
 
 /// What took the CPU away from a thread that was spinning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GapCause {
     /// Another thread of this machine had the CPU (the thread's own run delay, less what a quota explains).
@@ -39,7 +40,8 @@ impl GapCause {
 }
 
 /// Lost time by cause, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GapLosses {
     /// See [`GapCause::OwnRunDelay`].
@@ -91,7 +93,8 @@ impl std::ops::AddAssign for GapLosses {
 }
 
 /// Gaps of one cause. Lengths are those of the gaps whose largest part is this cause's, other parts included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CauseGaps {
     /// Time lost to it in all.
@@ -105,7 +108,8 @@ pub struct CauseGaps {
 }
 
 /// One gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LongGap {
     /// When it began, from the start of the watch.
@@ -119,7 +123,8 @@ pub struct LongGap {
 }
 
 /// What a thread that spins on the clock saw; `meshtax probe --gaps` prints it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GapReport {
     /// The file format.
@@ -173,7 +178,8 @@ pub struct GapReport {
 /// What a sensor of short bursts has counted up since it started: gaps, and the speed of its work.
 ///
 /// Everything grows but the best and the longest; shares and means are made from two of these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GapCounters {
     /// Bursts made.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// The stamps of one service for one request. All are CLOCK_MONOTONIC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HopStamps {
     /// The service's name.
@@ -23,7 +24,8 @@ pub struct HopStamps {
 }
 
 /// The stamps of one call, by the service that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CallStamps {
     /// It began.

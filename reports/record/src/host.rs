@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// What a machine is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Host {
     /// Kernel release: "6.1.0-21-cloud-amd64".
     pub kernel: String,
@@ -82,7 +83,8 @@ pub struct Host {
 }
 
 /// A block device behind a path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct BlockDevice {
     /// The whole disk's kernel name: "vda".
     pub name: String,

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Host, Phase};
 
 /// What a host does in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HostRole {
     /// It makes the load, or a portion of it.
@@ -17,7 +18,8 @@ pub enum HostRole {
 }
 
 /// What a host costs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HostPrice {
     /// So much a month.
@@ -27,7 +29,8 @@ pub struct HostPrice {
 }
 
 /// One of the hosts of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RunHost {
     /// The name it was paired under.
@@ -55,7 +58,8 @@ pub struct RunHost {
 
 /// The hosts of a run; `hosts.json`, written with `run.json` and never changed. The host of `run.json` is the one on which the
 /// load enters the chain, on whose clock all stamps of the run are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RunHosts {
     /// The file format.
     pub schema: u32,
@@ -86,7 +90,8 @@ impl RunHosts {
 }
 
 /// What one host had of a trial; `hosts.json` of a trial has one for each.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TrialHost {
     /// Its name.
@@ -104,7 +109,8 @@ pub struct TrialHost {
 }
 
 /// The hosts of a trial; `hosts.json` of a trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct TrialHosts {
     /// The file format.
     pub schema: u32,
@@ -115,7 +121,8 @@ pub struct TrialHosts {
 }
 
 /// A trial that was not finished since a host was lost; a line of `losses.jsonl`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Loss {
     /// The trial's id.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// /proc/softirqs, all CPUs together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SoftirqCounters {
     /// Expired timers.
@@ -24,7 +25,8 @@ pub struct SoftirqCounters {
 
 /// /proc/net/softnet_stat, all CPUs together, in 64 bits: the kernel's 32-bit counters wrap, and their growth is added
 /// up from the first reading on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SoftnetCounters {
     /// Packets processed.

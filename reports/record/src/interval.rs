@@ -12,7 +12,8 @@ pub const INTERVAL_NS: u64 = 100_000_000;
 /// `due` and `sent` count by when that happened; histograms and outcomes count requests that *ended* in
 /// the window. A request belongs to the phase in which it was due, so the interval at a boundary may be
 /// written twice, once for each phase.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Interval {
     /// The phase in which these requests were due.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// What a directory of Istio configuration came to, for one workload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct IstioReading {
     /// The file format.
@@ -27,7 +28,8 @@ pub struct IstioReading {
 }
 
 /// A field of a resource, with all that is below it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct IstioField {
     /// Below the directory.
@@ -47,7 +49,8 @@ pub struct IstioField {
 }
 
 /// What became of a field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
 pub enum IstioVerdict {
     /// Factors of the run are from it.
@@ -75,7 +78,8 @@ pub enum IstioVerdict {
 }
 
 /// A factor and its value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct IstioSetting {
     /// The factor: "mtls".
@@ -85,7 +89,8 @@ pub struct IstioSetting {
 }
 
 /// A factor that no field sets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct IstioDefault {
     /// The factor: "mtls".

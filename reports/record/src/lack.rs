@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// Something that is on the path of the real thing and not on this one's, so that its cost is not in the figures.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lack {
     /// What: "istio.stats".
@@ -13,7 +14,8 @@ pub struct Lack {
 }
 
 /// A combination of factors that was asked for and cannot be: it has no cell, and this in its place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
     /// Which: "nginx, permissive".

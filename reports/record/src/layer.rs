@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::Reading;
 
 /// What a layer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LayerKind {
     /// A file system.
@@ -61,7 +62,8 @@ impl fmt::Display for LayerKind {
 }
 
 /// One layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct BlockLayer {
     /// How far below the path, from 0. Layers follow each other from the top; one that is deeper than the one
     /// before it carries that one, and several of one depth lie side by side.
@@ -79,7 +81,8 @@ pub struct BlockLayer {
 }
 
 /// How a block device queues requests (/sys/block/X/queue; kernel document ABI/stable/sysfs-block).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct BlockQueue {
     /// The scheduler in use: "none", "mq-deadline".

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use crate::{Histogram, Outcomes, Pace, Process, Reading, Warning};
 
 /// Whether the generator's figures can be taken for the target's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// They can.
@@ -19,7 +20,8 @@ pub enum Verdict {
 }
 
 /// Five points of a distribution, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Quantiles {
     /// Half are at or below.
@@ -47,7 +49,8 @@ impl From<&Histogram> for Quantiles {
 }
 
 /// Send lag, by whose it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lag {
     /// The generator was late though a connection was free.
@@ -59,7 +62,8 @@ pub struct Lag {
 /// The result of one load, over its measured phase; `load.json` of a trial.
 ///
 /// `due = answered + failed + censored`, and `censored = unsent + outcomes.cut_by_deadline`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct LoadSummary {
     /// The file format.
     pub schema: u32,
@@ -119,7 +123,8 @@ pub struct LoadSummary {
 
 /// What is seen of a load besides the times of its requests. Counts and times are of the measured phase, but for the
 /// opening of connections.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Observed {
     /// "http/1.1", "http/2" or "grpc", with "over TLS 1.3" and "a connection a request" where it was so.
@@ -161,7 +166,8 @@ pub struct Observed {
 }
 
 /// A thread of the generator.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ThreadUse {
     /// The CPU it was pinned to; none where it was not.
     pub cpu: Option<u32>,
@@ -174,7 +180,8 @@ pub struct ThreadUse {
 }
 
 /// What came of the pacing, against the plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Pacing {
     /// The window within which the economy pace puts sends together; 0 for the others.
     pub batch_ns: u64,
@@ -185,7 +192,8 @@ pub struct Pacing {
 }
 
 /// Times between one request and the next.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Gaps {
     /// Of the gaps.
     pub gap_ns: Quantiles,
@@ -196,7 +204,8 @@ pub struct Gaps {
 }
 
 /// How long connections took to open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Setup {
     /// Connections opened, those in the middle of the load included.
@@ -210,7 +219,8 @@ pub struct Setup {
 }
 
 /// The answers of one backend, or to one kind of request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Share {
     /// The header's value; empty for answers without it, "(others)" for values beyond those kept apart. Of a kind of
     /// request its method and URL.
@@ -226,7 +236,8 @@ pub struct Share {
 }
 
 /// How evenly connections were used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Balance {
     /// Connections that carried an answer.
     pub used: u32,
@@ -237,7 +248,8 @@ pub struct Balance {
 }
 
 /// What this machine adds to every figure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct NoiseFloor {
     /// Probes made.
     pub probes: u64,
@@ -248,7 +260,8 @@ pub struct NoiseFloor {
 }
 
 /// The first third of the measured phase against the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Stationarity {
     /// Response times of the first third.
     pub first_ns: Quantiles,

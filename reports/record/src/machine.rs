@@ -8,7 +8,8 @@ use crate::Reading;
 
 /// How the CPUs are arranged, as this kernel is told. In a virtual machine that is what its host chose to
 /// tell, and need not be how they really lie.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CpuTopology {
     /// Packages with a CPU that is online.
     pub sockets: u32,
@@ -23,7 +24,8 @@ pub struct CpuTopology {
 }
 
 /// A cache of the first CPU that is online.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CpuCache {
     /// From 1, the nearest.
     pub level: u32,
@@ -36,7 +38,8 @@ pub struct CpuCache {
 }
 
 /// What this kernel was built and booted with, as far as it decides which readings exist and how fine they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct KernelTraits {
     /// Scheduler ticks a second (CONFIG_HZ); not USER_HZ, in which /proc/stat counts.
@@ -62,7 +65,8 @@ pub struct KernelTraits {
 }
 
 /// Memory, besides how much there is in all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct MemoryTraits {
     /// What could be had without swapping when this was read (MemAvailable).
@@ -76,7 +80,8 @@ pub struct MemoryTraits {
 }
 
 /// What the cgroups around this program allow it; those of all ancestors hold at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CgroupLimits {
     /// CPU quotas from the innermost group outwards; empty when no group that is seen has one.
@@ -88,7 +93,8 @@ pub struct CgroupLimits {
 }
 
 /// A CPU quota of a cgroup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CpuQuota {
     /// The group's directory.
     pub cgroup: String,
@@ -99,7 +105,8 @@ pub struct CpuQuota {
 }
 
 /// A memory limit of a cgroup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct MemoryLimit {
     /// The group's directory.
     pub cgroup: String,
@@ -109,7 +116,8 @@ pub struct MemoryLimit {
 
 /// Who keeps the time of day right, from files and names: the kernel's own word for it needs a system call
 /// that has no safe form. Stamps of a run come from CLOCK_MONOTONIC, which is slewed but never set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TimeSync {
     /// Programs seen at work: "chronyd".
@@ -121,7 +129,8 @@ pub struct TimeSync {
 }
 
 /// How true the /proc is that this program sees.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProcView {
     /// The value of `hidepid`, if it hides processes of other users.

@@ -100,6 +100,7 @@ impl<'de> Deserialize<'de> for MemoryQuantity {
     }
 }
 
+#[cfg(feature = "schemas")]
 impl schemars::JsonSchema for MemoryQuantity {
     fn schema_name() -> Cow<'static, str> {
         "MemoryQuantity".into()

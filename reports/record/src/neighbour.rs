@@ -87,6 +87,7 @@ impl<'de> Deserialize<'de> for Neighbour {
     }
 }
 
+#[cfg(feature = "schemas")]
 impl schemars::JsonSchema for Neighbour {
     fn schema_name() -> Cow<'static, str> {
         "Neighbour".into()

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::Reading;
 
 /// What a network namespace counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSample {
     /// When it was read, CLOCK_MONOTONIC.
@@ -23,7 +24,8 @@ pub struct NetworkSample {
 }
 
 /// A line of net/dev. Drops here are the interface's, and no retransmits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct InterfaceCounters {
     /// Bytes received.
@@ -45,7 +47,8 @@ pub struct InterfaceCounters {
 }
 
 /// What TCP lost or delayed. Names in the kernel's files are in brackets; none where this kernel lacks one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TcpCounters {
     /// Segments sent (Tcp OutSegs), retransmitted ones not counted.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// The state of a main thread (/proc/PID/stat), by how much it holds a process up, rising.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProcessState {
     /// Any other: a thread that ended before the rest of its process, say.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Something read from the machine, or why it could not be.
 ///
 /// In JSON: the value itself, or `{"absent": "reason"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Reading<T> {
     /// It could not be read, and why.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Cell, Host, LeftOut, Source, Until, Warning};
 
 /// How long the phases of each trial are, in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Timing {
     /// Nothing is asked.
@@ -29,7 +30,8 @@ impl Timing {
 }
 
 /// A trial that is to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlannedTrial {
     /// "0007-chain3-envoy-500m-r2".
@@ -41,7 +43,8 @@ pub struct PlannedTrial {
 }
 
 /// A run: what it is of, where, and in which order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Run {
     /// The file format.
     pub schema: u32,

@@ -14,7 +14,8 @@ use crate::{ProcessState, Reading, SoftirqCounters, SoftnetCounters};
 ///
 /// Sources are read in tiers: some in every round, some at most five times a second, some once a second. What was not
 /// due in a round is left out of its line; the first round holds everything.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
     /// The round, from 0; a gap is a missed round.
@@ -48,7 +49,8 @@ pub struct Sample {
 }
 
 /// The machine's counters.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NodeSample {
     /// All CPUs together, /proc/stat's first line.
@@ -98,7 +100,8 @@ pub struct NodeSample {
 }
 
 /// /proc/schedstat (version 15 and later), all CPUs together; needs CONFIG_SCHEDSTATS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RunQueueCounters {
     /// Time tasks ran.
@@ -110,7 +113,8 @@ pub struct RunQueueCounters {
 }
 
 /// One line of /proc/stat, every field, in USER_HZ ticks (10 ms as a rule: the quantum of all of them).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CpuTimes {
     /// User, guests included.
@@ -136,7 +140,8 @@ pub struct CpuTimes {
 }
 
 /// Counters of a block device (/sys/block/X/stat). `util` is left out: it misleads on virtio and NVMe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DiskCounters {
     /// The device: "vda".
@@ -164,7 +169,8 @@ pub struct DiskCounters {
 }
 
 /// A pressure file: microseconds stalled since boot. Never read above five times a second.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PressureSample {
     /// Some task waited.
@@ -174,7 +180,8 @@ pub struct PressureSample {
 }
 
 /// One line of a pressure file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PressureLine {
     /// Percent over 10 s, as the kernel averages it.
@@ -184,7 +191,8 @@ pub struct PressureLine {
 }
 
 /// /proc/loadavg.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LoadAverage {
     /// Over one minute.
@@ -196,7 +204,8 @@ pub struct LoadAverage {
 }
 
 /// CPU counters of a cgroup, v1 or v2, in nanoseconds either way.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CgroupSample {
     /// When it was read, CLOCK_MONOTONIC.
@@ -230,7 +239,8 @@ pub struct CgroupSample {
 }
 
 /// The bandwidth limit of a cgroup: cpu.max, or cpu.cfs_quota_us and cpu.cfs_period_us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CpuBandwidth {
     /// CPU time in each period, over all CPUs; none where it is not limited.
@@ -240,7 +250,8 @@ pub struct CpuBandwidth {
 }
 
 /// Where the run times of a process come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Accounts {
     /// One answer of the kernel for the whole process (taskstats, TGID), threads that ended included.
@@ -250,7 +261,8 @@ pub enum Accounts {
 }
 
 /// Counters of a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProcessSample {
     /// Its process id.
@@ -302,7 +314,8 @@ pub struct ProcessSample {
 }
 
 /// What the probe itself used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OwnCost {
     /// CPU time since it started.

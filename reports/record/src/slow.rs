@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::{CallStamps, HopStamps, Outcome, Phase};
 
 /// One kept request; a line of `slow.jsonl`. All stamps are CLOCK_MONOTONIC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SlowRequest {
     /// Its number in the schedule, from 0.

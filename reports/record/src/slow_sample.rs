@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::Reading;
 
 /// What is read once a second.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SlowSample {
     /// /proc/meminfo.
@@ -20,7 +21,8 @@ pub struct SlowSample {
 }
 
 /// Memory of the machine now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MemorySample {
     /// All of it.
@@ -42,7 +44,8 @@ pub struct MemorySample {
 }
 
 /// Paging since boot. Names in /proc/vmstat are in brackets; none where this kernel lacks one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VmCounters {
     /// Page faults (pgfault).

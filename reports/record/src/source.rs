@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// The state of the source that a run is of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// The commit, in full. What was changed and not committed is not in it.

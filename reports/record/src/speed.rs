@@ -8,7 +8,8 @@ use crate::Reading;
 ///
 /// The median of a window is free of what other threads of this machine took, so what is left of the spread is
 /// frequency, a busy sibling or a neighbour on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SpeedCard {
     /// The fastest chunk of all.
@@ -26,7 +27,8 @@ pub struct SpeedCard {
 }
 
 /// Whether two CPUs slow one another down as siblings of one core do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SiblingVerdict {
     /// They do.
@@ -38,7 +40,8 @@ pub enum SiblingVerdict {
 }
 
 /// The work on one CPU while another spins, over the same while it does not: paired, and repeated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SiblingCheck {
     /// The CPU that was measured.

@@ -13,7 +13,8 @@ const VALUES: usize = 8;
 const OTHERS: &str = "(others)";
 
 /// The answers that bore one value.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Answers {
     /// Whole responses.
@@ -45,7 +46,7 @@ impl Answers {
         self.answered = self.answered.saturating_add(*answered);
         self.errors = self.errors.saturating_add(*errors);
         self.response.add(response)?;
-        self.service.add(service)
+        Ok(self.service.add(service)?)
     }
 
     fn clear(&mut self) {
@@ -152,6 +153,7 @@ impl<'de> Deserialize<'de> for Split {
     }
 }
 
+#[cfg(feature = "schemas")]
 impl schemars::JsonSchema for Split {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Split".into()

@@ -105,6 +105,7 @@ impl<'de> Deserialize<'de> for CpuQuantity {
     }
 }
 
+#[cfg(feature = "schemas")]
 impl schemars::JsonSchema for CpuQuantity {
     fn schema_name() -> Cow<'static, str> {
         "CpuQuantity".into()

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 /// From before the read to after it, in nanoseconds since the sample's `before_ns`; in JSON `[before, after]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ReadWindow(pub u64, pub u64);
 
 /// The windows of the node's sources; none of what was not read in this round.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReadWindows {
     /// The disk's counters.

@@ -1,6 +1,5 @@
 //! How many worker threads a proxy has: a number, or the rule by which a mesh derives it from the limits.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -100,8 +99,9 @@ impl serde::de::Visitor<'_> for Visitor {
     }
 }
 
+#[cfg(feature = "schemas")]
 impl schemars::JsonSchema for WorkerRule {
-    fn schema_name() -> Cow<'static, str> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
         "WorkerRule".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::findings::PerQuantile;
 
 /// One of the points that are compared. The largest request is none: it scatters by a factor of e from trial to trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Point {
     /// Half are at or below.
@@ -67,7 +68,8 @@ impl Point {
 }
 
 /// One thing for each point that runs are compared at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PerPoint<T> {
     /// Half are at or below.

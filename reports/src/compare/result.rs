@@ -13,7 +13,8 @@ use crate::stats::components;
 
 /// Several runs side by side; what `meshtax compare --format json` writes. The first run is that which the others are
 /// compared with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Comparison {
     /// The file format.
     pub schema: u32,
@@ -48,7 +49,8 @@ pub struct Comparison {
 }
 
 /// One of the runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ComparedRun {
     /// What it is called here: by the user, by its label, or by what tells it from the others.
     pub name: String,
@@ -86,7 +88,8 @@ pub struct ComparedRun {
 }
 
 /// The last third of a run's trials against the first. Trials are compared with others of their own cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Thirds {
     /// Trials in each of them.
     pub trials: usize,
@@ -103,7 +106,8 @@ pub struct Thirds {
 }
 
 /// By how much runs of one machine differ from time to time, as the standard deviation of a logarithm.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Scatter {
     /// The standard deviation.
     pub sd: f64,
@@ -114,7 +118,8 @@ pub struct Scatter {
 }
 
 /// A cell that all runs have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ComparedCell {
     /// Its id in the first run.
     pub id: String,
@@ -129,7 +134,8 @@ pub struct ComparedCell {
 }
 
 /// A cell in one run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CellInRun {
     /// The name of the run.
     pub run: String,
@@ -152,7 +158,8 @@ pub struct CellInRun {
 }
 
 /// A run against the first. Their trials are not paired; `n` counts those of both.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Contrast {
     /// Of these two runs as they were: what their trials tell.
     pub these_runs: Estimate,
@@ -164,7 +171,8 @@ pub struct Contrast {
 }
 
 /// Whether two are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Told {
     /// By more than runs of one machine differ from time to time.
@@ -176,7 +184,8 @@ pub enum Told {
 }
 
 /// Which run has the smallest tax.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Smallest {
     /// The cell's id.
     pub cell: String,
@@ -187,7 +196,8 @@ pub struct Smallest {
 }
 
 /// What kind of thing an effect is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EffectOf {
     /// One run against the first: the machine, and all else that differs between them.
@@ -197,7 +207,8 @@ pub enum EffectOf {
 }
 
 /// The main effect of a factor: over all shared cells that differ in nothing else, each run alike.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Effect {
     /// What it is of.
     pub of: EffectOf,
@@ -220,7 +231,8 @@ pub struct Effect {
 }
 
 /// An effect within one run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct EffectInRun {
     /// The name of the run.
     pub run: String,
@@ -229,7 +241,8 @@ pub struct EffectInRun {
 }
 
 /// A part of the variance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct VariancePart {
     /// What it is of.
     pub source: components::Source,
@@ -242,7 +255,8 @@ pub struct VariancePart {
 }
 
 /// Something that is not the same in all runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Difference {
     /// What.
     pub what: String,
@@ -251,7 +265,8 @@ pub struct Difference {
 }
 
 /// What may have bent a run's figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FlagKind {
     /// The hypervisor gave CPU time to others.
@@ -286,7 +301,8 @@ impl FlagKind {
 }
 
 /// A flag on a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Flag {
     /// The name of the run.
     pub run: String,

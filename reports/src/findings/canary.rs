@@ -15,7 +15,8 @@ use crate::subsets::{SubsetAnswers, SubsetWindow};
 const LEVEL: f64 = 0.999;
 
 /// A canary, over all trials of a cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CanaryFindings {
     /// The service.
@@ -34,7 +35,8 @@ pub struct CanaryFindings {
 
 /// A stretch of the measured phases in which requests were to be split in one way. The answers while a shift was not yet
 /// followed are in none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Stretch {
     /// Its planned start, since the measured phase began.
@@ -48,7 +50,8 @@ pub struct Stretch {
 }
 
 /// The share of one subset. Each request is drawn on its own, so that all answers of all trials count.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubsetShare {
     /// The subset.
@@ -70,7 +73,8 @@ pub struct SubsetShare {
 }
 
 /// What the answers of one subset took, over the whole measured phase.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubsetFindings {
     /// The subset.
@@ -91,7 +95,8 @@ pub struct SubsetFindings {
 ///
 /// The moment is the boundary between two windows of a tenth of a second at which a change from the old weights to the
 /// new is most likely, by when answers came, counted from when the new weights were begun to be given.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ShiftFindings {
     /// When it was to be, since the measured phase began.

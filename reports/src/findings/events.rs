@@ -11,7 +11,8 @@ use crate::gather::TrialData;
 use crate::stats::Scale;
 
 /// Over all trials of a cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EventFindings {
     /// Certificates that were replaced.

@@ -9,7 +9,8 @@ use crate::figure;
 use crate::stats::Estimate;
 
 /// What the page begins with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Headline {
     /// The cell's id: of those with a mesh, the one that adds most.

@@ -44,7 +44,8 @@ pub(crate) use timeline::{TIMELINES, typical};
 pub type Figure = Reading<Estimate>;
 
 /// All that a run says; `findings.json`. Units stand in the names; a share is 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Findings {
     /// The file format.
     pub schema: u32,
@@ -132,7 +133,8 @@ pub struct Findings {
 }
 
 /// One thing for each of the five points of a distribution that are reported.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PerQuantile<T> {
     /// Half are at or below.
@@ -160,7 +162,8 @@ impl<T> PerQuantile<T> {
 }
 
 /// What the trials of one cell say together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CellFindings {
     /// The cell's id.
     pub id: String,
@@ -206,7 +209,8 @@ pub struct CellFindings {
 }
 
 /// All proxies of a cell together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AllProxies {
     /// How many there are; the most of a trial.
@@ -225,7 +229,8 @@ pub struct AllProxies {
 }
 
 /// Requests of the measured phases, over all trials of a cell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Requests {
     /// Due by the schedule.
@@ -243,7 +248,8 @@ pub struct Requests {
 }
 
 /// What the parts of one role cost: the mean over such parts of a trial, estimated over trials.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Costs {
     /// Thousandths of a core for each 1000 answers a second of the chain: also CPU microseconds a request.
@@ -263,7 +269,8 @@ pub struct Costs {
 }
 
 /// What one part cost, estimated over trials.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PartCosts {
     /// Thousandths of a core in use.
@@ -279,7 +286,8 @@ pub struct PartCosts {
 }
 
 /// The machine in the measured phases of a cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NodeFindings {
     /// CPU time that the hypervisor gave to others while we had work.
@@ -308,7 +316,8 @@ pub struct NodeFindings {
 }
 
 /// Why two cells are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TaxKind {
     /// Meshed against unmeshed.
@@ -320,7 +329,8 @@ pub enum TaxKind {
 }
 
 /// A cell against another one, paired within blocks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tax {
     /// The cell's id.
@@ -338,7 +348,8 @@ pub struct Tax {
 }
 
 /// A tax at one quantile.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TaxAt {
     /// What is added, in nanoseconds.
@@ -354,7 +365,8 @@ pub struct TaxAt {
 }
 
 /// A doubt, and what it is about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FoundWarning {
     /// The trial it is about; absent where it is about the whole run or a cell.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::gather::{Gathered, TrialData};
 
 /// One thing that was read back from what ran, in all parts and trials that are counted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ProofLine {
     /// The cell's id.

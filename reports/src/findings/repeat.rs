@@ -4,7 +4,8 @@ use record::{Run, RunDirectory, Timing};
 use serde::{Deserialize, Serialize};
 
 /// What it takes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Repeat {
     /// The command, where the run directory is at hand.

@@ -9,7 +9,8 @@ use crate::gather::Gathered;
 const TOLD: usize = 3;
 
 /// One kept request. Its moments are counted from when it was due.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SlowestRequest {
     /// The cell's id.
@@ -29,7 +30,8 @@ pub struct SlowestRequest {
 }
 
 /// One service on a request's way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SlowestHop {
     /// The service.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::stats::Estimate;
 
 /// What slow requests coincide with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The load generator itself was late.
@@ -51,9 +52,8 @@ impl Cause {
 }
 
 /// How something is known. The three are never mixed: what cannot be measured is not zero.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Known {
     /// A counter or a state of the kernel, or a stamp, said so.
@@ -77,7 +77,8 @@ impl Known {
 }
 
 /// A share of a cell's tail: of the time that requests took above the quiet level.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Attribution {
     /// The cell's id.
@@ -109,7 +110,8 @@ pub struct Attribution {
 }
 
 /// What one part has of a cause's share.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PartShare {
     /// The part: "s2-sidecar".
@@ -119,7 +121,8 @@ pub struct PartShare {
 }
 
 /// The fewest windows that hold nine tenths of a tail, over all trials of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SlowWindows {
     /// How many they are.
@@ -131,7 +134,8 @@ pub struct SlowWindows {
 }
 
 /// A cause that was looked for in a cell, whether it is named or not.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LedgerLine {
     /// The cell's id.
@@ -149,7 +153,8 @@ pub struct LedgerLine {
 /// One of a cell's worst windows of 100 ms, with everything that is known of it.
 ///
 /// Counters are those of the time in which its longest request was out; run delay is above what the part has as a rule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WorstWindow {
     /// The cell's id.

@@ -16,7 +16,8 @@ use crate::stats::{Estimate, Scale};
 const KNEE_RATIO: f64 = 1.25;
 
 /// Cells that differ in nothing but the CPU limit of their proxies.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LimitSweep {
     /// What they have in common, by the name of the reference.
@@ -35,7 +36,8 @@ pub struct LimitSweep {
 }
 
 /// One limit of a sweep.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LimitPoint {
     /// The cell's id.

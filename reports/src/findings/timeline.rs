@@ -10,7 +10,8 @@ use crate::usage::{Span, Step};
 pub(crate) const TIMELINES: usize = 12;
 
 /// The windows of a cell's most typical trial: that with the median p99. All lists are as long as `at_ns`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Timeline {
     /// The cell's id.

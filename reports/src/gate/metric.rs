@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// There is no largest request among them: the largest of a trial scatters by a factor of e from trial to trial, so that
 /// twenty pairs still leave it open by 80 %.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Median response time, in nanoseconds.

@@ -10,7 +10,8 @@ use crate::host_card::HostCard;
 use crate::stats::Estimate;
 
 /// The answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GateVerdict {
     /// It is proven to be within the limit.
@@ -33,7 +34,8 @@ impl GateVerdict {
 }
 
 /// How the two were brought together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     /// In pairs of trials made for the gate, each in random order: what drifts hits both.
@@ -45,7 +47,8 @@ pub enum Way {
 }
 
 /// What the gate was for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// To judge a candidate.
@@ -58,7 +61,8 @@ pub enum Purpose {
 }
 
 /// What may be spent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Budget {
     /// Pairs of trials at most; in a gate on stored runs those that there are.
     pub pairs: usize,
@@ -67,7 +71,8 @@ pub struct Budget {
 }
 
 /// One of the two that are compared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Side {
     /// What it is called: a scenario's name or file, a run, a folder of runs.
     pub label: String,
@@ -107,7 +112,8 @@ impl Side {
 }
 
 /// What is asked about a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     /// Whether it became worse than the baseline.
@@ -125,7 +131,8 @@ pub enum Question {
 }
 
 /// Where most of the scatter of the differences comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseSource {
     /// CPU that the hypervisor took.
@@ -143,7 +150,8 @@ pub enum NoiseSource {
 }
 
 /// The largest source of noise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Noise {
     /// Which.
     pub source: NoiseSource,
@@ -156,7 +164,8 @@ pub struct Noise {
 }
 
 /// The verdict with the hypervisor's steal accounted for, where that was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct StealAdjusted {
     /// The verdict on adjusted differences; absent where the guard refused it.
     pub verdict: Option<GateVerdict>,
@@ -173,7 +182,8 @@ pub struct StealAdjusted {
 }
 
 /// Requests counted for a rate of errors.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Counted {
     /// Failed, answered with an error, or without an end.
     pub bad: u64,
@@ -184,7 +194,8 @@ pub struct Counted {
 }
 
 /// What is said about one metric of one cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct MetricVerdict {
     /// The candidate's cell.
     pub cell: String,
@@ -269,7 +280,8 @@ impl MetricVerdict {
 }
 
 /// All that a gate says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct GateReport {
     /// The file format.
     pub schema: u32,

@@ -12,7 +12,8 @@ use crate::stats::change_points::{Options, change_points};
 const LEAST: usize = 10;
 
 /// A change of level.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Change {
     /// The likeliest first point of the new level, from 0.
     pub at: usize,

@@ -11,9 +11,10 @@ use crate::findings::{Figure, TaxKind};
 use crate::stats::Estimate;
 
 /// One figure of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(into = "String", try_from = "String")]
-#[schemars(with = "String")]
+#[cfg_attr(feature = "schemas", schemars(with = "String"))]
 pub enum Followed {
     /// Of the response times: what a user waits.
     Response(Quantile),

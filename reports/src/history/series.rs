@@ -13,7 +13,8 @@ use crate::findings::{Figure, person_name};
 use crate::{Error, Result};
 
 /// A figure over many runs. Units stand in `unit`; a change is a ratio.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct History {
     /// The file format.
     pub schema: u32,
@@ -34,7 +35,8 @@ pub struct History {
 }
 
 /// A run that is in no series.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct LeftOutRun {
     /// Its directory.
     pub path: String,
@@ -43,7 +45,8 @@ pub struct LeftOutRun {
 }
 
 /// One cell, on one machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Series {
     /// The machine.
     pub host: String,
@@ -68,7 +71,8 @@ pub struct Series {
 }
 
 /// One run of a series.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Point {
     /// The run's name.
     pub run: String,

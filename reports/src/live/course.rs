@@ -9,7 +9,8 @@ use super::lines::IntervalLine;
 const KEPT: usize = 600;
 
 /// What requests took that ended in one interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Tenth {
     /// When the interval began, since the first one.
     pub at_ns: u64,

@@ -12,7 +12,8 @@ use super::requests::{Requests, RequestsNow};
 use super::tail::Tail;
 
 /// How a trial stands that is being made.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Now {
     /// The phase in which the latest requests were due; absent before the load.
     pub phase: Option<Phase>,

@@ -12,7 +12,8 @@ use crate::usage;
 const WINDOW_NS: u64 = 1_000_000_000;
 
 /// The machine now. A share is 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct MachineNow {
     /// CPU time in use, by whomever.
     pub cpu_busy_share: Reading<f64>,

@@ -11,7 +11,8 @@ use super::lines::IntervalLine;
 const SECOND: usize = (1_000_000_000 / INTERVAL_NS) as usize;
 
 /// Requests of a stretch of a trial that is not over.
-#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RequestsNow {
     /// How long the stretch is.
     pub length_ns: u64,

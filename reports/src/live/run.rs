@@ -11,7 +11,8 @@ use crate::Result;
 use crate::findings::person_name;
 
 /// How a run stands; what `meshtax serve` answers to who follows it.
-#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RunNow {
     /// The file format.
     pub schema: u32,
@@ -34,7 +35,8 @@ pub struct RunNow {
 }
 
 /// The trial that is being made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct TrialNow {
     /// Its id.
     pub id: String,

@@ -14,7 +14,8 @@ use crate::figure::{digits, ms_bare};
 const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
 
 /// A Fortio result: what it was of, and its quantiles with the buckets that hold them.
-#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Imported {
     /// The file.
     pub file: PathBuf,
@@ -41,7 +42,8 @@ pub struct Imported {
 }
 
 /// A quantile of a Fortio result. The true one lies anywhere from `start_ns` to `end_ns`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ImportedQuantile {
     /// 99.9 is one of a thousand.
     pub percentile: f64,

@@ -7,7 +7,8 @@ use crate::findings::Figure;
 use crate::stats::Estimate;
 
 /// Whether something in the price list holds the SLO.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PlanVerdict {
     /// There is a recommendation.
@@ -17,7 +18,8 @@ pub enum PlanVerdict {
 }
 
 /// All that a plan says; `meshtax plan --format json`. Units stand in the names; a share is 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanReport {
     /// The file format.
@@ -47,7 +49,8 @@ pub struct PlanReport {
 }
 
 /// What was asked of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanAsked {
     /// As on the command line.
@@ -69,7 +72,8 @@ pub struct PlanAsked {
 }
 
 /// What to buy and what to set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Recommendation {
     /// The plan and where everything goes.
@@ -90,7 +94,8 @@ pub struct Recommendation {
 }
 
 /// One plan of the price list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanRow {
     /// Its name.
@@ -109,7 +114,8 @@ pub struct PlanRow {
 }
 
 /// Where everything goes on the hosts of one plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
     /// The CPU limit of each proxy; none is no limit.
@@ -149,7 +155,8 @@ pub struct Placement {
 }
 
 /// What decides the number of hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// The rate that a host holds.
@@ -161,7 +168,8 @@ pub enum Bound {
 }
 
 /// What each proxy gets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sizing {
     /// The dataplane that was measured.
@@ -183,7 +191,8 @@ pub struct Sizing {
 }
 
 /// Trials at the measured rates on either side of the planned one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Shown {
     /// At the highest measured rate that is no higher than the planned one.
@@ -193,7 +202,8 @@ pub struct Shown {
 }
 
 /// How often the SLO held at one rate.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HeldAt {
     /// Requests a second.
@@ -207,7 +217,8 @@ pub struct HeldAt {
 }
 
 /// At which rate a limit breaks the SLO.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cliff {
     /// The limit.
@@ -229,7 +240,8 @@ pub struct Cliff {
 }
 
 /// A cliff that was looked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Confirmed {
     /// The highest rate at which the SLO held, with the bounds between which the limit lies; n counts loads.
@@ -241,7 +253,8 @@ pub struct Confirmed {
 }
 
 /// Something that is not known, and how it could be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ToMeasure {
     /// What would be known.

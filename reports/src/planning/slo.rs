@@ -7,7 +7,8 @@ use crate::gate::Metric;
 use crate::{Error, Result};
 
 /// A bound that a trial must keep.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Clause {
     /// Of what: a response time, or errors.
@@ -17,7 +18,8 @@ pub struct Clause {
 }
 
 /// Every bound that must hold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Slo {
     clauses: Vec<Clause>,

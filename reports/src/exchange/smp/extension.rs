@@ -10,7 +10,8 @@ use crate::{Attribution, CellFindings, Findings, FoundWarning, Tax};
 const NAME: &str = "meshtax/smp-extension/1";
 
 /// What a run knows of one result beyond the specification; the file that the result's `details_uri` names.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Extension {
     /// "meshtax/smp-extension/1".
     pub extension: String,
@@ -34,7 +35,8 @@ pub struct Extension {
 }
 
 /// The rest, by what a result is of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 // One of each file, never many at once.
 #[allow(clippy::large_enum_variant)]

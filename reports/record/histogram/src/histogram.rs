@@ -58,7 +58,7 @@ impl Histogram {
     /// # Errors
     /// None for histograms made here; one decoded from a file may hold larger values than fit.
     pub fn add(&mut self, other: &Histogram) -> Result<()> {
-        self.hdr.add(&other.hdr).map_err(|e| Error::Histogram(e.to_string()))
+        self.hdr.add(&other.hdr).map_err(|e| Error(e.to_string()))
     }
 
     /// How many values were counted.
@@ -126,7 +126,7 @@ impl Histogram {
         let mut bytes = Vec::new();
         SERIALIZER
             .with_borrow_mut(|s| s.serialize(&self.hdr, &mut bytes))
-            .map_err(|e| Error::Histogram(format!("cannot be written: {e}")))?;
+            .map_err(|e| Error(format!("cannot be written: {e}")))?;
         Ok(BASE64.encode(bytes))
     }
 
@@ -135,13 +135,13 @@ impl Histogram {
     /// # Errors
     /// When the text is no base64 of a V2-deflate histogram, or of one that announces or counts what cannot be.
     pub fn decode(text: &str) -> Result<Self> {
-        let bytes = BASE64.decode(text).map_err(|e| Error::Histogram(format!("not base64: {e}")))?;
-        let plain = interchange::plain(&bytes).map_err(Error::Histogram)?;
+        let bytes = BASE64.decode(text).map_err(|e| Error(format!("not base64: {e}")))?;
+        let plain = interchange::plain(&bytes).map_err(Error)?;
         let read: Hdr<u64> = Deserializer::new()
             .deserialize(&mut plain.as_slice())
-            .map_err(|e| Error::Histogram(format!("not an HdrHistogram of the V2-deflate form: {e}")))?;
+            .map_err(|e| Error(format!("not an HdrHistogram of the V2-deflate form: {e}")))?;
         if read.len() > MOST_COUNTED {
-            return Err(Error::Histogram(format!("it counts {} values, which no load makes", read.len())));
+            return Err(Error(format!("it counts {} values, which no load makes", read.len())));
         }
         if (read.low(), read.high(), read.sigfig()) == (1, LONGEST_NS, 3) {
             return Ok(Self { hdr: read });
@@ -168,6 +168,7 @@ impl<'de> Deserialize<'de> for Histogram {
     }
 }
 
+#[cfg(feature = "schemas")]
 impl schemars::JsonSchema for Histogram {
     fn schema_name() -> Cow<'static, str> {
         "Histogram".into()
