@@ -20,7 +20,7 @@ fn run(tables: &str, flags: &[&str]) -> Vec<Value> {
     let scenario = tmp.path().join("scenario.toml");
     let text = format!(
         "name = \"sidecars\"\nteaches = \"what was asked for is what is proven\"\n{tables}\n\
-         [trial]\nsettle = \"100ms\"\nwarm_up = \"300ms\"\nmeasure = \"1500ms\"\ncool_down = \"200ms\"\n\
+         [trial]\nsettle = \"100ms\"\nwarm_up = \"300ms\"\nmeasure = \"2500ms\"\ncool_down = \"200ms\"\n\
          [plan]\nrepeats = 1\n"
     );
     std::fs::write(&scenario, text).unwrap();
@@ -40,7 +40,7 @@ fn run(tables: &str, flags: &[&str]) -> Vec<Value> {
 fn trial(directory: &Path) -> Value {
     let trial = json(&directory.join("trial.json"));
     let load = &trial["load"];
-    assert_eq!((&load["due"], &load["outcomes"]["answered"]["200"]), (&300.into(), &300.into()), "{load:#}");
+    assert_eq!((&load["due"], &load["outcomes"]["answered"]["200"]), (&500.into(), &500.into()), "{load:#}");
     trial
 }
 
