@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::program::{Answer, Mounted, among_others, call, fake_envoy, is_root, meshtax, processes_of, skip};
+use crate::program::{
+    Answer, Mounted, among_others, call, copy_program, fake_envoy, is_root, meshtax, processes_of, skip,
+};
 
 /// What an error must be: its code, its words, a way out, and no longer than a screen.
 pub(crate) fn refused(answer: &Answer, code: i32, words: &[&str]) {
@@ -128,7 +130,7 @@ fn a_cpu_limit_without_permission() {
     // Set afterwards: the umask would take its share of a mode given at the start.
     fs::set_permissions(tmp.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let program = tmp.path().join("meshtax");
-    fs::copy(env!("CARGO_BIN_EXE_meshtax"), &program).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_meshtax"), &program);
     let answer: Answer = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", program.to_str().unwrap()])
         .args([

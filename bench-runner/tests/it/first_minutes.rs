@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::errors::refused;
-use crate::program::{Answer, alone, among_others, call, is_root, skip};
+use crate::program::{Answer, alone, among_others, call, copy_program, is_root, skip};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_meshtax");
 
@@ -49,7 +49,7 @@ fn pods_without_root_are_refused_before_there_is_a_run() {
     let tmp = tempfile::tempdir().unwrap();
     // Where another user may read it, and write beside it.
     let program = tmp.path().join("meshtax");
-    fs::copy(PROGRAM, &program).unwrap();
+    copy_program(PROGRAM, &program);
     for (path, mode) in [(tmp.path(), "777"), (program.as_path(), "755")] {
         assert!(Command::new("chmod").arg(mode).arg(path).status().unwrap().success());
     }

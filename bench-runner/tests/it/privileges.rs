@@ -9,7 +9,7 @@ use scenarios::proxy::{envoy, packaged};
 use serde_json::Value;
 
 use crate::onlooking::{Onlooking, Seen, look_on};
-use crate::program::{Answer, among_others, is_root, json, scratch_directories, skip};
+use crate::program::{Answer, among_others, copy_program, is_root, json, scratch_directories, skip};
 
 /// Users who own nothing: of services, generators and neighbours, and of proxies on loopback.
 const SERVICE_USER: u32 = 65_521;
@@ -26,7 +26,7 @@ fn hide(folder: &Path, program: &Path, name: &str, mode: u32) -> PathBuf {
     // And the run directory beside it.
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
     let copy = place.join(name);
-    std::fs::copy(program, &copy).unwrap();
+    copy_program(program, &copy);
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(mode)).unwrap();
     copy
 }

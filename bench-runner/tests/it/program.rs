@@ -157,6 +157,13 @@ pub(crate) fn processes_of(directory: &Path) -> Vec<String> {
     found
 }
 
+/// Copies a program that is then to be started. Not by this process: whoever is forked off it in another thread while the copy is
+/// written holds it open for writing for a moment longer, and what is open for writing cannot be executed.
+pub(crate) fn copy_program(from: impl AsRef<Path>, to: &Path) {
+    let status = Command::new("cp").arg(from.as_ref()).arg(to).status().expect("cp");
+    assert!(status.success(), "cp {} {}", from.as_ref().display(), to.display());
+}
+
 /// Every process below a parent, however deep.
 pub(crate) fn descendants(parent: u32) -> Vec<u32> {
     let mut parents = Vec::new();

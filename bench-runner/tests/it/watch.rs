@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use scenarios::limits::CgroupTree;
 use serde_json::Value;
 
-use crate::program::{alone, call, is_root, meshtax, skip};
+use crate::program::{alone, call, copy_program, is_root, meshtax, skip};
 
 /// Programs that are killed when dropped.
 struct Started(Vec<Child>);
@@ -124,7 +124,7 @@ fn processes_that_proc_hides_are_said_to_be_hidden() {
     // Another user must be able to reach the program.
     let place = tempfile::tempdir().unwrap();
     let program = place.path().join("meshtax");
-    std::fs::copy(meshtax(&[]).get_program(), &program).unwrap();
+    copy_program(meshtax(&[]).get_program(), &program);
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let script = format!(
         "mount -t proc -o hidepid=invisible proc /proc && cd / && \
