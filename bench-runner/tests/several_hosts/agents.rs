@@ -4,25 +4,12 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::program::{Answer, is_root, skip, within};
 
 static MADE: AtomicU32 = AtomicU32::new(0);
-
-/// Tests of which the figures matter are made alone; those of what is lost, marked and refused wait most of their time, and
-/// are made beside one another.
-static MEASURING: RwLock<()> = RwLock::new(());
-
-pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
-    MEASURING.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(crate) fn beside_others() -> RwLockReadGuard<'static, ()> {
-    MEASURING.read().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Where every agent listens.
 pub(crate) const PORT: u16 = 7464;

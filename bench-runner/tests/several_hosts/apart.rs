@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::agents::{Agent, Hosts, alone, permitted};
-use crate::program::json;
+use crate::agents::{Agent, Hosts, permitted};
+use crate::program::{alone, json};
 
 fn clock<'a>(findings: &'a Value, name: &str) -> &'a Value {
     let hosts = findings["hosts"]["hosts"].as_array().unwrap();

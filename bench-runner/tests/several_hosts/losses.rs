@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::agents::{Agent, Hosts, beside_others, permitted};
-use crate::program::{alive, descendants, json, processes_of, within};
+use crate::agents::{Agent, Hosts, permitted};
+use crate::program::{alive, among_others, descendants, json, processes_of, within};
 
 pub(crate) const APART: &str =
     "[[host]]\nname = 'driver'\nroles = ['load']\n[[host]]\nname = 'chain'\nroles = ['services']\n";
@@ -70,7 +70,7 @@ fn a_host_that_is_started_anew_loses_nothing_sealed_and_its_trial_is_marked_and_
     if !permitted() {
         return;
     }
-    let _others = beside_others();
+    let _others = among_others();
     let hosts = Hosts::new(&["driver", "chain"]);
     let driver = Agent::paired(&hosts, "driver", 0);
     let _chain = Agent::paired(&hosts, "chain", 0);
@@ -107,7 +107,7 @@ fn a_runner_that_is_cut_off_gets_what_the_hosts_sealed_without_it() {
     if !permitted() {
         return;
     }
-    let _others = beside_others();
+    let _others = among_others();
     let hosts = Hosts::new(&["driver", "chain"]);
     let _agents = [Agent::paired(&hosts, "driver", 3), Agent::paired(&hosts, "chain", 0)];
     let (mut run, directory) = second_measures(&hosts, 4);
@@ -133,7 +133,7 @@ fn a_host_that_is_cut_off_from_all_others_has_its_trial_marked_and_the_run_goes_
     if !permitted() {
         return;
     }
-    let _others = beside_others();
+    let _others = among_others();
     let hosts = Hosts::new(&["driver", "chain"]);
     let _agents = [Agent::paired(&hosts, "driver", 0), Agent::paired(&hosts, "chain", 0)];
     let (mut run, directory) = second_measures(&hosts, 3);
@@ -155,7 +155,7 @@ fn what_a_killed_runner_left_is_ended_by_the_agents_and_sealed_by_resume() {
     if !permitted() {
         return;
     }
-    let _others = beside_others();
+    let _others = among_others();
     let hosts = Hosts::new(&["driver", "chain"]);
     let agents = [Agent::paired(&hosts, "driver", 0), Agent::paired(&hosts, "chain", 0)];
     let (mut run, directory) = second_measures(&hosts, 4);
@@ -179,7 +179,7 @@ fn a_host_with_a_part_of_the_chain_that_is_cut_off_has_its_trial_marked_and_the_
     if !permitted() {
         return;
     }
-    let _others = beside_others();
+    let _others = among_others();
     let hosts = Hosts::new(&["a", "b", "c"]);
     let _agents = [Agent::paired(&hosts, "a", 0), Agent::paired(&hosts, "b", 0), Agent::paired(&hosts, "c", 7)];
     let file = "[[host]]\nname = 'a'\nroles = ['load', 'services']\nservices = ['s1']\n\

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::agents::{Agent, Hosts, beside_others, permitted};
-use crate::program::{json, skip};
+use crate::agents::{Agent, Hosts, permitted};
+use crate::program::{alone, among_others, json, skip};
 
 /// A cgroup of half a core, of either version; removed with the test.
 struct HalfCore(PathBuf);
@@ -37,7 +37,7 @@ fn of_two_plans_the_one_with_half_a_core_is_found_slower_with_intervals_that_par
     if !permitted() {
         return;
     }
-    let _others = beside_others();
+    let _alone = alone();
     let Some(half) = HalfCore::new() else {
         skip("half a core needs a cgroup that may be written", "REQUIRE_ROOT");
         return;
@@ -77,7 +77,7 @@ fn both_plans_can_be_measured_at_the_same_time() {
     if !permitted() {
         return;
     }
-    let _others = beside_others();
+    let _others = among_others();
     let hosts = Hosts::new(&["one", "two"]);
     let _agents = [Agent::paired(&hosts, "one", 0), Agent::paired(&hosts, "two", 0)];
     let file = hosts.file(

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::agents::{Agent, Hosts, PORT, beside_others, permitted};
-use crate::program::json;
+use crate::agents::{Agent, Hosts, PORT, permitted};
+use crate::program::{among_others, json};
 use crate::relay::{Line, Relay};
 
 #[test]
@@ -12,7 +12,7 @@ fn a_slow_link_loses_nothing_and_marks_the_trial_with_the_bound_that_it_leaves()
     if !permitted() {
         return;
     }
-    let _others = beside_others();
+    let _others = among_others();
     let hosts = Hosts::new(&["driver", "chain"]);
     let _driver = Agent::paired(&hosts, "driver", 0);
     let chain = Agent::start(&hosts, "chain", 3, None);
@@ -55,7 +55,7 @@ fn a_host_far_from_the_runner_still_meets_its_callees_when_its_proofs_are_taken(
     if !permitted() {
         return;
     }
-    let _others = beside_others();
+    let _others = among_others();
     let hosts = Hosts::new(&["a", "b"]);
     let a = Agent::start(&hosts, "a", 0, None);
     let _b = Agent::paired(&hosts, "b", 0);

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::agents::{Agent, Hosts, beside_others, permitted};
+use crate::agents::{Agent, Hosts, permitted};
 use crate::clock::Clock;
 use crate::losses::{APART, ended, second_of};
-use crate::program::{descendants, json};
+use crate::program::{among_others, descendants, json};
 
 fn signal(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
@@ -38,7 +38,7 @@ fn ground_that_is_not_steady_marks_the_trial_with_the_host_that_it_was_on() {
     if !permitted() {
         return;
     }
-    let _others = beside_others();
+    let _others = among_others();
     let hosts = Hosts::new(&["driver", "chain"]);
     let clock = Clock::new(hosts.folder.path());
     let _driver = Agent::with_clock(&hosts, "driver", &clock);

@@ -123,8 +123,8 @@ fn a_server_that_goes_away_is_connected_to_again() {
     let s = load(&h2_plan(&server.listening.url(), 400.0, 1, 4, 500));
     assert_adds_up(&s);
     assert_eq!((s.due, s.answered, server.requests()), (200, 200, 200));
-    // The last one went away as well.
-    assert_eq!(s.observed.setup_ns.opened, 11);
+    // The last one went away as well: before or after the load had ended.
+    assert!([10, 11].contains(&s.observed.setup_ns.opened), "{:?}", s.observed.setup_ns);
     // Nine times a connection is opened at once: nobody waits for as long as one that failed would rest.
     assert!(s.response_ns.max < 90_000_000, "{:?}", s.response_ns);
     assert!(s.observed.setup_ns.connect.max < 1_000_000_000, "{:?}", s.observed.setup_ns);
