@@ -71,6 +71,12 @@ impl Drop for Group {
     }
 }
 
+/// What the host took from all CPUs of this machine so far, by /proc/stat, in ticks of 10 ms.
+fn stolen_ns() -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    stat.lines().next().unwrap().split_whitespace().nth(8).unwrap().parse::<u64>().unwrap() * 10_000_000
+}
+
 #[test]
 fn throttled_time_is_what_the_quota_took() {
     let group = match Group::make("quota") {
@@ -87,26 +93,29 @@ fn throttled_time_is_what_the_quota_took() {
     })
     .unwrap();
     std::thread::sleep(Duration::from_millis(300));
+    let stolen_before = stolen_ns();
     let first = sampler.sample(record::monotonic_ns());
     std::thread::sleep(Duration::from_millis(3000));
     let second = sampler.sample(record::monotonic_ns());
+    let stolen = stolen_ns() - stolen_before;
 
     let (a, b) = (&first.cgroups["it"], &second.cgroups["it"]);
     let grown = |old: &Reading<u64>, new: &Reading<u64>| new.seen().unwrap() - old.seen().unwrap();
     let wall = b.read_ns - a.read_ns;
     let (usage, throttled) = (grown(&a.usage_ns, &b.usage_ns), grown(&a.throttled_ns, &b.throttled_ns));
     let (periods, hit) = (grown(&a.periods, &b.periods), grown(&a.throttled_periods, &b.throttled_periods));
-    let said = format!("wall {wall} usage {usage} throttled {throttled} periods {hit} of {periods}");
+    let said = format!("wall {wall} usage {usage} throttled {throttled} periods {hit} of {periods} stolen {stolen}");
     eprintln!("{said}");
     assert!((28..=33).contains(&periods) && hit >= periods / 2, "{said}");
     assert!(usage * 100 <= wall * 25, "a fifth of one CPU, and half a period at the edges: {said}");
-    // It always wants to run: what it did not run, it was throttled or waited. The waiting is small, since it
-    // goes first; and a period may begin in one window and be credited in the other.
+    // It always wants to run: what it did not run, it was throttled or waited, or the host took the CPU from under it. The
+    // waiting is small, since it goes first; and a period may begin in one window and be credited in the other.
     let lost = wall - usage;
-    assert!(throttled * 100 >= lost * 85 && throttled * 100 <= lost * 105, "{said}");
+    assert!((throttled + stolen) * 100 >= lost * 85 && throttled * 100 <= lost * 105, "{said}");
     let (p, q) = (&first.processes["it"], &second.processes["it"]);
     let delay = grown(&p.run_delay_ns, &q.run_delay_ns);
-    assert!(delay.abs_diff(lost) * 100 <= lost * 10, "throttling is in the run delay ({delay}): {said}");
+    let said = format!("throttling is in the run delay ({delay}): {said}");
+    assert!((delay + stolen) * 100 >= lost * 90 && delay * 100 <= lost * 110, "{said}");
     if group.directories.iter().any(|d| d.join("cpu.pressure").exists()) {
         assert!(grown(&a.psi_cpu_some_us, &b.psi_cpu_some_us) > 0, "{:?}", b.psi_cpu_some_us);
     }
