@@ -16,10 +16,10 @@ use crate::{Error, Result, absence};
 /// The counters at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
-    wall_ns: u64,
+    pub(super) wall_ns: u64,
     pub(super) cpu_ns: u64,
-    run_delay_ns: u64,
-    throttled_ns: u64,
+    pub(super) run_delay_ns: u64,
+    pub(super) throttled_ns: u64,
 }
 
 impl Account {

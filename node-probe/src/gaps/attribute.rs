@@ -32,13 +32,14 @@ pub(super) struct Rules {
 /// The clock that is steered by NTP may run faster than the CPU clock by this part (500 ppm) without any loss.
 const STEERED: u64 = 2_000;
 
-/// Gives a gap to its causes; their parts add up to its length.
+/// Gives a gap to its causes; their parts add up to its length. What it took of the growth is taken off, so that another gap of
+/// the same growth takes what is left.
 ///
 /// Waiting for a CPU goes first, because the kernel counts it to the nanosecond. A quota shows as waiting too, and
 /// its throttled time says so. Then what the CPU clock left out of the time that was not waited: steal or interrupts,
 /// as `rules` say. What no counter explains is an interrupt if it is no longer than one may be. If it is longer, an
 /// interrupt took of it what interrupts take as a rule, and the rest is unexplained.
-pub(super) fn attribute(length_ns: u64, growth: &Growth, rules: &Rules) -> GapLosses {
+pub(super) fn attribute(length_ns: u64, growth: &mut Growth, rules: &Rules) -> GapLosses {
     let mut left = length_ns;
     let mut take = |most: u64| {
         let part = most.min(left);
@@ -61,6 +62,9 @@ pub(super) fn attribute(length_ns: u64, growth: &Growth, rules: &Rules) -> GapLo
             (interrupt, take(not_counted - interrupt))
         }
     };
+    growth.run_delay_ns -= waited;
+    growth.throttled_ns -= quota_ns;
+    growth.wall_ns = growth.wall_ns.saturating_sub(waited + counted_interrupt + known_steal_ns);
     let by_length = if left <= rules.interrupt_bound_ns { left } else { rules.interrupt_usual_ns.min(left) };
     GapLosses {
         own_run_delay_ns: waited - quota_ns,
@@ -89,7 +93,7 @@ mod tests {
 
     #[test]
     fn another_thread_took_it_and_the_switches_are_interrupt() {
-        let parts = attribute(4_010 * US, &growth(6 * MS, 4 * MS, 0), &rules(LeftOut::Nothing));
+        let parts = attribute(4_010 * US, &mut growth(6 * MS, 4 * MS, 0), &rules(LeftOut::Nothing));
         let want = GapLosses { own_run_delay_ns: 4 * MS, interrupt_ns: 10 * US, ..GapLosses::default() };
         assert_eq!(parts, want);
     }
@@ -98,37 +102,50 @@ mod tests {
     fn a_quota_explains_waiting_and_only_waiting() {
         let whole = attribute(
             80 * MS,
-            &Growth { wall_ns: 90 * MS, ..growth(10 * MS, 80 * MS, 80 * MS) },
+            &mut Growth { wall_ns: 90 * MS, ..growth(10 * MS, 80 * MS, 80 * MS) },
             &rules(LeftOut::Nothing),
         );
         assert_eq!(whole, GapLosses { quota_ns: 80 * MS, ..GapLosses::default() });
-        let some = attribute(80 * MS, &growth(MS, 80 * MS, 60 * MS), &rules(LeftOut::Nothing));
+        let some = attribute(80 * MS, &mut growth(MS, 80 * MS, 60 * MS), &rules(LeftOut::Nothing));
         assert_eq!(some, GapLosses { quota_ns: 60 * MS, own_run_delay_ns: 20 * MS, ..GapLosses::default() });
-        let of_others = attribute(3 * MS, &growth(10 * MS, 0, 500 * MS), &rules(LeftOut::Nothing));
+        let of_others = attribute(3 * MS, &mut growth(10 * MS, 0, 500 * MS), &rules(LeftOut::Nothing));
         assert_eq!((of_others.quota_ns, of_others.unexplained_ns), (0, 3 * MS - 15 * US), "others were throttled");
-        let two_levels = attribute(80 * MS, &growth(MS, 80 * MS, 160 * MS), &rules(LeftOut::Nothing));
+        let two_levels = attribute(80 * MS, &mut growth(MS, 80 * MS, 160 * MS), &rules(LeftOut::Nothing));
         assert_eq!(two_levels.quota_ns, 80 * MS, "throttled twice is lost once");
     }
 
     #[test]
     fn what_no_counter_knows_is_an_interrupt_up_to_the_bound_and_unexplained_beyond() {
-        let tick = attribute(40 * US, &growth(10 * MS, 0, 0), &rules(LeftOut::Nothing));
+        let tick = attribute(40 * US, &mut growth(10 * MS, 0, 0), &rules(LeftOut::Nothing));
         assert_eq!(tick, GapLosses { interrupt_ns: 40 * US, ..GapLosses::default() });
-        let hidden = attribute(4 * MS, &growth(10 * MS, 0, 0), &rules(LeftOut::Nothing));
+        let hidden = attribute(4 * MS, &mut growth(10 * MS, 0, 0), &rules(LeftOut::Nothing));
         assert_eq!((hidden.interrupt_ns, hidden.unexplained_ns), (15 * US, 4 * MS - 15 * US));
     }
 
     #[test]
     fn what_the_cpu_clock_left_out_is_steal_or_interrupt_as_the_kernel_accounts() {
         let lost = growth(8 * MS, 0, 0);
-        let steal = attribute(2 * MS, &lost, &rules(LeftOut::Steal));
+        let steal = attribute(2 * MS, &mut lost.clone(), &rules(LeftOut::Steal));
         assert_eq!((steal.known_steal_ns, steal.interrupt_ns), (2 * MS - 5 * US, 5 * US), "but for what NTP may steer");
-        let interrupt = attribute(2 * MS, &lost, &rules(LeftOut::Interrupts));
+        let interrupt = attribute(2 * MS, &mut lost.clone(), &rules(LeftOut::Interrupts));
         assert_eq!(interrupt, GapLosses { interrupt_ns: 2 * MS, ..GapLosses::default() });
-        let both = attribute(2 * MS, &lost, &rules(LeftOut::Both));
+        let both = attribute(2 * MS, &mut lost.clone(), &rules(LeftOut::Both));
         assert_eq!((both.interrupt_ns, both.known_steal_ns), (65 * US, 2 * MS - 65 * US));
-        let nothing = attribute(2 * MS, &lost, &rules(LeftOut::Nothing));
+        let nothing = attribute(2 * MS, &mut lost.clone(), &rules(LeftOut::Nothing));
         assert_eq!(nothing.known_steal_ns, 0, "a clock that leaves nothing out proves nothing");
+    }
+
+    #[test]
+    fn two_gaps_of_one_growth_take_from_it_once() {
+        let mut both = Growth { wall_ns: 90 * MS, cpu_ns: 6 * MS, run_delay_ns: 80 * MS, throttled_ns: 80 * MS };
+        let quota = attribute(80 * MS, &mut both, &rules(LeftOut::Steal));
+        assert_eq!(quota, GapLosses { quota_ns: 80 * MS, ..GapLosses::default() });
+        let steal = attribute(4 * MS, &mut both, &rules(LeftOut::Steal));
+        let steered = 10 * MS / STEERED;
+        assert_eq!((steal.known_steal_ns, steal.interrupt_ns), (4 * MS - steered, steered));
+        let none = attribute(MS, &mut both, &rules(LeftOut::Steal));
+        assert_eq!((none.quota_ns, none.own_run_delay_ns), (0, 0));
+        assert!(none.known_steal_ns < 10 * US && none.unexplained_ns > 0, "{none:?}");
     }
 
     #[test]
@@ -138,8 +155,9 @@ mod tests {
         for left_out in [LeftOut::Nothing, LeftOut::Interrupts, LeftOut::Steal, LeftOut::Both] {
             for length in values {
                 for (cpu, delay, throttled) in triples() {
-                    let growth = Growth { wall_ns: length, ..growth(cpu, delay, throttled) };
-                    assert_eq!(attribute(length, &growth, &rules(left_out)).total_ns(), length, "{growth:?}");
+                    let mut growth = Growth { wall_ns: length, ..growth(cpu, delay, throttled) };
+                    let said = format!("{growth:?}");
+                    assert_eq!(attribute(length, &mut growth, &rules(left_out)).total_ns(), length, "{said}");
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! What both forms of the detector share: the clock's cost, the thread's counters, and what to do at a gap.
 
+use std::cmp::Reverse;
+
 use record::{GapLosses, Reading, monotonic_ns};
 
 use super::account::{Account, Accounts};
@@ -17,6 +19,8 @@ const BOUND_OVER_USUAL: u64 = 4;
 const BOUND_NS: std::ops::RangeInclusive<u64> = ATTRIBUTED_FROM_NS..=100_000;
 /// Fewer gaps have no quartile worth the name.
 const ENOUGH_GAPS: usize = 8;
+/// So many readings in a row are interrupted before one is taken as it is.
+const READINGS: usize = 8;
 /// How long the counters stand without a gap before they are read again: the clocks drift apart slowly.
 pub(super) const REFRESH_NS: u64 = 10_000_000;
 
@@ -99,8 +103,7 @@ impl Watcher {
                 last = now;
                 continue;
             }
-            let growth = self.read();
-            let part = attribute(now - last, &growth, &nothing);
+            let part = attribute(now - last, &mut self.read(), &nothing);
             // What the CPU clock leaves out may be an interrupt; only waiting is surely none.
             let rest = part.unexplained_ns + part.interrupt_ns;
             if rest > self.seen_from_ns {
@@ -128,36 +131,35 @@ impl Watcher {
     /// Takes in a gap that began at `start_ns` and is over now, and hands it to `each` with its parts; the time that
     /// looking goes on from. With no length it brings the counters up to date only.
     ///
-    /// Reading the counters can be interrupted as well; that is a gap of its own.
+    /// Reading the counters can be interrupted as well; that is a gap of its own. What was read about one is of no use alone then:
+    /// it may fall between two counters that are compared, as a quota does that runs out in a reading of the CPU clock, which is
+    /// where the kernel charges it. So the counters are read until nothing comes between, and the gaps share what they grew by,
+    /// the longest first.
     pub(super) fn take(&mut self, start_ns: u64, length_ns: u64, each: &mut impl FnMut(u64, u64, GapLosses)) -> u64 {
         if length_ns > 0 && length_ns <= self.attributed_from_ns {
             each(start_ns, length_ns, GapLosses { interrupt_ns: length_ns, ..GapLosses::default() });
             return monotonic_ns();
         }
-        let (mut start_ns, mut length_ns) = (start_ns, length_ns);
-        loop {
-            let begun_ns = monotonic_ns();
-            let growth = self.read();
-            if length_ns > 0 {
-                each(start_ns, length_ns, attribute(length_ns, &growth, &self.rules));
-            }
-            let ended_ns = monotonic_ns();
-            let beyond = (ended_ns - begun_ns).saturating_sub(self.reading_cost_ns);
-            self.reading_ns += ended_ns - begun_ns;
-            // With cold caches a reading takes a few times as long.
-            if beyond <= 3 * self.reading_cost_ns + self.attributed_from_ns {
-                return ended_ns;
-            }
-            self.reading_ns -= beyond;
-            (start_ns, length_ns) = (begun_ns, beyond);
-        }
+        let begun_ns = monotonic_ns();
+        let accounts = &mut self.accounts;
+        // With cold caches a reading takes a few times as long.
+        let usual_ns = 4 * self.reading_cost_ns + self.attributed_from_ns;
+        let read = Settled::read(begun_ns, self.reading_cost_ns, usual_ns, || (accounts.read(), monotonic_ns()));
+        let growth = read.account.since(&self.base);
+        self.base = read.account;
+        read.share((start_ns, length_ns), growth, &self.rules, each);
+        let (ended_ns, beyond_ns) = (read.ended_ns, read.beyond_ns());
+        // Handing them over can be interrupted too: the next look sees that.
+        let handed_ns = monotonic_ns();
+        let goes_on_ns = if handed_ns - ended_ns <= self.attributed_from_ns { handed_ns } else { ended_ns };
+        self.reading_ns += goes_on_ns - begun_ns - beyond_ns;
+        goes_on_ns
     }
 
     /// Attributes what a thread that slept was late by, since it read its counters before it slept. The CPU clock
     /// says nothing of a sleep, so only waiting is asked about.
     pub(super) fn woken(&mut self, late_ns: u64) -> GapLosses {
-        let growth = self.read();
-        attribute(late_ns, &growth, &Rules { left_out: LeftOut::Nothing, ..self.rules })
+        attribute(late_ns, &mut self.read(), &Rules { left_out: LeftOut::Nothing, ..self.rules })
     }
 
     fn read(&mut self) -> Growth {
@@ -165,6 +167,59 @@ impl Watcher {
         let growth = now.since(&self.base);
         self.base = now;
         growth
+    }
+}
+
+/// Counters that were read with nothing in between, after the gaps that readings before them had.
+#[derive(Debug)]
+struct Settled {
+    account: Account,
+    ended_ns: u64,
+    /// Start and length of each; the first `count` of them.
+    gaps: [(u64, u64); READINGS],
+    count: usize,
+}
+
+impl Settled {
+    /// Reads until a reading takes no longer than `usual_ns`; of a longer one, all but `cost_ns` is a gap. `read` gives the counters
+    /// and the time after them.
+    fn read(begun_ns: u64, cost_ns: u64, usual_ns: u64, mut read: impl FnMut() -> (Account, u64)) -> Self {
+        let mut settled = Self { account: Account::default(), ended_ns: begun_ns, gaps: [(0, 0); READINGS], count: 0 };
+        while settled.count < READINGS {
+            let before_ns = settled.ended_ns;
+            (settled.account, settled.ended_ns) = read();
+            let took_ns = settled.ended_ns - before_ns;
+            if took_ns <= usual_ns {
+                break;
+            }
+            settled.gaps[settled.count] = (before_ns, took_ns - cost_ns);
+            settled.count += 1;
+        }
+        settled
+    }
+
+    /// Time in gaps of the readings.
+    fn beyond_ns(&self) -> u64 {
+        self.gaps[..self.count].iter().map(|(_, length_ns)| length_ns).sum()
+    }
+
+    /// Hands the gap that was looked into, if it has a length, and those of the readings to `each`, the longest first.
+    fn share(
+        &self,
+        looked_into: (u64, u64),
+        mut growth: Growth,
+        rules: &Rules,
+        each: &mut impl FnMut(u64, u64, GapLosses),
+    ) {
+        let mut gaps = [looked_into; READINGS + 1];
+        gaps[1..=self.count].copy_from_slice(&self.gaps[..self.count]);
+        let gaps = &mut gaps[..=self.count];
+        gaps.sort_unstable_by_key(|&(_, length_ns)| Reverse(length_ns));
+        for &mut (start_ns, length_ns) in gaps {
+            if length_ns > 0 {
+                each(start_ns, length_ns, attribute(length_ns, &mut growth, rules));
+            }
+        }
     }
 }
 
@@ -202,6 +257,40 @@ mod tests {
         assert_eq!(median(&mut []), 0);
         assert_eq!(median(&mut [9, 1, 5]), 5);
         assert_eq!((quartile(&mut [9, 1, 5, 7]), quartile(&mut [])), (5, 0));
+    }
+
+    #[test]
+    fn what_falls_into_a_reading_is_attributed_by_one_that_nothing_falls_into() {
+        const US: u64 = 1_000;
+        const MS: u64 = 1_000_000;
+        let account =
+            |run_delay_ns, throttled_ns, wall_ns, cpu_ns| Account { wall_ns, cpu_ns, run_delay_ns, throttled_ns };
+        // A tick of 30 us is looked into; a quota runs out when the waiting was read and the throttled time was not.
+        let between = account(0, 80 * MS, 81 * MS, MS);
+        let clean = account(80 * MS, 80 * MS, 81 * MS + 10 * US, MS + 10 * US);
+        for first in [between, account(80 * MS, 80 * MS, 81 * MS, MS), account(0, 0, 81 * MS, MS)] {
+            let mut readings = [(first, 81 * MS), (clean, 81 * MS + 10 * US)].into_iter();
+            let read = Settled::read(MS - 10 * US, 10 * US, 60 * US, || readings.next().unwrap());
+            assert_eq!((read.account, read.beyond_ns()), (clean, 80 * MS));
+            let rules = Rules { left_out: LeftOut::Nothing, interrupt_usual_ns: 15 * US, interrupt_bound_ns: 60 * US };
+            let mut seen = Vec::new();
+            let growth = clean.since(&Account::default());
+            read.share((900 * US, 30 * US), growth, &rules, &mut |at, length, parts| seen.push((at, length, parts)));
+            let quota = GapLosses { quota_ns: 80 * MS, ..GapLosses::default() };
+            let tick = GapLosses { interrupt_ns: 30 * US, ..GapLosses::default() };
+            assert_eq!(seen, [(990 * US, 80 * MS, quota), (900 * US, 30 * US, tick)]);
+        }
+    }
+
+    #[test]
+    fn readings_that_are_all_interrupted_come_to_an_end() {
+        let mut now_ns = 0;
+        let read = Settled::read(0, 10, 60, || {
+            now_ns += 100;
+            (Account { run_delay_ns: now_ns, ..Account::default() }, now_ns)
+        });
+        assert_eq!((read.count, read.ended_ns, read.beyond_ns()), (READINGS, 800, 720));
+        assert_eq!(read.account.run_delay_ns, 800, "the last one stands");
     }
 
     #[test]
