@@ -44,7 +44,7 @@ pub(crate) fn of(error: &anyhow::Error) -> Exit {
 }
 
 /// The error with its causes, for a person, and what to do about it at the end; a cause that the message above it tells
-/// already is not told again.
+/// already is not told again. It may quote a file of somebody else's: nothing in it steers the terminal.
 pub(crate) fn say(error: &anyhow::Error) -> String {
     let (mut said, mut ways_out) = (String::new(), String::new());
     for cause in error.chain() {
@@ -62,7 +62,8 @@ pub(crate) fn say(error: &anyhow::Error) -> String {
             ways_out.push_str(way_out);
         }
     }
-    said + &ways_out
+    let plain = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    (said + &ways_out).chars().map(plain).collect()
 }
 
 /// What stands in each message before the way out.
@@ -85,6 +86,12 @@ mod tests {
         assert_eq!(say(&context), format!("cannot keep x: {}\n  try: --state DIR", full()), "the way out comes last");
         let bare: Result<(), _> = Err(full());
         assert_eq!(say(&bare.context("cannot write x").unwrap_err()), format!("cannot write x: {}", full()));
+    }
+
+    #[test]
+    fn what_is_quoted_does_not_steer_the_terminal() {
+        let error = anyhow::anyhow!("key `a\u{1b}[2J\u{9b}K`\n\tis unknown\n  try: b\r");
+        assert_eq!(say(&error), "key `a\u{fffd}[2J\u{fffd}K`\n\tis unknown\n  try: b\u{fffd}");
     }
 
     #[test]

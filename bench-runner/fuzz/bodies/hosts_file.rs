@@ -24,7 +24,22 @@ pub(crate) fn check(data: &[u8]) {
         assert!(file.host.iter().any(|host| host.has(role)), "somebody is {role:?}");
     }
     for host in &file.host {
-        assert!(!host.roles.is_empty());
+        // It names a file here and a folder there, and stands in what is printed.
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        assert!(
+            !host.name.is_empty()
+                && host.name.len() <= 64
+                && !host.name.starts_with('.')
+                && host.name.chars().all(plain)
+        );
+        let roles: BTreeSet<HostRole> = host.roles.iter().copied().collect();
+        assert!(!roles.is_empty() && roles.len() == host.roles.len(), "each role once: {:?}", host.roles);
+        assert!(
+            host.serve_at.is_none_or(|at| !at.is_unspecified() && !at.is_multicast()),
+            "{:?} is reached",
+            host.serve_at
+        );
         assert!(host.price.as_ref().is_none_or(|price| price.per_month.is_finite() && price.per_month >= 0.0));
+        assert!(host.price.as_ref().is_none_or(|price| !price.currency.chars().any(char::is_control)));
     }
 }

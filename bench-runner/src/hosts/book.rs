@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::file::can_be_named;
 use crate::agent::identity::{Identity, private_directory, put, state_directory};
 use crate::exit::Usage;
 
@@ -97,8 +98,7 @@ impl Book {
     }
 
     fn path(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(fits) {
+        if !can_be_named(name) {
             let said = format!("'{name}' cannot name a host\n  try: letters, digits, '-', '_' and '.'");
             return Err(Usage(said).into());
         }

@@ -41,6 +41,42 @@ impl HostLine {
     pub(crate) fn has(&self, role: HostRole) -> bool {
         self.roles.contains(&role)
     }
+
+    /// What is wrong with it by itself.
+    fn check(&self) -> Result<(), String> {
+        let name = &self.name;
+        if !can_be_named(name) {
+            return Err(format!("'{name}' cannot name a host\n  try: letters, digits, '-', '_' and '.'"));
+        }
+        if self.roles.is_empty() {
+            return Err(format!(
+                "the host {name} does nothing\n  try: roles = [\"load\"], [\"services\"] or [\"probe\"]"
+            ));
+        }
+        if self.roles.iter().collect::<BTreeSet<_>>().len() < self.roles.len() {
+            return Err(format!("the host {name} has a role twice\n  try: each of its roles once"));
+        }
+        if self.services.is_some() && !self.has(HostRole::Services) {
+            return Err(format!(
+                "the host {name} names services and does not have the role services\n  try: roles = [\"services\"] for it"
+            ));
+        }
+        if let Some(nobodys) = self.serve_at.filter(|at| at.is_unspecified() || at.is_multicast()) {
+            return Err(format!(
+                "{name} cannot be reached at {nobodys}\n  try: serve_at = the address of one of its interfaces, or nothing for that of its agent"
+            ));
+        }
+        let bad = self.price.as_ref().is_some_and(|p| {
+            let named = !p.currency.is_empty() && !p.currency.chars().any(char::is_control);
+            !p.per_month.is_finite() || p.per_month < 0.0 || !named
+        });
+        if bad {
+            return Err(format!(
+                "the price of {name} is none\n  try: price = {{ per_month = 3.79, currency = \"EUR\" }}"
+            ));
+        }
+        Ok(())
+    }
 }
 
 const EXAMPLE: &str =
@@ -58,6 +94,12 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<HostsFile> {
     parse(&text).map_err(|problem| wrong(problem).into())
 }
 
+/// Whether a host can be called so: the name is that of a file here and of a folder there, and stands in what is printed.
+pub(crate) fn can_be_named(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.bytes().all(fits)
+}
+
 fn parse(text: &str) -> Result<HostsFile, String> {
     let file: HostsFile = toml::from_str(text)
         .map_err(|e| format!("{}\n  try: a part for each host, as\n  {EXAMPLE}", e.to_string().trim_end()))?;
@@ -66,26 +108,7 @@ fn parse(text: &str) -> Result<HostsFile, String> {
         if !names.insert(&line.name) {
             return Err(format!("the host {} stands in it twice\n  try: one part with all its roles", line.name));
         }
-        if line.roles.is_empty() {
-            return Err(format!(
-                "the host {} does nothing\n  try: roles = [\"load\"], [\"services\"] or [\"probe\"]",
-                line.name
-            ));
-        }
-        if line.services.is_some() && !line.has(HostRole::Services) {
-            return Err(format!(
-                "the host {} names services and does not have the role services\n  try: roles = [\"services\"] for it",
-                line.name
-            ));
-        }
-        let bad =
-            line.price.as_ref().is_some_and(|p| !p.per_month.is_finite() || p.per_month < 0.0 || p.currency.is_empty());
-        if bad {
-            return Err(format!(
-                "the price of {} is none\n  try: price = {{ per_month = 3.79, currency = \"EUR\" }}",
-                line.name
-            ));
-        }
+        line.check()?;
     }
     for (role, word) in [(HostRole::Services, "services"), (HostRole::Load, "load")] {
         if !file.host.iter().any(|h| h.has(role)) {
@@ -123,6 +146,11 @@ mod tests {
             (host("a", both) + "colour = 1\n", "unknown field `colour`"),
             (host("a", both) + &host("a", both), "the host a stands in it twice"),
             (host("a", "roles = []"), "the host a does nothing"),
+            (host("", both), "'' cannot name a host"),
+            (host("../a", both), "'../a' cannot name a host"),
+            (host("a", "roles = ['load', 'services', 'load']"), "the host a has a role twice"),
+            (host("a", both) + "serve_at = '0.0.0.0'\n", "a cannot be reached at 0.0.0.0"),
+            (host("a", both) + "serve_at = 'ff02::1'\n", "a cannot be reached at ff02::1"),
             (host("a", "roles = ['load']"), "no host has the role services"),
             (host("a", "roles = ['services']"), "no host has the role load"),
             (host("a", both) + "price = { per_month = -1.0, currency = 'EUR' }\n", "the price of a is none"),

@@ -73,26 +73,31 @@ fn finish(ensemble: &mut Ensemble, cool_down_ns: u64, interrupt: &Interrupt) -> 
     let all: Vec<usize> = (0..ensemble.hands.len()).collect();
     let parts = ensemble.of_side("services");
     let parts = if parts.len() > 1 { parts } else { Vec::new() };
-    let cool_down = Duration::from_nanos(cool_down_ns);
-    for at in &all {
-        let order = if parts.contains(at) { Order::Count { cool_down_ns } } else { Order::Finish { cool_down_ns } };
-        ensemble.order(*at, order)?;
+    let first = |at| if parts.contains(&at) { Order::Count { cool_down_ns } } else { Order::Finish { cool_down_ns } };
+    carried_out(ensemble, &all, first, PATIENCE + Duration::from_nanos(cool_down_ns), interrupt)?;
+    carried_out(ensemble, &parts, |_| Order::ProveRefusals, PATIENCE, interrupt)?;
+    carried_out(ensemble, &parts, |_| Order::Finish { cool_down_ns: 0 }, PATIENCE, interrupt)
+}
+
+/// Gives each of these hands its order and waits until all have carried it out: who is told to finish has sealed then.
+fn carried_out(
+    ensemble: &mut Ensemble,
+    hands: &[usize],
+    order: impl Fn(usize) -> Order,
+    patience: Duration,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    let mut sealing = Vec::new();
+    for &at in hands {
+        let order = order(at);
+        if matches!(order, Order::Finish { .. }) {
+            sealing.push(at);
+        }
+        ensemble.order(at, order)?;
     }
-    for (at, done) in ensemble.gathered(&all, PATIENCE + cool_down, interrupt)? {
-        let fine = if parts.contains(&at) { matches!(done, Done::Well) } else { matches!(done, Done::Sealed(_)) };
+    for (at, done) in ensemble.gathered(hands, patience, interrupt)? {
+        let fine = if sealing.contains(&at) { matches!(done, Done::Sealed(_)) } else { matches!(done, Done::Well) };
         anyhow::ensure!(fine, "a hand finished with {done:?}");
-    }
-    for at in &parts {
-        ensemble.order(*at, Order::ProveRefusals)?;
-    }
-    for (_, done) in ensemble.gathered(&parts, PATIENCE, interrupt)? {
-        anyhow::ensure!(matches!(done, Done::Well), "a hand took its proofs with {done:?}");
-    }
-    for at in &parts {
-        ensemble.order(*at, Order::Finish { cool_down_ns: 0 })?;
-    }
-    for (_, done) in ensemble.gathered(&parts, PATIENCE, interrupt)? {
-        anyhow::ensure!(matches!(done, Done::Sealed(_)), "a hand finished with {done:?}");
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use reports::history::{Followed, Glance, History, text};
+use reports::history::{Followed, Glance, History, csv, page, text};
 
 pub(crate) fn check(data: &[u8]) {
     let folder = tempfile::tempdir().expect("a directory");
@@ -25,7 +25,15 @@ pub(crate) fn check(data: &[u8]) {
         };
         assert_eq!(history.runs, 1);
         assert!(history.series.iter().map(|series| series.points.len()).sum::<usize>() <= glance.cells.len());
-        assert!(!text(&history, 80, None).contains("NaN"), "{name}");
+        let shown = text(&history, 80, None);
+        assert!(!shown.contains("NaN"), "{name}");
+        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{name} steers a terminal: {shown:?}");
+        let rows = csv(&history).expect("a table can be written");
+        assert!(
+            rows.lines().count() > history.series.iter().map(|series| series.points.len()).sum::<usize>(),
+            "{rows}"
+        );
+        page(&history).expect("a page can be written");
         serde_json::to_vec(&history).expect("a history can be written");
     }
 }

@@ -26,7 +26,9 @@ pub(crate) fn check(data: &[u8]) {
         let within = quantile.start_ns.saturating_sub(1)..=quantile.end_ns.saturating_add(1);
         assert!(within.contains(&quantile.interpolated_ns), "{quantile:?}");
     }
-    assert!(render(&imported).lines().count() >= quantiles.len());
+    let shown = render(&imported);
+    assert!(shown.lines().count() >= quantiles.len());
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "it steers a terminal: {shown:?}");
     let kept = serde_json::to_value(&imported).expect("it can be written");
     assert!(kept["quantiles"].as_array().is_some_and(|all| all.len() == quantiles.len()));
 }

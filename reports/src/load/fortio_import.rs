@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Error;
 use crate::Result;
 use crate::figure::{digits, ms_bare};
+use crate::text::plain;
 
 /// Looked at in every result, whatever it lists itself.
 const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
@@ -240,11 +241,11 @@ pub fn render(imported: &Imported) -> String {
     let i = imported;
     let mut t = String::new();
     // Writing to a String cannot fail; its results are let go.
-    let _ = writeln!(t, "{}", i.file.display());
+    let _ = writeln!(t, "{}", plain(&i.file.display().to_string()));
     for (name, value) in [("target", &i.url), ("labels", &i.labels), ("asked for", &i.requested_qps)] {
         if let Some(value) = value {
             let unit = if name == "asked for" { " requests/s" } else { "" };
-            let _ = writeln!(t, "  {name:<10} {value}{unit}");
+            let _ = writeln!(t, "  {name:<10} {}{unit}", plain(value));
         }
     }
     let _ = writeln!(t, "  {:<10} {} requests, {} to {}", "holds", i.count, ms(i.min_ns), ms(i.max_ns));

@@ -63,6 +63,13 @@ fn the_table_fits_a_terminal_and_says_what_it_means() {
     assert!(told(1_000).contains("no -r helps at p99.9"), "{}", told(1_000));
 }
 
+#[test]
+fn words_of_a_foreign_file_do_not_steer_the_terminal() {
+    let text = SMALL.replacen('{', "{\"Labels\": \"a\\u001b[2J\", \"URL\": \"b\\u009bK\",", 1);
+    let shown = render(&read(&text));
+    assert!(shown.contains("a\u{fffd}[2J") && shown.contains("b\u{fffd}K"), "{shown}");
+}
+
 /// 10 requests: one of 1 ms exactly, then 5 up to 2 ms and 4 up to 4 ms.
 const SMALL: &str = r#"{"DurationHistogram": {"Count": 10, "Min": 0.001, "Max": 0.004, "Data": [
     {"Start": 0.001, "End": 0.001, "Percent": 10, "Count": 1},
