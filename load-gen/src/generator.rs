@@ -13,6 +13,7 @@ use crate::fleet::{Endpoint, Fleet};
 use crate::horizon::Horizon;
 use crate::kept::Kept;
 use crate::mix::Mix;
+use crate::naps::Naps;
 use crate::own::{self, Usage};
 use crate::pacer::Pacer;
 use crate::plan::ns;
@@ -190,6 +191,7 @@ impl Generator {
             protocol: self.protocol(),
             plan: plan.arrivals.to_string(),
             pacing: tally.gaps().map(|(planned, sent)| Pacing { batch_ns, planned, sent }),
+            naps_ns: tally.naps.as_ref().filter(|naps| naps.count() > 0).map(Into::into),
             setup_ns: Setup { opened, dns: (&self.dns).into(), connect: (&connect).into(), tls: (&tls).into() },
             bytes_read: tally.bytes_read,
             split: tally.shares(),
@@ -276,6 +278,7 @@ fn work(
         recorder: Recorder::new(start_ns, measure_from_ns, out),
         tally: Tally::new(measure_from_ns, gap_ns, plan.split_by.is_some(), &plan.kinds()),
         pacer: Pacer::new(plan.pace, ns(plan.batch))?,
+        naps: (think_ns == Some(0) && plan.pace != record::Pace::Precise).then(Naps::new),
         start_ns,
         lanes: mix.targets.iter().map(|_| Lane::new(plan.backlog)).collect(),
         stride: u64::from(plan.threads) * u64::from(of),

@@ -21,6 +21,7 @@ mod kept;
 mod lag;
 mod merge;
 mod mix;
+mod naps;
 mod own;
 mod pacer;
 mod plan;

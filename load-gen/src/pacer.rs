@@ -7,6 +7,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
+use rustix::thread::clock_nanosleep_relative;
 
 use crate::Result;
 use crate::error::kernel;
@@ -104,6 +105,11 @@ impl Pacer {
                 std::hint::spin_loop();
             }
         }
+    }
+
+    /// Sleeps for so long, whatever is ready meanwhile; a signal ends it.
+    pub(crate) fn sleep(&self, ns: u64) {
+        let _ = clock_nanosleep_relative(rustix::thread::ClockId::Monotonic, &timespec(ns));
     }
 
     /// Moves the window towards the 95th percentile of how late this machine wakes: up by as much on one

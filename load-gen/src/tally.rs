@@ -144,6 +144,8 @@ pub(crate) struct Tally {
     pub(crate) grpc_statuses: BTreeMap<u32, u64>,
     pub(crate) grpc_messages: u64,
     pub(crate) bytes_read: u64,
+    /// Sleeps through answers; none where answers are always waited for.
+    pub(crate) naps: Option<Histogram>,
 }
 
 impl Tally {
@@ -248,6 +250,7 @@ impl Tally {
             grpc_statuses,
             grpc_messages,
             bytes_read,
+            naps,
         } = other;
         self.planned.add(planned)?;
         self.sent.add(sent)?;
@@ -266,6 +269,9 @@ impl Tally {
         }
         self.grpc_messages += grpc_messages;
         self.bytes_read += bytes_read;
+        if let Some(naps) = naps {
+            self.naps.get_or_insert_default().add(&naps)?;
+        }
         Ok(())
     }
 

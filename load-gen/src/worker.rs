@@ -12,6 +12,7 @@ use crate::fleet::{BUSY, Change, FREE, Fleet, Sent, What};
 use crate::horizon::Horizon;
 use crate::lag::Starvation;
 use crate::mix::Mix;
+use crate::naps::Naps;
 use crate::pacer::Pacer;
 use crate::protocol::kept::{HOPS, SPLIT};
 use crate::recorder::{Ended, Recorder};
@@ -47,6 +48,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) recorder: Recorder,
     pub(crate) tally: Tally,
     pub(crate) pacer: Pacer,
+    /// Of a closed loop without a pause, unless it is to be precise.
+    pub(crate) naps: Option<Naps>,
     pub(crate) start_ns: u64,
     pub(crate) lanes: Vec<Lane>,
     /// This thread takes every `stride`-th request of the plan.
@@ -96,6 +99,9 @@ impl Worker<'_> {
                 return Ok(self.finish(now_ns));
             }
             let (until_ns, exact) = self.wake_at();
+            if !exact {
+                self.nap(now_ns, until_ns);
+            }
             let woken = self.pacer.wait(&self.fleet.epoll, &mut ready, until_ns, exact)?;
             now_ns = woken.now_ns;
             if ready.is_empty() {
@@ -112,6 +118,19 @@ impl Worker<'_> {
                 self.apply_changes();
             }
             now_ns = monotonic_ns();
+        }
+    }
+
+    /// Sleeps through some answers where that is worth it.
+    #[inline]
+    fn nap(&mut self, now_ns: u64, until_ns: u64) {
+        let under_way = self.fleet.slots.count(BUSY);
+        let Some(naps) = &mut self.naps else { return };
+        if let Some(ns) = naps.next_ns(now_ns, under_way)
+            && now_ns + 4 * ns < until_ns
+        {
+            self.pacer.sleep(ns);
+            naps.slept(ns, monotonic_ns().saturating_sub(now_ns));
         }
     }
 
@@ -324,6 +343,9 @@ impl Worker<'_> {
         if self.tally.splits() {
             self.recorder.split(&ended, kept.value(SPLIT));
         }
+        if let Some(naps) = &mut self.naps {
+            naps.answered();
+        }
         if let (Phase::Measure, Some(outcome)) = (phase, outcome) {
             let service_ns = done_ns.saturating_sub(sent_ns);
             let of = Times { kind: entry, response_ns: ended.response_ns(), service_ns };
@@ -395,7 +417,8 @@ impl Worker<'_> {
         }
         self.fleet.flush();
         self.fleet.put_off_opening();
-        let Self { fleet, horizon, recorder, tally, .. } = self;
+        let Self { fleet, horizon, recorder, mut tally, naps, .. } = self;
+        tally.naps = naps.map(Naps::into_lengths);
         let finish = Finish {
             measured_ns: horizon.measured_ns(),
             last_done_ns: recorder.last_done_ns(),

@@ -87,6 +87,7 @@ fn summary(first: &Recorded, all: &[Recorded], intervals: &[Interval]) -> anyhow
     }
     // Of these each generator knows its own only.
     sum.observed.pacing = None;
+    sum.observed.naps_ns = None;
     sum.observed.balance = None;
     sum.observed.stationarity = None;
     Ok(sum)

@@ -72,6 +72,13 @@ fn write_observed(out: &mut String, s: &LoadSummary) -> std::fmt::Result {
             )?;
         }
     }
+    if let Some(naps) = &o.naps_ns {
+        let [p50, max] = [naps.p50, naps.max].map(ms);
+        writeln!(
+            out,
+            "  naps       p50 {p50} max {max} ms, through which answers came: each is stamped late by no more"
+        )?;
+    }
     for ThreadUse { cpu, cpu_seconds, run_delay_ns, elapsed_ns } in &o.threads {
         let pinned = cpu.map_or_else(|| "a thread".to_owned(), |cpu| format!("on CPU {cpu}"));
         let share = 100.0 * cpu_seconds * 1e9 / (*elapsed_ns).max(1) as f64;

@@ -137,6 +137,9 @@ pub struct Observed {
     pub steal_ticks: Reading<u64>,
     /// Requests sent against the plan; none where there was no plan.
     pub pacing: Option<Pacing>,
+    /// Sleeps of a closed loop through which several answers came, each of which was stamped late by no more than the sleep;
+    /// none where answers were waited for one by one.
+    pub naps_ns: Option<Quantiles>,
     /// How long connections took to open.
     pub setup_ns: Setup,
     /// From sent to the first byte of the response.
