@@ -23,7 +23,7 @@ const TURN_NS: u64 = 50_000_000;
 /// One of so many turns is the way that was seen to be the slower one.
 const TURNS: u32 = 16;
 /// Naps may lower the rate by this and stay: less cannot be told in turns as short as these.
-const ALLOWED: f64 = 0.02;
+const ALLOWED: f64 = 0.03;
 
 /// Decides when a thread sleeps through answers, and for how long.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl Turns {
         }
         let rate = self.answers as f64 / took_ns as f64;
         let seen = &mut self.rates[usize::from(self.napping)];
-        *seen = if *seen > 0.0 { 0.7 * *seen + 0.3 * rate } else { rate };
+        *seen = if *seen > 0.0 { 0.8 * *seen + 0.2 * rate } else { rate };
         let [plain, napping] = self.rates;
         if plain > 0.0 && napping > 0.0 {
             self.better = napping >= plain * (1.0 - ALLOWED);
