@@ -191,6 +191,7 @@ impl Generator {
             protocol: self.protocol(),
             plan: plan.arrivals.to_string(),
             pacing: tally.gaps().map(|(planned, sent)| Pacing { batch_ns, planned, sent }),
+            kept_back: (tally.kept_back.requests > 0).then_some(tally.kept_back),
             naps_ns: tally.naps.as_ref().filter(|naps| naps.count() > 0).map(Into::into),
             setup_ns: Setup { opened, dns: (&self.dns).into(), connect: (&connect).into(), tls: (&tls).into() },
             bytes_read: tally.bytes_read,

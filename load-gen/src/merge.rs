@@ -169,6 +169,11 @@ fn observed(summaries: &[LoadSummary], total: &Interval) -> Observed {
         threads: all().flat_map(|o| o.threads.clone()).collect(),
         steal_ticks: record::Reading::absent("several generators: each load.json has its own"),
         pacing: None,
+        kept_back: all().filter_map(|o| o.kept_back).reduce(|mut sum, more| {
+            sum.add(more);
+            sum
+        }),
+        naps_ns: all().filter_map(|o| o.naps_ns).reduce(largest),
         setup_ns: Setup {
             opened: all().map(|o| o.setup_ns.opened).sum(),
             dns: worst(|s| &s.dns),

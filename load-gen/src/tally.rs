@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use record::{Gaps, Histogram, Outcome, Share};
+use record::{Gaps, Histogram, KeptBack, Outcome, Share};
 
 use crate::connection::Values;
 use crate::protocol::kept::{ATTEMPTS, OVERLOADED, SPLIT};
@@ -144,6 +144,8 @@ pub(crate) struct Tally {
     pub(crate) grpc_statuses: BTreeMap<u32, u64>,
     pub(crate) grpc_messages: u64,
     pub(crate) bytes_read: u64,
+    /// What was never sent and could have been.
+    pub(crate) kept_back: KeptBack,
     /// Sleeps through answers; none where answers are always waited for.
     pub(crate) naps: Option<Histogram>,
 }
@@ -250,6 +252,7 @@ impl Tally {
             grpc_statuses,
             grpc_messages,
             bytes_read,
+            kept_back,
             naps,
         } = other;
         self.planned.add(planned)?;
@@ -269,6 +272,7 @@ impl Tally {
         }
         self.grpc_messages += grpc_messages;
         self.bytes_read += bytes_read;
+        self.kept_back.add(kept_back);
         if let Some(naps) = naps {
             self.naps.get_or_insert_default().add(&naps)?;
         }

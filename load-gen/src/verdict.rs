@@ -14,7 +14,7 @@ pub(crate) fn judge(summary: &mut LoadSummary, stopped: bool) {
     let mut warnings = Vec::new();
     let mut reasons = Vec::new();
     let found = [
-        lagged(summary),
+        lagged(summary).or_else(|| kept_back(summary)),
         exhausted(summary),
         not_reached(summary),
         failed(summary),
@@ -57,22 +57,35 @@ fn lagged(s: &LoadSummary) -> Doubt {
         ms(lag),
         100.0 * lag as f64 / response.max(1) as f64,
         ms(response),
-        culprit(s)
+        culprit(s, s.lag_ns.ours.max)
     );
-    doubt(
-        verdict,
-        WarningKind::GeneratorLagged,
-        evidence,
-        "give the generator a CPU of its own, lower the rate, or use --pace precise",
-    )
+    doubt(verdict, WarningKind::GeneratorLagged, evidence, FASTER)
+}
+
+const FASTER: &str = "give the generator a CPU of its own, lower the rate, or use --pace precise";
+
+/// Lags are those of what was sent: a generator that was away to the end of all has none, and what it did not send tells.
+fn kept_back(s: &LoadSummary) -> Doubt {
+    let kept = s.observed.kept_back?;
+    if kept.longest_ns <= LAG_FLOOR_NS || kept.requests * 1000 < s.due {
+        return None;
+    }
+    let verdict = if kept.requests * 100 >= s.due { Verdict::Invalid } else { Verdict::Suspect };
+    let evidence = format!(
+        "the generator itself was late: {} of {} requests due were not sent though a connection was free, one of them for {}; {}",
+        kept.requests,
+        s.due,
+        ms(kept.longest_ns),
+        culprit(s, kept.longest_ns)
+    );
+    doubt(verdict, WarningKind::GeneratorLagged, evidence, FASTER)
 }
 
 /// A tick of /proc/stat, of which Linux tells user space 100 a second (USER_HZ).
 const TICK_NS: u64 = 10_000_000;
 
 /// What kept the generator, as far as it can be seen: only what is long enough to account for the longest lag.
-fn culprit(s: &LoadSummary) -> String {
-    let longest = s.lag_ns.ours.max;
+fn culprit(s: &LoadSummary, longest: u64) -> String {
     let mut seen = Vec::new();
     let threads = &s.observed.threads;
     let waited: u64 = threads.iter().filter_map(|t| t.run_delay_ns.seen()).sum();

@@ -44,6 +44,20 @@ fn a_clean_load_is_valid_and_has_no_reason_not_to_be() {
 }
 
 #[test]
+fn what_was_not_sent_though_it_could_be_is_the_generators() {
+    for (requests, longest_ns, want) in [
+        (0, 0, None),
+        (1, 900_000_000, Some(Verdict::Suspect)),
+        (10, 900_000_000, Some(Verdict::Invalid)),
+        (1000, 100_000, None),
+    ] {
+        let s = judged(1000, None, |s| s.observed.kept_back = Some(record::KeptBack { requests, longest_ns }));
+        let lagged = kinds(&s) == [WarningKind::GeneratorLagged];
+        assert_eq!(lagged.then_some(s.verdict), want, "{requests} for {longest_ns}");
+    }
+}
+
+#[test]
 fn the_generators_own_lag_is_judged_by_its_share_and_by_a_floor() {
     for (lag, response, want) in [
         (200_000, 300_000, Verdict::Valid),   // most of it, but within the floor

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use record::{Outcome, Phase, monotonic_ns};
+use record::{KeptBack, Outcome, Phase, monotonic_ns};
 use rustix::event::epoll;
 
 use crate::Result;
@@ -324,7 +324,7 @@ impl Worker<'_> {
 
     #[inline]
     fn end(&mut self, request: Request, outcome: Option<Outcome>, bytes: u64, done_ns: u64, slot: Option<u32>) {
-        let Request { index, entry, phase, intended_ns, starved_ns: _, sent_ns, first_byte_ns } = request;
+        let Request { index, entry, phase, intended_ns, starved_ns, sent_ns, first_byte_ns } = request;
         let ended = Ended {
             index,
             phase,
@@ -335,6 +335,13 @@ impl Worker<'_> {
             outcome,
             connection: slot.map(|slot| self.fleet.link_of(slot)),
         };
+        if outcome.is_none() && phase == Phase::Measure {
+            let endpoint = self.mix.entry(entry).endpoint;
+            let (ours, theirs) = self.lanes[endpoint as usize].starvation.split(intended_ns, starved_ns, done_ns);
+            if ours > theirs {
+                self.tally.kept_back.add(KeptBack { requests: 1, longest_ns: ours });
+            }
+        }
         let Some(slot) = slot else { return self.recorder.ended(&ended, &[]) };
         let kept = self.fleet.kept(slot);
         // The headers of half a response are not those of this request's end.

@@ -74,6 +74,9 @@ fn summary(first: &Recorded, all: &[Recorded], intervals: &[Interval]) -> anyhow
         sum.observed.retried += more.observed.retried;
         sum.observed.extra_attempts += more.observed.extra_attempts;
         sum.observed.overloaded += more.observed.overloaded;
+        if let Some(kept_back) = more.observed.kept_back {
+            sum.observed.kept_back.get_or_insert_default().add(kept_back);
+        }
         for share in &more.observed.split {
             match sum.observed.split.iter_mut().find(|known| known.value == share.value) {
                 // Quantiles of a backend stay the first generator's; its counts are everybody's.

@@ -61,6 +61,7 @@ fn generator_as_a_child() {
     let (Ok(url), Ok(dir)) = (std::env::var(TARGET), std::env::var(RECORD)) else { return };
     let mut plan = plan(&url, 1000.0, 8, 3000);
     plan.record_to = Some(dir.into());
+    plan.drain = Duration::from_secs(2);
     load(&plan);
 }
 
@@ -69,8 +70,8 @@ fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-/// Loads from a child, which is stopped for 500 ms once the server has seen so many requests.
-fn stopped_for_half_a_second(server: &Server, dir: &std::path::Path) -> (LoadSummary, u64) {
+/// Loads from a child, which is stopped for so long once the server has seen a thousand requests.
+fn stopped_for(length: Duration, server: &Server, dir: &std::path::Path) -> (LoadSummary, u64) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "generator::generator_as_a_child"])
         .env(TARGET, server.url())
@@ -84,7 +85,7 @@ fn stopped_for_half_a_second(server: &Server, dir: &std::path::Path) -> (LoadSum
     }
     let before = record::monotonic_ns();
     signal(&child, rustix::process::Signal::STOP);
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(length);
     signal(&child, rustix::process::Signal::CONT);
     let stopped_ns = record::monotonic_ns() - before;
     let status = child.wait().unwrap();
@@ -99,7 +100,7 @@ fn a_stop_of_the_generator_is_its_own_lag_and_spoils_the_verdict() {
     let _alone = alone();
     let server = Server::start(|_, _| Answer::Whole(ok()));
     let dir = tempfile::tempdir().unwrap();
-    let (s, stopped_ns) = stopped_for_half_a_second(&server, dir.path());
+    let (s, stopped_ns) = stopped_for(Duration::from_millis(500), &server, dir.path());
     assert_adds_up(&s);
     assert_eq!((s.due, s.answered), (3000, 3000));
     // 500 of 3000 fell due in the stop and waited 500 ms and less: above p99 lie 30, so p99 is 470 ms.
@@ -115,4 +116,21 @@ fn a_stop_of_the_generator_is_its_own_lag_and_spoils_the_verdict() {
     // Requests are due by the plan while the generator is away: 100 in each window.
     let lines = intervals(dir.path());
     assert!(lines.iter().take(30).all(|l| l.due == 100), "{:?}", lines.iter().map(|l| l.due).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_generator_did_not_send_because_it_was_stopped_to_the_end_is_its_own_lag() {
+    let _alone = alone();
+    let server = Server::start(|_, _| Answer::Whole(ok()));
+    let dir = tempfile::tempdir().unwrap();
+    // Two of three seconds are left, and two for late answers.
+    let (s, _) = stopped_for(Duration::from_millis(4500), &server, dir.path());
+    assert_adds_up(&s);
+    assert!(s.due == 3000 && s.unsent > 1500, "{s:?}");
+    let kept_back = s.observed.kept_back.unwrap();
+    assert!(kept_back.requests.abs_diff(s.unsent) <= 8, "{kept_back:?} of {}", s.unsent);
+    assert!((3_500_000_000..9_000_000_000).contains(&kept_back.longest_ns), "{kept_back:?}");
+    assert_eq!(s.verdict, Verdict::Invalid);
+    let lagged = s.warnings.iter().find(|w| w.kind == WarningKind::GeneratorLagged);
+    assert!(lagged.is_some_and(|w| w.evidence.contains("though a connection was free")), "{:?}", s.warnings);
 }

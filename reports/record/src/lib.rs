@@ -77,8 +77,8 @@ pub use istio_reading::{IstioDefault, IstioField, IstioReading, IstioSetting, Is
 pub use lack::{Lack, LeftOut};
 pub use layer::{BlockLayer, BlockQueue, LayerKind};
 pub use load::{
-    Balance, Gaps, Lag, LoadSummary, NoiseFloor, Observed, Pacing, Quantiles, Setup, Share, Stationarity, ThreadUse,
-    Verdict,
+    Balance, Gaps, KeptBack, Lag, LoadSummary, NoiseFloor, Observed, Pacing, Quantiles, Setup, Share, Stationarity,
+    ThreadUse, Verdict,
 };
 pub use machine::{
     CgroupLimits, CpuCache, CpuQuota, CpuTopology, KernelTraits, MemoryLimit, MemoryTraits, ProcView, TimeSync,

@@ -137,6 +137,8 @@ pub struct Observed {
     pub steal_ticks: Reading<u64>,
     /// Requests sent against the plan; none where there was no plan.
     pub pacing: Option<Pacing>,
+    /// Requests that were never sent, most of whose wait was the generator's own; none where there were none.
+    pub kept_back: Option<KeptBack>,
     /// Sleeps of a closed loop through which several answers came, each of which was stamped late by no more than the sleep;
     /// none where answers were waited for one by one.
     pub naps_ns: Option<Quantiles>,
@@ -180,6 +182,24 @@ pub struct ThreadUse {
     pub run_delay_ns: Reading<u64>,
     /// Over how long.
     pub elapsed_ns: u64,
+}
+
+/// Requests that a connection was free for and that were not sent: the generator was away until it was too late for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct KeptBack {
+    /// How many.
+    pub requests: u64,
+    /// The longest that was the generator's own of the wait of one.
+    pub longest_ns: u64,
+}
+
+impl KeptBack {
+    /// Adds those of another generator, or of another thread.
+    pub fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
+    }
 }
 
 /// What came of the pacing, against the plan.
