@@ -279,7 +279,7 @@ fn work(
         recorder: Recorder::new(start_ns, measure_from_ns, out),
         tally: Tally::new(measure_from_ns, gap_ns, plan.split_by.is_some(), &plan.kinds()),
         pacer: Pacer::new(plan.pace, ns(plan.batch))?,
-        naps: (think_ns == Some(0) && plan.pace != record::Pace::Precise).then(Naps::new),
+        naps: (think_ns == Some(0) && plan.pace == record::Pace::Economy).then(Naps::new),
         start_ns,
         lanes: mix.targets.iter().map(|_| Lane::new(plan.backlog)).collect(),
         stride: u64::from(plan.threads) * u64::from(of),

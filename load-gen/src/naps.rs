@@ -2,8 +2,8 @@
 //!
 //! A server that is kept busy answers every few microseconds, and each answer to a generator that waits for it is a wake-up,
 //! which costs on the server's CPU as well. Who sleeps through a few of them, while most of what is under way still waits
-//! at the server, costs neither of them that. In a closed loop that takes nothing from the truth: what is under way divided by
-//! the rate is the time that each takes, wherever it waits (Little's law). Naps that lower the rate are given up.
+//! at the server, costs neither of them that. What is under way divided by the rate is the time that each takes, wherever it
+//! waits (Little's law), but a stamp is late by up to the nap: this is for the economy pace. Naps that lower the rate are given up.
 
 use record::Histogram;
 

@@ -48,7 +48,7 @@ pub(crate) struct Worker<'a> {
     pub(crate) recorder: Recorder,
     pub(crate) tally: Tally,
     pub(crate) pacer: Pacer,
-    /// Of a closed loop without a pause, unless it is to be precise.
+    /// Of a closed loop without a pause, at the economy pace.
     pub(crate) naps: Option<Naps>,
     pub(crate) start_ns: u64,
     pub(crate) lanes: Vec<Lane>,

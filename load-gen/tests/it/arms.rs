@@ -147,6 +147,22 @@ fn without_a_plan_each_connection_asks_again_when_it_is_answered() {
 }
 
 #[test]
+fn only_the_economy_pace_sleeps_through_answers_and_all_of_them_are_counted() {
+    let _alone = alone();
+    let server = Server::start(|_, _| Answer::Whole(ok()));
+    for pace in [record::Pace::Hybrid, record::Pace::Economy] {
+        let mut plan = plan(&server.url(), 1.0, 32, 500);
+        (plan.arrivals, plan.pace) = (Arrivals::max(), pace);
+        let s = load(&plan);
+        assert_adds_up(&s);
+        assert_eq!(s.due, s.answered);
+        // Whether it is worth it is the machine's to say; a nap is a tenth of a millisecond at most when it is asked for.
+        assert!(pace == record::Pace::Economy || s.observed.naps_ns.is_none(), "{:?}", s.observed.naps_ns);
+        assert!(s.observed.naps_ns.is_none_or(|naps| naps.p50 < 5_000_000), "{:?}", s.observed.naps_ns);
+    }
+}
+
+#[test]
 fn a_pause_between_answer_and_request_bounds_the_rate() {
     let _alone = alone();
     let server = Server::start(|_, at| Answer::At(at + 5_000_000, ok()));
