@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::file::can_be_named;
+use super::file::names_a_host;
 use crate::agent::identity::{Identity, private_directory, put, state_directory};
 use crate::exit::Usage;
 
@@ -98,10 +98,7 @@ impl Book {
     }
 
     fn path(&self, name: &str) -> anyhow::Result<PathBuf> {
-        if !can_be_named(name) {
-            let said = format!("'{name}' cannot name a host\n  try: letters, digits, '-', '_' and '.'");
-            return Err(Usage(said).into());
-        }
+        names_a_host(name).map_err(Usage)?;
         Ok(self.folder.join(format!("{name}.json")))
     }
 }

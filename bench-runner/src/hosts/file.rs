@@ -45,9 +45,7 @@ impl HostLine {
     /// What is wrong with it by itself.
     fn check(&self) -> Result<(), String> {
         let name = &self.name;
-        if !can_be_named(name) {
-            return Err(format!("'{name}' cannot name a host\n  try: letters, digits, '-', '_' and '.'"));
-        }
+        names_a_host(name)?;
         if self.roles.is_empty() {
             return Err(format!(
                 "the host {name} does nothing\n  try: roles = [\"load\"], [\"services\"] or [\"probe\"]"
@@ -94,10 +92,13 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<HostsFile> {
     parse(&text).map_err(|problem| wrong(problem).into())
 }
 
-/// Whether a host can be called so: the name is that of a file here and of a folder there, and stands in what is printed.
-pub(crate) fn can_be_named(name: &str) -> bool {
+/// Why a host cannot be called so: its name is that of a file here and of a folder there, and stands in what is printed.
+pub(crate) fn names_a_host(name: &str) -> Result<(), String> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.bytes().all(fits)
+    if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.bytes().all(fits) {
+        return Err(format!("'{name}' cannot name a host\n  try: letters, digits, '-', '_' and '.'"));
+    }
+    Ok(())
 }
 
 fn parse(text: &str) -> Result<HostsFile, String> {
