@@ -5,11 +5,11 @@ mod copy;
 mod list;
 mod prune;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use record::Lock;
 
 use crate::exit::Usage;
 
@@ -44,11 +44,11 @@ pub(crate) fn execute(args: Args) -> anyhow::Result<ExitCode> {
 const UNFINISHED: &str = ".unfinished-";
 
 /// The folder, held so that no other meshtax adds or removes meanwhile; what one left that was killed is taken away.
-fn hold(folder: &Path) -> anyhow::Result<File> {
-    let held = File::open(folder).with_context(|| format!("cannot open the folder {}", folder.display()))?;
-    if held.try_lock().is_err() {
+fn hold(folder: &Path) -> anyhow::Result<Lock> {
+    let held = Lock::take(folder).with_context(|| format!("cannot hold the folder {}", folder.display()))?;
+    let Some(held) = held else {
         anyhow::bail!("another meshtax is changing the baselines in {}\n  try: again when it ends", folder.display());
-    }
+    };
     for entry in std::fs::read_dir(folder)?.flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
             // Nobody is writing to it: whoever does holds the folder.

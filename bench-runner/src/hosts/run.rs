@@ -84,7 +84,7 @@ struct Campaign {
     quick: bool,
     strict: bool,
     // Held for its end: no other meshtax writes there meanwhile.
-    _lock: std::fs::File,
+    _lock: record::Lock,
 }
 
 /// Makes the runs.

@@ -1,8 +1,8 @@
 //! The trials of a run in a cluster, one after another, from the first that is not sealed; nothing of them stays there.
 
+use record::Lock;
 use std::cell::Cell as Kept;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ pub(super) struct Open {
     pub(super) run: Run,
     /// What sealed trials were made of.
     pub(super) images: Images,
-    pub(super) _lock: File,
+    pub(super) _lock: Lock,
 }
 
 /// What is done with the first pods that stand, by which is known which machine it is about.

@@ -51,7 +51,7 @@ fn go_on(
     directory: RunDirectory,
     run: Run,
     kept: RunCluster,
-    lock: std::fs::File,
+    lock: record::Lock,
     again: &Again<'_>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<RunDirectory> {

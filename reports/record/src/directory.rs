@@ -8,7 +8,6 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::contained::{self, is_file_name, made_anew, no_link};
 use crate::sums::Summed;
 use crate::{
-    ClockExchange, DiskTest, End, Error, Interval, IstioReading, Loss, Outcomes, Phase, Result, Run, RunCluster,
+    ClockExchange, DiskTest, End, Error, Interval, IstioReading, Lock, Loss, Outcomes, Phase, Result, Run, RunCluster,
     RunHosts, SCHEMA, Sample, SlowRequest, Sums, Trial, TrialHosts, sums,
 };
 
@@ -36,10 +35,6 @@ const LOSSES: &str = "losses.jsonl";
 
 /// How hard lines are packed, of zstd's levels.
 const LEVEL: i32 = 3;
-
-/// How often a lock is tried for, and how long apart.
-const LOCK_TRIES: u32 = 5;
-const LOCK_WAIT: Duration = Duration::from_millis(10);
 
 fn file_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::File { action, path: path.to_owned(), source }
@@ -155,33 +150,19 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Keeps other writers out for as long as the file returned lives.
+    /// Keeps other writers out for as long as what is returned lives.
     ///
     /// # Errors
-    /// When another meshtax is writing to it.
-    pub fn lock(&self) -> Result<File> {
+    /// [`Error::Locked`] when another meshtax is writing to it; when it cannot be locked where it lies.
+    pub fn lock(&self) -> Result<Lock> {
         let path = self.path.join(RUN);
-        let file = File::open(&path).map_err(file_error("open", &path))?;
-        let mut tries = 0;
-        while file.try_lock().is_err() {
-            tries += 1;
-            // Who only asks whether it is locked has it for a moment.
-            if tries == LOCK_TRIES {
-                return Err(Error::Locked { path: self.path.clone() });
-            }
-            std::thread::sleep(LOCK_WAIT);
-        }
-        Ok(file)
+        let lock = Lock::take(&path).map_err(file_error("lock", &path))?;
+        lock.ok_or_else(|| Error::Locked { path: self.path.clone() })
     }
 
     /// Whether another meshtax is writing to it now.
     pub fn is_locked(&self) -> bool {
-        let Ok(file) = File::open(self.path.join(RUN)) else { return false };
-        match file.try_lock_shared() {
-            // Closing it gives it back.
-            Ok(()) => false,
-            Err(error) => matches!(error, fs::TryLockError::WouldBlock),
-        }
+        Lock::is_held(&self.path.join(RUN))
     }
 
     /// Reads `run.json`, if it is as it was written.

@@ -23,6 +23,7 @@ mod istio_reading;
 mod lack;
 mod layer;
 mod load;
+mod lock;
 mod machine;
 mod memory_quantity;
 mod mesh;
@@ -80,6 +81,7 @@ pub use load::{
     Balance, Gaps, KeptBack, Lag, LoadSummary, NoiseFloor, Observed, Pacing, Quantiles, Setup, Share, Stationarity,
     ThreadUse, Verdict,
 };
+pub use lock::Lock;
 pub use machine::{
     CgroupLimits, CpuCache, CpuQuota, CpuTopology, KernelTraits, MemoryLimit, MemoryTraits, ProcView, TimeSync,
 };
