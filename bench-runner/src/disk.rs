@@ -13,7 +13,7 @@ use record::{DiskArmKind, DiskTest};
 
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::progress::say;
+use crate::progress::draw;
 use crate::report::print;
 
 /// Arguments of `meshtax disk`.
@@ -115,12 +115,12 @@ impl Line {
             Progress::Arm { kind, number, of } => format!("test {number} of {of}: {kind}"),
             Progress::Made(_) => return,
         };
-        say(&if self.terminal { format!("\r{text}\x1b[K") } else { text + "\n" });
+        draw(&if self.terminal { format!("\r{text}\x1b[K") } else { text + "\n" });
     }
 
     fn clear(&self) {
         if self.terminal {
-            say("\r\x1b[K");
+            draw("\r\x1b[K");
         }
     }
 }

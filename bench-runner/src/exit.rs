@@ -62,8 +62,7 @@ pub(crate) fn say(error: &anyhow::Error) -> String {
             ways_out.push_str(way_out);
         }
     }
-    let plain = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
-    (said + &ways_out).chars().map(plain).collect()
+    record::plain::lines(&(said + &ways_out))
 }
 
 /// What stands in each message before the way out.

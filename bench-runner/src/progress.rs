@@ -96,9 +96,9 @@ impl Progress {
         }
     }
 
-    /// A trial begins; `number` counts from 1.
+    /// A trial begins; `number` counts from 1. The label may hold names from a scenario.
     pub(crate) fn begin(&mut self, number: usize, label: &str) {
-        self.current = Some(Current { number, label: label.to_owned(), began: Instant::now() });
+        self.current = Some(Current { number, label: record::plain::line(label), began: Instant::now() });
         self.phase("start");
     }
 
@@ -112,7 +112,7 @@ impl Progress {
                 match &self.view {
                     Some(view) => view.headline(&text),
                     // \x1b[K clears what a longer text left behind.
-                    None => say(&format!("\r{text}\x1b[K")),
+                    None => draw(&format!("\r{text}\x1b[K")),
                 }
                 self.shown = text;
             }
@@ -140,7 +140,7 @@ impl Progress {
         if self.terminal && !self.shown.is_empty() {
             match &self.view {
                 Some(view) => view.hide(),
-                None => say("\r\x1b[K"),
+                None => draw("\r\x1b[K"),
             }
             self.shown.clear();
         }
@@ -161,8 +161,13 @@ impl Drop for Progress {
     }
 }
 
-/// To stderr, if it takes it: a reader that went away or a full disk under it does not end a run.
+/// To stderr, whatever names of others it holds, if it takes it: a reader that went away or a full disk under it does not end a run.
 pub(crate) fn say(text: &str) {
+    draw(&record::plain::lines(text));
+}
+
+/// The same with what moves on a terminal; what others named must be plain in it already.
+pub(crate) fn draw(text: &str) {
     let mut out = std::io::stderr().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
@@ -185,6 +190,13 @@ mod tests {
         for (s, said) in [(0, "0 s"), (119, "119 s"), (120, "2 min 0 s"), (7199, "119 min 59 s"), (7260, "2 h 1 min")] {
             assert_eq!(seconds(Duration::from_secs(s)), said);
         }
+    }
+
+    #[test]
+    fn a_label_from_a_run_of_others_steers_no_terminal() {
+        let mut p = Progress::silent();
+        p.begin(1, "none\u{1b}[2J\nrates 1");
+        assert_eq!(p.current.as_ref().map(|c| c.label.as_str()), Some("none\u{fffd}[2J\u{fffd}rates 1"));
     }
 
     #[test]

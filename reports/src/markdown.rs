@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use record::Reading;
+use record::plain::blanked;
 
 use crate::figure;
 use crate::findings::Findings;
@@ -103,7 +104,7 @@ pub(crate) fn list(page: &mut String, heading: &str, lines: &[String]) {
 /// Text that stays text: no mark-up, no HTML, no cell or line ends of its own.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in blanked(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -112,7 +113,6 @@ pub(crate) fn escaped(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            c if c.is_control() => out.push(' '),
             c => out.push(c),
         }
     }

@@ -1,6 +1,7 @@
 //! The findings for a terminal: the answer first, then tables that fit the width.
 
 use record::Reading;
+use record::plain::line as plain;
 
 use crate::figure;
 use crate::findings::Findings;
@@ -87,11 +88,6 @@ pub fn render(findings: &Findings, width: usize, color: bool) -> String {
         "Service times, each part's use, charts, and each point that was read back: meshtax report RUN --format html",
     );
     page.text
-}
-
-/// A name from a scenario must not steer the terminal, nor break a line.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn length(text: &str) -> usize {

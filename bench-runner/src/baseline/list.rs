@@ -109,5 +109,5 @@ fn table(read: &Folder, folder: &Path) -> String {
     for (path, reason) in &read.left_out {
         let _ = writeln!(text, "{} cannot be read: {}", name(path), reason.lines().next().unwrap_or_default());
     }
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    record::plain::lines(&text)
 }

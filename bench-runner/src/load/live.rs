@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use record::{INTERVAL_NS, Interval};
 
-use crate::progress::say;
+use crate::progress::draw;
 
 /// Intervals that the figures are taken from: a second.
 const SHOWN: usize = 10;
@@ -36,7 +36,7 @@ impl Live {
         self.seen += 1;
         if self.seen.is_multiple_of(2) {
             let passed = Duration::from_nanos(interval.start_ns + interval.length_ns - start_ns);
-            say(&format!("\r{}\x1b[K", self.line(passed)));
+            draw(&format!("\r{}\x1b[K", self.line(passed)));
         }
     }
 
@@ -64,7 +64,7 @@ impl Live {
     /// Takes the line away.
     pub(crate) fn clear(&mut self) {
         if self.seen > 1 {
-            say("\r\x1b[K");
+            draw("\r\x1b[K");
         }
     }
 }

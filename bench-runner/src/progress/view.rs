@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use record::{Host, Reading};
 use reports::live::Follower;
 
-use super::{lines, say};
+use super::{draw, lines};
 use crate::give_way;
 
 /// From one drawing to the next: four a second at most.
@@ -134,7 +134,7 @@ impl Drawer {
 
     fn replace(&mut self, lines: Vec<String>) {
         if lines != self.shown {
-            say(&redrawn(self.shown.len(), &lines));
+            draw(&redrawn(self.shown.len(), &lines));
             self.shown = lines;
         }
     }

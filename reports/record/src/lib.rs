@@ -30,6 +30,7 @@ mod mesh;
 mod neighbour;
 mod network;
 mod outcome;
+pub mod plain;
 mod process_state;
 pub mod quantum;
 mod reading;

@@ -165,7 +165,7 @@ fn prose(text: &str) -> String {
 
 /// A name as code, in which a forge sees neither mark-up nor names.
 fn code(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = record::plain::blanked(text);
     let longest = plain.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     // A pipe ends a cell even inside of code; with a backslash it does not, and the backslash is not shown.

@@ -1,5 +1,7 @@
 //! A gate's answer for a terminal: the verdict first, then the metrics, and what would decide.
 
+use record::plain::line as plain;
+
 use super::words::{change, percent};
 use super::{GateReport, GateVerdict, MetricVerdict, Purpose, Question, Side, Way};
 
@@ -138,11 +140,6 @@ impl Page {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
-}
-
-/// A name from a scenario must not steer the terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn painted(verdict: GateVerdict, word: &str, color: bool) -> String {

@@ -7,7 +7,7 @@ use record::Reading;
 use super::spark;
 use super::{Change, Followed, History, Point, Series};
 use crate::figure;
-use crate::text::plain;
+use record::plain::line as plain;
 
 /// The text, as wide as told; of each series the `last` runs are listed, or all.
 pub fn text(history: &History, width: usize, last: Option<usize>) -> String {

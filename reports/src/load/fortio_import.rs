@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Error;
 use crate::Result;
 use crate::figure::{digits, ms_bare};
-use crate::text::plain;
+use record::plain::line as plain;
 
 /// Looked at in every result, whatever it lists itself.
 const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];

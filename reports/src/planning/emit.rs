@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use record::CpuQuantity;
+use record::plain::blanked;
 
 use crate::{Error, Result};
 
@@ -141,12 +142,11 @@ pub(crate) fn in_short(report: &PlanReport) -> Vec<(&'static str, String)> {
 impl Sized<'_> {
     /// What it is of, and how it is applied; a name from a price list cannot end the comment.
     fn head(&self, apply: &str) -> String {
-        let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
         format!(
             "# {} of {}, {} at {} requests/s through {}.\n# {apply}\n",
             many(self.placement.hosts, "host"),
-            plain(&self.recommended.plan.name),
-            plain(&self.report.asked.slo),
+            blanked(&self.recommended.plan.name),
+            blanked(&self.report.asked.slo),
             self.report.asked.rps,
             many(u64::from(self.report.asked.services), "service"),
         )
