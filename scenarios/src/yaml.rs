@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Location, Options, Spanned};
 
 use crate::excerpt::excerpt;
@@ -87,17 +88,61 @@ impl Document<'_> {
     fn broken(&self, error: serde_saphyr::Error) -> Error {
         let error = error.without_snippet();
         let place = error.location().unwrap_or(Location::UNKNOWN);
+        if let Some((problem, remedy)) = too_much(error) {
+            return Fault { place, problem, remedy: remedy.to_owned() }.into_error(self);
+        }
         let said = error.to_string();
         let problem = said.lines().next().unwrap_or_default().to_owned();
         Fault { place, problem, remedy: self.form.to_owned() }.into_error(self)
     }
 }
 
+/// What a text may have: all resources of a large cluster, some hundreds of values each.
+const DOCUMENTS: usize = 50_000;
+const NODES: usize = 5_000_000;
+/// What its aliases may repeat; ten lines of them can ask for a billion values.
+const REPEATED: usize = 100_000;
+
 fn options() -> Options {
     let mut options = Options::default();
     // A service may be called y, or no.
     options.strict_booleans = true;
+    let budget = options.budget.get_or_insert_default();
+    budget.max_documents = DOCUMENTS;
+    budget.max_nodes = NODES;
+    // A list and a table have an end each.
+    budget.max_events = 2 * NODES;
+    // One anchor may be named often: what that makes is bounded.
+    budget.enforce_alias_anchor_ratio = false;
+    options.alias_limits.max_total_replayed_events = REPEATED;
     options
+}
+
+/// What a text has too much of, and what would be read.
+fn too_much(mut error: &serde_saphyr::Error) -> Option<(String, &'static str)> {
+    // By way of which alias it came to that does not matter.
+    while let serde_saphyr::Error::AliasError { error: within, .. } = error {
+        error = within;
+    }
+    let split = "several files, each with a part of it";
+    Some(match error {
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            (format!("these are more than {DOCUMENTS} documents in one text"), split)
+        }
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }, .. } => {
+            (format!("these are more than {NODES} values in one text"), split)
+        }
+        serde_saphyr::Error::Budget { breach: BudgetBreach::ScalarBytes { .. }, .. } => {
+            ("this is more text than is read of one file".to_owned(), split)
+        }
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Depth { depth }, .. } => {
+            (format!("this is within {} others", depth.saturating_sub(1)), "less deep nesting")
+        }
+        serde_saphyr::Error::AliasReplayLimitExceeded { .. } => {
+            (format!("aliases repeat more than {REPEATED} values"), "what is repeated written out where it belongs")
+        }
+        _ => return None,
+    })
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -186,6 +231,34 @@ mod tests {
             (entries[0].0.value.as_str(), entries[0].0.referenced.line())
         });
         assert_eq!(places.collect::<Vec<_>>(), [("a", 4), ("b", 6), ("c", 9)]);
+    }
+
+    #[test]
+    fn a_large_clusters_resources_are_read_and_what_multiplies_itself_is_not() {
+        let many = "---\nkind: Service\nspec: {ports: [1, 2, 3]}\n".repeat(4000);
+        assert_eq!(Document { text: &many, origin: "f", form: "YAML" }.parse_all().unwrap().len(), 4000);
+        let long = format!("a: [{}]\n", "x, ".repeat(252_000));
+        let whole = Document { text: &long, origin: "f", form: "YAML" }.parse().unwrap();
+        let Value::Table(top) = &whole.value else { panic!() };
+        assert!(matches!(&top[0].1.value, Value::List(list) if list.len() == 252_000));
+
+        let mut laughs = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for (name, of) in ('b'..='k').zip('a'..) {
+            laughs += &format!("{name}: &{name} [{}]\n", vec![format!("*{of}"); 9].join(", "));
+        }
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        let aliases = format!("a: &a 1\nb: [{}]\n", vec!["*a"; 2000].join(", "));
+        assert!(Document { text: &aliases, origin: "f", form: "YAML" }.parse().is_ok());
+        for (text, words, remedy) in [
+            (&laughs, "aliases repeat more than 100000 values", "try: what is repeated written out"),
+            (&deep, "this is within 64 others", "try: less deep nesting"),
+        ] {
+            let error = || Document { text, origin: "f", form: "YAML" }.parse().unwrap_err().to_string();
+            // As much room as the main thread has, on which files are read: without optimization a level takes much.
+            let main = std::thread::Builder::new().stack_size(8 << 20);
+            let error = std::thread::scope(|scope| main.spawn_scoped(scope, error).unwrap().join().unwrap());
+            assert!(error.starts_with("f line ") && error.contains(words) && error.contains(remedy), "{error}");
+        }
     }
 
     #[test]
