@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How many runs that are not measured are made at once. They wait for their processes more than they work.
-const SEATS: usize = 6;
+use crate::SEATS;
 
 /// So many that wait to be alone are let in, one after another, before others sit down again: each time the room is emptied for them
 /// it stands empty for as long as the last one takes to leave.
