@@ -11,7 +11,7 @@ use record::{
     SCHEMA, Timing, Trial, TrialDirectory, monotonic_ns,
 };
 use scenarios::launch::{Launch, Launched};
-use scenarios::{Deployment, DeploymentSpec, Scenario};
+use scenarios::{Deployment, DeploymentSpec, Scenario, Tended};
 
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
@@ -115,7 +115,7 @@ pub(crate) fn make(
     watched.load.write_line("go").context("cannot start the load")?;
     watched.deployment.begin_load(released + timing.warm_up_ns)?;
     let summary = follow_load(&mut watched, &timing, released, interrupt, progress, &directory)?;
-    let events = watched.deployment.end_load()?;
+    let Tended { events, unmade } = watched.deployment.end_load()?;
     watched.deployment.end_neighbour()?;
 
     progress.phase(Phase::CoolDown.word());
@@ -126,6 +126,7 @@ pub(crate) fn make(
 
     let Watched { load, probe, steadiness, .. } = watched;
     let mut doubts = steadiness.doubts("the runner", ClockAnchor::now());
+    doubts.extend(steadiness::unmade("the runner", &unmade));
     doubts.extend(steadiness::lost_workers(&workers, &deployment.children()));
     drop(load);
     stop_probe(probe)?;
@@ -347,7 +348,7 @@ fn follow_load(
         progress.phase(if since < timing.warm_up_ns { Phase::WarmUp.word() } else { Phase::Measure.word() });
         interrupt.sleep(LOOK_EVERY, || Ok(()))?;
         watched.check_servers()?;
-        watched.deployment.tend()?;
+        // First: what is done to the chain after its load has ended is in no figure.
         if let Some(status) = watched.load.try_wait()? {
             anyhow::ensure!(
                 status.success(),
@@ -356,6 +357,7 @@ fn follow_load(
             );
             return Ok(directory.load()?);
         }
+        watched.deployment.tend()?;
         anyhow::ensure!(
             Instant::now() < deadline,
             "the load generator did not end within {:.0} s of its planned end\n{}",

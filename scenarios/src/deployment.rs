@@ -35,6 +35,7 @@ pub(crate) use node_proxy::NodeProxy;
 pub(crate) use noise::Noise;
 pub use passages::{Came, Passage, prove_passages};
 pub use proving::Proven;
+pub use tending::Tended;
 pub use verifying::Verdict;
 
 /// What the sidecar of the load generator stands beside.

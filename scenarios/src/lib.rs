@@ -31,7 +31,9 @@ mod upstream;
 mod workers;
 mod yaml;
 
-pub use deployment::{Came, Deployment, DeploymentSpec, Passage, Proven, Verdict, begin, deploy, prove_passages};
+pub use deployment::{
+    Came, Deployment, DeploymentSpec, Passage, Proven, Tended, Verdict, begin, deploy, prove_passages,
+};
 pub use error::{Error, Result};
 pub use istio::Istio;
 pub use scenario::{

@@ -9,7 +9,7 @@ use record::{
     Cell, ClockAnchor, EdgeReadings, Edges, METHOD, Part, Phase, Proof, Role, TrialDirectory, Warning, monotonic_ns,
 };
 use scenarios::launch::Launched;
-use scenarios::{Deployment, DeploymentSpec, Proven, Reached, Scenario, prove_passages};
+use scenarios::{Deployment, DeploymentSpec, Proven, Reached, Scenario, Tended, prove_passages};
 
 use super::identity::put;
 use super::slice::SliceHere;
@@ -310,9 +310,9 @@ impl Side {
     /// When something failed before or does now.
     pub(crate) fn count(&mut self, cool_down_ns: u64) -> anyhow::Result<()> {
         self.healthy()?;
-        let mut events = Vec::new();
+        let mut tended = Tended::default();
         if let Some(deployment) = &mut self.deployment {
-            events = deployment.end_load()?;
+            tended = deployment.end_load()?;
             deployment.end_neighbour()?;
         }
         let cooling_ns = monotonic_ns();
@@ -326,7 +326,9 @@ impl Side {
             let after = node_probe::edges(Path::new("/"), &self.watched, Some(self.directory.path()));
             Edges { before, after }
         });
+        let Tended { events, unmade } = tended;
         let mut doubts = self.steadiness.doubts("the agent's hand", ClockAnchor::now());
+        doubts.extend(steadiness::unmade("the agent's hand", &unmade));
         if let Some(deployment) = &self.deployment {
             doubts.extend(steadiness::lost_workers(&self.workers, &deployment.children()));
         }

@@ -12,7 +12,7 @@ use super::pods::Seat;
 use super::proofs;
 use super::renewals::Renewals;
 use crate::pod::words::{self, ScrapeTarget, Scrapes};
-use crate::trial::steadiness::Steadiness;
+use crate::trial::steadiness::{self, Steadiness};
 
 /// Tells a mesh other weights, from outside.
 pub(super) type TellWeights<'a> = &'a dyn Fn(&record::Weights) -> anyhow::Result<()>;
@@ -22,8 +22,8 @@ pub(super) struct Tended {
     /// In the order of time.
     pub(super) events: Vec<Event>,
     pub(super) proofs: Vec<Proof>,
-    /// That it was done late.
-    pub(super) late: Option<Warning>,
+    /// That it was done late, or not.
+    pub(super) late: Vec<Warning>,
 }
 
 /// What is to be done, and what was.
@@ -119,6 +119,8 @@ impl<'a> Tending<'a> {
         }
         self.events.sort_by_key(Event::at_ns);
         let late = self.steadiness.left_alone("the runner").filter(|_| self.at_work);
+        self.shifts.reverse();
+        let late = late.into_iter().chain(steadiness::unmade("the runner", &self.shifts)).collect();
         Ok(Tended { events: self.events, proofs, late })
     }
 }

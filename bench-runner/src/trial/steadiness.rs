@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use record::{ClockAnchor, Warning, WarningKind};
+use record::{ClockAnchor, Shift, Warning, WarningKind};
 
 /// By how much the two clocks may come apart: what NTP slews in a trial is less, and a smaller step matters to nobody.
 const STEP_NS: i128 = 100_000_000;
@@ -69,6 +69,24 @@ fn left_alone(who: &str, longest: Duration) -> Option<Warning> {
     })
 }
 
+/// Shifts of the weights that had not been made when the load ended, by whoever was to make them.
+pub(crate) fn unmade(who: &str, shifts: &[Shift]) -> Option<Warning> {
+    let first = shifts.first()?;
+    let shifts = match shifts {
+        [_] => "a shift".to_owned(),
+        several => format!("{} shifts, the first", several.len()),
+    };
+    Some(Warning::new(
+        WarningKind::RunnerLate,
+        format!(
+            "{who} had not made {shifts} to {} due {:.1} s into the measured phase, when the load ended",
+            first.weights,
+            first.at_ns as f64 / 1e9
+        ),
+        "the split stayed what it was before; do not stop it, leave it some CPU, and make the trial again",
+    ))
+}
+
 /// A doubt of a machine, as one of several tells it.
 pub(crate) fn on(place: &str, doubt: Warning) -> Warning {
     Warning { evidence: format!("on {place} {}", doubt.evidence), ..doubt }
@@ -122,6 +140,21 @@ mod tests {
         assert_eq!(lost_workers(&[worker(7), worker(8)], &[worker(8), worker(7), worker(9)]), None);
         let found = lost_workers(&[worker(7), worker(8)], &[worker(8), worker(9)]).unwrap();
         assert!(found.kind == WarningKind::WorkerLost && found.evidence.ends_with(": 7 of s1-sidecar"), "{found}");
+    }
+
+    #[test]
+    fn shifts_that_were_not_made_are_told_with_the_first() {
+        let shift = |at_ns, weights: &str| Shift { at_ns, weights: weights.parse().unwrap() };
+        assert_eq!(unmade("the runner", &[]), None);
+        let two = [shift(300_000_000, "v1=50,v2=50"), shift(SECOND, "v1=0,v2=100")];
+        let found = unmade("the runner", &two).unwrap();
+        assert_eq!(found.kind, WarningKind::RunnerLate);
+        assert_eq!(
+            found.evidence,
+            "the runner had not made 2 shifts, the first to v1=50,v2=50 due 0.3 s into the measured phase, when the load ended"
+        );
+        let found = unmade("the runner", &two[1..]).unwrap();
+        assert!(found.evidence.contains("had not made a shift to v1=0,v2=100 due 1.0 s into"), "{found}");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Runs with the built-in sidecar in all that it can be: what was asked for is what is proven, and no request fails.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use scenarios::network::Network;
 use serde_json::Value;
 
-use crate::program::{among_others, call, json, skip};
+use crate::program::{among_others, call, json, meshtax, skip, within};
 
 /// Whether pods are permitted here; says so when a test is skipped for it.
 fn permitted() -> bool {
@@ -13,17 +16,23 @@ fn permitted() -> bool {
     !skip(&why.to_string(), "REQUIRE_ROOT")
 }
 
-/// Runs a scenario with these tables and flags; the trials in the order of the plan.
-fn run(tables: &str, flags: &[&str]) -> Vec<Value> {
-    let _seat = among_others();
-    let tmp = tempfile::tempdir().unwrap();
-    let scenario = tmp.path().join("scenario.toml");
+/// A scenario with these tables.
+fn written(folder: &Path, tables: &str) -> PathBuf {
+    let scenario = folder.join("scenario.toml");
     let text = format!(
         "name = \"sidecars\"\nteaches = \"what was asked for is what is proven\"\n{tables}\n\
          [trial]\nsettle = \"100ms\"\nwarm_up = \"300ms\"\nmeasure = \"2500ms\"\ncool_down = \"200ms\"\n\
          [plan]\nrepeats = 1\n"
     );
     std::fs::write(&scenario, text).unwrap();
+    scenario
+}
+
+/// Runs a scenario with these tables and flags; the trials in the order of the plan.
+fn run(tables: &str, flags: &[&str]) -> Vec<Value> {
+    let _seat = among_others();
+    let tmp = tempfile::tempdir().unwrap();
+    let scenario = written(tmp.path(), tables);
     let out = tmp.path().to_string_lossy().into_owned();
     let mut args = vec!["run", scenario.to_str().unwrap(), "--out", &out];
     args.extend(["--dataplane", "embedded", "--rate", "200", "--connections", "4"]);
@@ -51,7 +60,8 @@ fn found<'a>(trial: &'a Value, claim: &str) -> Vec<(&'a str, &'a str)> {
 }
 
 fn events(trial: &Value, kind: &str) -> usize {
-    trial["events"].as_array().unwrap().iter().filter(|e| e["kind"] == kind).count()
+    // Where there are none, there is no list.
+    trial["events"].as_array().map_or(0, |events| events.iter().filter(|e| e["kind"] == kind).count())
 }
 
 const SHIFTED: &str = "[canary]\nservice = \"s2\"\nweights = [\"v1=90,v2=10\"]\n\
@@ -104,6 +114,43 @@ fn the_same_is_tended_in_pods_and_each_port_has_its_mode() {
         let pipes = trial["proofs"].as_array().unwrap().iter().filter(|p| p["source"] == "its stdout, a pipe");
         assert_eq!(pipes.count(), 5);
     }
+}
+
+#[test]
+fn a_shift_that_was_not_made_before_the_load_ended_is_told() {
+    let _seat = among_others();
+    let tmp = tempfile::tempdir().unwrap();
+    let late = "[canary]\nservice = \"s2\"\nweights = [\"v1=90,v2=10\"]\nshift = [{at = \"2300ms\", v2 = 50}]\n";
+    let scenario = written(tmp.path(), late);
+    let out = tmp.path().join("runs");
+    let mut runner = meshtax(&["run", scenario.to_str().unwrap(), "--out", out.to_str().unwrap()])
+        .args(["--dataplane", "embedded", "--rate", "200", "--connections", "4"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // A file of its only trial, once there is something in it.
+    let file = |name: &str| {
+        let run = std::fs::read_dir(&out).ok()?.flatten().next()?.path();
+        let trial = std::fs::read_dir(run.join("trials")).ok()?.flatten().next()?.path();
+        let path = trial.join(name);
+        std::fs::metadata(&path).is_ok_and(|file| file.len() > 0).then_some(path)
+    };
+    let comes = |name: &str| within(Duration::from_secs(30), || file(name).map(drop).ok_or(format!("no {name}")));
+    comes("intervals.jsonl");
+    kill_process(Pid::from_child(&runner), Signal::STOP).unwrap();
+    comes("load.json");
+    // It ends after that.
+    std::thread::sleep(Duration::from_millis(300));
+    kill_process(Pid::from_child(&runner), Signal::CONT).unwrap();
+    assert!(runner.wait().unwrap().success());
+    let trial = json(&file("trial.json").unwrap());
+    assert_eq!(events(&trial, "weights-shifted"), 0);
+    let told = |warning: &Value| {
+        let evidence = warning["evidence"].as_str().unwrap();
+        warning["kind"] == "runner_late" && evidence.contains("had not made a shift to v1=50,v2=50 due 2.3 s into")
+    };
+    assert!(trial["warnings"].as_array().unwrap().iter().any(told), "{:#}", trial["warnings"]);
 }
 
 /// Every entry and every side, each in a cell of its own.

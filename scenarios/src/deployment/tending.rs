@@ -30,6 +30,15 @@ pub(super) struct Tending {
     events: EventLog,
 }
 
+/// What was done to a chain while it was under load, and what was not.
+#[derive(Debug, Default)]
+pub struct Tended {
+    /// In the order of time.
+    pub events: Vec<Event>,
+    /// Shifts of what stands here that were due and did not come before the end, the first one first.
+    pub unmade: Vec<Shift>,
+}
+
 impl Tending {
     /// Nothing yet; what is done is kept in this folder while it goes on.
     pub(super) fn new(folder: &Path) -> Self {
@@ -84,25 +93,32 @@ impl Deployment {
         Ok(())
     }
 
-    /// Ends what is done under load; returns what was done, in the order of time.
+    /// Ends what is done under load.
     ///
     /// # Errors
-    /// When that could not be kept.
-    pub fn end_load(&mut self) -> Result<Vec<Event>> {
+    /// When what was done could not be kept.
+    pub fn end_load(&mut self) -> Result<Tended> {
+        let here = self.factors.canary.as_ref().is_some_and(|canary| self.has_callers_of(&canary.service));
         let tending = std::mem::replace(&mut self.tending, Tending::new(&self.folders.kept));
         let mut events = tending.events.taken()?;
         if let Some(scraper) = tending.scraper {
             events.extend(scraper.finish()?);
         }
         events.sort_by_key(Event::at_ns);
-        Ok(events)
+        let unmade = tending.shifts.into_iter().rev().map(|(_, shift)| shift).filter(|_| here).collect();
+        Ok(Tended { events, unmade })
+    }
+
+    /// Whether a proxy of those that stand here calls a service.
+    fn has_callers_of(&self, service: &str) -> bool {
+        self.proxies.iter().any(|node| node.place.callee(service).is_some())
     }
 
     fn shift(&mut self, shift: &Shift) -> Result<()> {
         let (Some(proxy), Some(canary)) = (&self.proxy, &self.factors.canary) else { return Ok(()) };
         let at_ns = monotonic_ns();
         // Of a chain on several hosts each shifts what it has, and one that has nothing of it shifts nothing.
-        if !self.proxies.iter().any(|node| node.place.callee(&canary.service).is_some()) {
+        if !self.has_callers_of(&canary.service) {
             return Ok(());
         }
         for node in self.proxies.iter_mut().filter(|node| node.place.callee(&canary.service).is_some()) {
