@@ -21,8 +21,6 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Rows wait for processes most of the time; each has two or three of them at work at once.
 const ROWS_AT_ONCE: usize = 8;
-/// Nobody waits for a seat here.
-const SEATS: usize = ROWS_AT_ONCE;
 
 fn main() {
     let mut args = Arguments::from_args();

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::program::{Answer, call, json};
+use crate::program::{Answer, call, json, write_script};
 
 #[derive(Deserialize)]
 struct Action {
@@ -105,8 +104,7 @@ impl Forge {
     }
 
     fn program(&self, name: &str, text: &str) {
-        self.write(name, text);
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        write_script(&self.path(name), text);
     }
 
     /// Runs the steps in order up to the first that fails.

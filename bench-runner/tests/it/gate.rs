@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::errors::refused;
-use crate::program::{Answer, alone, among_others, call, json, meshtax, processes_of, within};
+use crate::program::{Answer, alone, among_others, call, json, meshtax, processes_of, within, write_script};
 use crate::run::keeps_to;
 
 /// A chain so small and trials so short that a pair takes about two seconds.
@@ -159,8 +159,7 @@ fn parts_of_another_meshtax_are_written_down_as_its_own() {
     let other = tmp.path().join("other");
     let ours = meshtax(&[]).get_program().to_str().unwrap().to_owned();
     let script = format!("#!/bin/sh\n[ \"$1\" = --version ] && echo 'meshtax 0.0.9' && exit\nexec '{ours}' \"$@\"\n");
-    std::fs::write(&other, script).unwrap();
-    std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_script(&other, &script);
     let asked = ["--candidate-program", other.to_str().unwrap(), "--max-regress", "p50=10000%", "--pairs-max", "5"];
     let gate = side_by_side(tmp.path(), &scenario, &asked);
     assert!(matches!(gate.code, Some(0 | 3)), "{}\n{}", gate.stdout, gate.stderr);

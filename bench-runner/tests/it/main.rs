@@ -39,6 +39,3 @@ mod sidecars;
 mod supply;
 mod verify;
 mod watch;
-
-/// How many runs that are not measured are made at once. They wait for their processes more than they work.
-const SEATS: usize = 8;

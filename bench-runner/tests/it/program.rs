@@ -8,7 +8,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::SEATS;
+#[path = "../../../scenarios/tests/it/programs.rs"]
+mod programs;
+#[allow(unused_imports)]
+pub(crate) use programs::{copy_program, write_script};
+
+/// How many runs that are not measured are made at once. They wait for their processes more than they work; with more of them what
+/// is due in a trial comes late, and little time is won.
+const SEATS: usize = 6;
 
 /// So many that wait to be alone are let in, one after another, before others sit down again: each time the room is emptied for them
 /// it stands empty for as long as the last one takes to leave.
@@ -154,13 +161,6 @@ pub(crate) fn processes_of(directory: &Path) -> Vec<String> {
         }
     }
     found
-}
-
-/// Copies a program that is then to be started. Not by this process: whoever is forked off it in another thread while the copy is
-/// written holds it open for writing for a moment longer, and what is open for writing cannot be executed.
-pub(crate) fn copy_program(from: impl AsRef<Path>, to: &Path) {
-    let status = Command::new("cp").arg(from.as_ref()).arg(to).status().expect("cp");
-    assert!(status.success(), "cp {} {}", from.as_ref().display(), to.display());
 }
 
 /// Every process below a parent, however deep.

@@ -16,6 +16,3 @@ mod program;
 mod relay;
 mod slow;
 mod steady;
-
-/// How many runs that are not measured are made at once. They mostly wait: for trials, and for what is cut off to be missed.
-const SEATS: usize = 10;

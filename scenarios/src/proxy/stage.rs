@@ -16,6 +16,11 @@ use crate::http;
 use crate::launch::Launched;
 use crate::ready::Deadline;
 
+#[path = "../../tests/it/programs.rs"]
+#[allow(dead_code)]
+mod programs;
+pub(super) use programs::write_script;
+
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
 /// The program of this machine; none, with a word about it, where there isn't one.
@@ -35,8 +40,7 @@ pub(super) fn packaged(dataplane: Dataplane) -> Option<PackagedProgram> {
 pub(super) fn folders(directory: &Path) -> Folders {
     let meshtax = directory.join("meshtax");
     // In a session of its own, as that has it: what it started is killed with it.
-    std::fs::write(&meshtax, "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec setsid \"$@\"\n").unwrap();
-    std::fs::set_permissions(&meshtax, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&meshtax, "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec setsid \"$@\"\n");
     let private = directory.join("it's \"private\" {{ x }}");
     std::fs::create_dir(&private).unwrap();
     std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700)).unwrap();

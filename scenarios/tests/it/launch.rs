@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use scenarios::launch::{Launch, Launched, SERVICE_USER, all_may_execute, become_child, become_user};
 
+use crate::programs::{copy_program, write_script};
+
 /// The variable that makes a test of this program play a part of meshtax.
 const PART: &str = "MESHTAX_TEST_LAUNCH";
 
@@ -19,8 +21,7 @@ pub(crate) fn meshtax(directory: &Path) -> PathBuf {
          exec '{}' --exact launch::plays_the_step_between --nocapture --test-threads 1\n",
         program.display()
     );
-    std::fs::write(&script, text).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&script, &text);
     script
 }
 
@@ -279,9 +280,8 @@ fn a_program_where_its_user_cannot_go_is_executed_all_the_same() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let (binary, script) = (directory.path().join("sh"), directory.path().join("script"));
-    std::fs::copy(std::fs::canonicalize("/bin/sh").unwrap(), &binary).unwrap();
-    std::fs::write(&script, "#!/bin/sh\nexec /bin/sh \"$@\"\n").unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    copy_program(std::fs::canonicalize("/bin/sh").unwrap(), &binary);
+    write_script(&script, "#!/bin/sh\nexec /bin/sh \"$@\"\n");
     let within = directory.path().join("within");
     std::fs::create_dir(&within).unwrap();
     std::os::unix::fs::chown(&within, Some(SERVICE_USER), Some(SERVICE_USER)).unwrap();
@@ -321,7 +321,7 @@ fn a_program_that_its_owner_alone_may_execute_is_refused_another_user() {
     }
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("sh");
-    std::fs::copy(std::fs::canonicalize("/bin/sh").unwrap(), &program).unwrap();
+    copy_program(std::fs::canonicalize("/bin/sh").unwrap(), &program);
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
     assert!(!all_may_execute(&program));
     let launch =

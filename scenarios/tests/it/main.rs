@@ -17,6 +17,7 @@ mod limits;
 mod network;
 mod part;
 mod process;
+mod programs;
 mod reference;
 mod scenario;
 mod script;

@@ -11,6 +11,7 @@ use std::path::Path;
 use record::Mtls;
 
 use super::super::proof::{self, Asked, Speech};
+use super::super::stage::write_script;
 use super::super::{App, Callee, Stand, Subset};
 use super::*;
 use crate::certs::{Authority, IdentityFiles};
@@ -43,8 +44,7 @@ fn envoy() -> Option<EnvoyProgram> {
 /// The folders of a deployment, and a stand-in for `meshtax launch` that only becomes the program.
 fn folders(directory: &Path) -> Folders {
     let meshtax = directory.join("meshtax");
-    std::fs::write(&meshtax, "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n").unwrap();
-    std::fs::set_permissions(&meshtax, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&meshtax, "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$@\"\n");
     let private = directory.join("it's \"private\" {{ x }}");
     std::fs::create_dir(&private).unwrap();
     std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700)).unwrap();
