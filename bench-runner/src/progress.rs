@@ -166,7 +166,7 @@ pub(crate) fn say(text: &str) {
     draw(&record::plain::lines(text));
 }
 
-/// The same with what moves on a terminal; what others named must be plain in it already.
+/// The same with what moves on a terminal; what others named must be plain in it already ([`record::plain`]).
 pub(crate) fn draw(text: &str) {
     let mut out = std::io::stderr().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -1,12 +1,11 @@
 //! The trials of a run in a cluster, one after another, from the first that is not sealed; nothing of them stays there.
 
-use record::Lock;
 use std::cell::Cell as Kept;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use record::{Cell, PlannedTrial, Run, RunDirectory};
+use record::{Cell, Lock, PlannedTrial, Run, RunDirectory};
 use scenarios::{Scenario, Shape};
 
 use super::cluster::Cluster;
