@@ -128,7 +128,8 @@ fn the_same_is_tended_in_pods_and_each_port_has_its_mode() {
 
 #[test]
 fn a_shift_that_was_not_made_before_the_load_ended_is_told() {
-    let _seat = among_others();
+    // The runner has to be stopped before the shift is due.
+    let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
     let late = "[canary]\nservice = \"s2\"\nweights = [\"v1=90,v2=10\"]\nshift = [{at = \"2300ms\", v2 = 50}]\n";
     let scenario = written(tmp.path(), late);
