@@ -46,5 +46,5 @@ fn moments_of_any_text_are_a_load_or_an_error_in_their_line() {
 
 #[test]
 fn requests_of_any_text_are_kinds_of_request_or_an_error() {
-    replay::replay("requests_file", 70, requests_file::check);
+    replay::replay("requests_file", 200, requests_file::check);
 }
