@@ -88,12 +88,11 @@ impl Document<'_> {
     fn broken(&self, error: serde_saphyr::Error) -> Error {
         let error = error.without_snippet();
         let place = error.location().unwrap_or(Location::UNKNOWN);
-        if let Some((problem, remedy)) = too_much(error) {
-            return Fault { place, problem, remedy: remedy.to_owned() }.into_error(self);
-        }
-        let said = error.to_string();
-        let problem = said.lines().next().unwrap_or_default().to_owned();
-        Fault { place, problem, remedy: self.form.to_owned() }.into_error(self)
+        let (problem, remedy) = too_much(error).unwrap_or_else(|| {
+            let said = error.to_string();
+            (said.lines().next().unwrap_or_default().to_owned(), self.form)
+        });
+        Fault { place, problem, remedy: remedy.to_owned() }.into_error(self)
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn check(data: &[u8]) {
         assert!(history.series.iter().map(|series| series.points.len()).sum::<usize>() <= glance.cells.len());
         let shown = text(&history, 80, None);
         assert!(!shown.contains("NaN"), "{name}");
-        assert!(!shown.chars().any(steers), "{name} steers a terminal: {shown:?}");
+        assert!(!shown.chars().any(|c| c != '\n' && record::plain::steers(c)), "{name} steers a terminal: {shown:?}");
         let rows = csv(&history).expect("a table can be written");
         assert!(
             rows.lines().count() > history.series.iter().map(|series| series.points.len()).sum::<usize>(),
@@ -36,9 +36,4 @@ pub(crate) fn check(data: &[u8]) {
         page(&history).expect("a page can be written");
         serde_json::to_vec(&history).expect("a history can be written");
     }
-}
-
-/// A control, or what turns the direction of writing.
-fn steers(c: char) -> bool {
-    c.is_control() && c != '\n' || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c)
 }

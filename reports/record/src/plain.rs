@@ -20,7 +20,7 @@ pub fn blanked(text: &str) -> String {
 }
 
 /// Controls, and what embeds, overrides or isolates the direction of writing (Unicode's UAX 9).
-fn steers(c: char) -> bool {
+pub fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

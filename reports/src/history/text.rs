@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use record::Reading;
+use record::plain::line as plain;
 
 use super::spark;
 use super::{Change, Followed, History, Point, Series};
 use crate::figure;
-use record::plain::line as plain;
 
 /// The text, as wide as told; of each series the `last` runs are listed, or all.
 pub fn text(history: &History, width: usize, last: Option<usize>) -> String {

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use record::plain::line as plain;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Error;
 use crate::Result;
 use crate::figure::{digits, ms_bare};
-use record::plain::line as plain;
 
 /// Looked at in every result, whatever it lists itself.
 const PERCENTILES: [f64; 4] = [50.0, 90.0, 99.0, 99.9];

@@ -55,7 +55,10 @@ impl Deployment {
     /// When there is no thread to be had.
     pub fn begin_load(&mut self, measured_from_ns: u64) -> Result<()> {
         let factors = &self.factors;
-        let shifts = factors.canary.iter().flat_map(|canary| canary.shifts.iter().rev());
+        // Of a chain on several hosts each shifts what it has, and one that has nothing of it shifts nothing.
+        let called_here = |service: &str| self.proxies.iter().any(|node| node.place.callee(service).is_some());
+        let canary = factors.canary.iter().filter(|canary| called_here(&canary.service));
+        let shifts = canary.flat_map(|canary| canary.shifts.iter().rev());
         self.tending.shifts = shifts.map(|shift| (measured_from_ns + shift.at_ns, shift.clone())).collect();
         self.tending.rotate_at_ns = (factors.rotate_ns > 0).then(|| monotonic_ns() + factors.rotate_ns);
         if let (true, Some(proxy)) = (factors.stats_scrape_ns > 0, &self.proxy) {
@@ -98,29 +101,19 @@ impl Deployment {
     /// # Errors
     /// When what was done could not be kept.
     pub fn end_load(&mut self) -> Result<Tended> {
-        let here = self.factors.canary.as_ref().is_some_and(|canary| self.has_callers_of(&canary.service));
         let tending = std::mem::replace(&mut self.tending, Tending::new(&self.folders.kept));
         let mut events = tending.events.taken()?;
         if let Some(scraper) = tending.scraper {
             events.extend(scraper.finish()?);
         }
         events.sort_by_key(Event::at_ns);
-        let unmade = tending.shifts.into_iter().rev().map(|(_, shift)| shift).filter(|_| here).collect();
+        let unmade = tending.shifts.into_iter().rev().map(|(_, shift)| shift).collect();
         Ok(Tended { events, unmade })
-    }
-
-    /// Whether a proxy of those that stand here calls a service.
-    fn has_callers_of(&self, service: &str) -> bool {
-        self.proxies.iter().any(|node| node.place.callee(service).is_some())
     }
 
     fn shift(&mut self, shift: &Shift) -> Result<()> {
         let (Some(proxy), Some(canary)) = (&self.proxy, &self.factors.canary) else { return Ok(()) };
         let at_ns = monotonic_ns();
-        // Of a chain on several hosts each shifts what it has, and one that has nothing of it shifts nothing.
-        if !self.has_callers_of(&canary.service) {
-            return Ok(());
-        }
         for node in self.proxies.iter_mut().filter(|node| node.place.callee(&canary.service).is_some()) {
             proxy.shift(&node.place, &mut node.node.part, &self.folders, &shift.weights)?;
         }
