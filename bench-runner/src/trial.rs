@@ -126,6 +126,7 @@ pub(crate) fn make(
 
     let Watched { load, probe, steadiness, .. } = watched;
     let mut doubts = steadiness.doubts("the runner", ClockAnchor::now());
+    doubts.extend(steadiness::begun_late(released, summary.start_ns.saturating_sub(timing.warm_up_ns)));
     doubts.extend(steadiness::unmade("the runner", &unmade));
     doubts.extend(steadiness::lost_workers(&workers, &deployment.children()));
     drop(load);

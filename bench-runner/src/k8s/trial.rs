@@ -22,6 +22,7 @@ use crate::one_clock::{on_clock, together};
 use crate::plan::arrival_seed;
 use crate::pod::words::{self, Found, FoundPart, Held};
 use crate::progress::Progress;
+use crate::trial::steadiness;
 
 /// How often it is asked how the load goes: each time is a request to the API server.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -93,6 +94,8 @@ pub(super) fn make(
         // Done: whether it hears that is no matter of the trial.
         let _ = fleet.reach.order::<serde_json::Value>(load, words::LEAVE, &());
     }
+    let late = steadiness::begun_late(released, summary.start_ns.saturating_sub(timing.warm_up_ns));
+    let doubts = clocks.doubt().into_iter().chain(steps).chain(late).chain(tended.late);
     let trial = Trial {
         schema: SCHEMA,
         method: METHOD,
@@ -102,7 +105,7 @@ pub(super) fn make(
         position: position(run, planned),
         phases: phases(&timing, &summary, (settled, released), (cooling, cooled)),
         anchor: clocks.anchor,
-        warnings: summary.warnings.iter().cloned().chain(clocks.doubt()).chain(steps).chain(tended.late).collect(),
+        warnings: summary.warnings.iter().cloned().chain(doubts).collect(),
         load: summary,
         parts: fleet.parts(&found),
         proofs,

@@ -8,7 +8,7 @@ use record::{ClockAnchor, Shift, Warning, WarningKind};
 /// By how much the two clocks may come apart: what NTP slews in a trial is less, and a smaller step matters to nobody.
 const STEP_NS: i128 = 100_000_000;
 
-/// How long the chain may be left alone. Whoever looks after it does so every 20 ms.
+/// How long the chain may be left alone, or a load let wait. Whoever looks after it does so every 20 ms.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 /// What is noted while a trial is made.
@@ -65,6 +65,20 @@ fn left_alone(who: &str, longest: Duration) -> Option<Warning> {
             WarningKind::RunnerLate,
             format!("{who} did not look after the chain for {:.1} s", longest.as_secs_f64()),
             "what was due meanwhile (shifts, rotations, scrapes) came late; do not stop it, and leave it some CPU",
+        )
+    })
+}
+
+/// Whether the load began long after it was let go, as when its generator stood still or had thousands of connections to open.
+/// What it measured is as good as ever; what was timed to it was not.
+pub(crate) fn begun_late(let_go_ns: u64, begun_ns: u64) -> Option<Warning> {
+    let late = Duration::from_nanos(begun_ns.saturating_sub(let_go_ns));
+    (late >= LEFT_ALONE).then(|| {
+        Warning::new(
+            WarningKind::GeneratorLagged,
+            format!("the load began {:.1} s after it was let go", late.as_secs_f64()),
+            "shifts, rotations and the other trial of a duet came so much too early for it; leave the generator some CPU, \
+             or give it fewer connections to open",
         )
     })
 }
@@ -140,6 +154,15 @@ mod tests {
         assert_eq!(lost_workers(&[worker(7), worker(8)], &[worker(8), worker(7), worker(9)]), None);
         let found = lost_workers(&[worker(7), worker(8)], &[worker(8), worker(9)]).unwrap();
         assert!(found.kind == WarningKind::WorkerLost && found.evidence.ends_with(": 7 of s1-sidecar"), "{found}");
+    }
+
+    #[test]
+    fn a_load_that_began_long_after_it_was_let_go_is_told() {
+        assert_eq!(begun_late(7 * SECOND, 7 * SECOND + 999_999_999), None);
+        assert_eq!(begun_late(7 * SECOND, 6 * SECOND), None, "clocks of several machines come apart");
+        let found = begun_late(7 * SECOND, 7 * SECOND + 4_480_000_000).unwrap();
+        assert_eq!(found.kind, WarningKind::GeneratorLagged);
+        assert_eq!(found.evidence, "the load began 4.5 s after it was let go");
     }
 
     #[test]
