@@ -1,4 +1,4 @@
-//! Whose lateness it is: a clock that runs only while no connection is free.
+//! Whose lateness it is: a clock that runs only while no connection is free, and whether the generator was there to see it.
 
 /// A clock that runs while no connection is free and the generator is there to notice one.
 ///
@@ -50,9 +50,52 @@ impl Starvation {
     }
 }
 
+/// Work between two looks for answers takes less, unless the generator is stopped or held up in it.
+const AWAY_NS: u64 = 2_000_000;
+
+/// Whether the generator has been looking for answers all along.
+#[derive(Debug)]
+pub(crate) struct Attention {
+    looked_ns: u64,
+    caught_up: bool,
+}
+
+impl Attention {
+    /// It looks from now on.
+    pub(crate) fn begin(now_ns: u64) -> Self {
+        Self { looked_ns: now_ns, caught_up: false }
+    }
+
+    /// It has just looked.
+    #[inline]
+    pub(crate) fn looked(&mut self, at_ns: u64) {
+        self.looked_ns = at_ns;
+    }
+
+    /// Since when it has been away, where that is so long that it must look before it gives anything up. Not twice in a row:
+    /// with more at once than it can take it is always that late, and has an end all the same.
+    #[inline]
+    pub(crate) fn away_since(&mut self, now_ns: u64) -> Option<u64> {
+        self.caught_up = !self.caught_up && now_ns.saturating_sub(self.looked_ns) > AWAY_NS;
+        self.caught_up.then_some(self.looked_ns)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_was_away_looks_once_before_it_goes_on() {
+        let mut a = Attention::begin(100);
+        assert_eq!(a.away_since(100 + AWAY_NS), None);
+        a.looked(200 + AWAY_NS);
+        assert_eq!(a.away_since(5_000_000_000), Some(200 + AWAY_NS));
+        a.looked(5_000_000_000);
+        assert_eq!(a.away_since(9_000_000_000), None, "it looked last time, and goes on");
+        a.looked(9_000_000_000);
+        assert_eq!(a.away_since(19_000_000_000), Some(9_000_000_000));
+    }
 
     #[test]
     fn waiting_for_a_connection_is_theirs() {

@@ -86,13 +86,10 @@ impl Pacer {
                 match found {
                     Found::Nothing if window_ns > 0 => self.fit(looked_ns.saturating_sub(target_ns)),
                     Found::Nothing => {}
-                    Found::Something => {
+                    // A signal may be the end of a stop, in which answers have come that nothing else tells of.
+                    Found::Something | Found::Signal => {
                         collect(epoll, ready)?;
                         return Ok(Woken { now_ns: looked_ns, attentive_until_ns: target_ns.min(looked_ns) });
-                    }
-                    Found::Signal => {
-                        ready.clear();
-                        return Ok(Woken { now_ns: looked_ns, attentive_until_ns: looked_ns });
                     }
                 }
             } else {
@@ -128,7 +125,9 @@ fn wait_roughly(epoll: &OwnedFd, ready: &mut Vec<epoll::Event>, until_ns: u64) -
     let left_ns = until_ns.saturating_sub(before_ns);
     let timeout = timespec(left_ns);
     match epoll::wait(epoll, spare_capacity(ready), Some(&timeout)) {
-        Ok(_) | Err(Errno::INTR) => {}
+        Ok(_) => {}
+        // It may be the end of a stop, in which answers have come that nothing else tells of.
+        Err(Errno::INTR) => collect(epoll, ready)?,
         Err(e) => return Err(kernel("wait for answers")(e)),
     }
     let now_ns = monotonic_ns();
@@ -157,7 +156,7 @@ fn sleep(epoll: &OwnedFd, ns: u64) -> Result<Found> {
     match rustix::event::poll(&mut [PollFd::new(epoll, PollFlags::IN)], Some(&timespec(ns))) {
         Ok(0) => Ok(Found::Nothing),
         Ok(_) => Ok(Found::Something),
-        // A signal, or the end of a stop: the caller looks at its flags and comes back.
+        // The caller looks at its flags and comes back.
         Err(Errno::INTR) => Ok(Found::Signal),
         Err(e) => Err(kernel("wait for answers")(e)),
     }

@@ -10,10 +10,10 @@ use crate::Result;
 use crate::connection::Request;
 use crate::fleet::{BUSY, Change, FREE, Fleet, Sent, What};
 use crate::horizon::Horizon;
-use crate::lag::Starvation;
+use crate::lag::{Attention, Starvation};
 use crate::mix::Mix;
 use crate::naps::Naps;
-use crate::pacer::Pacer;
+use crate::pacer::{Pacer, Woken, collect};
 use crate::protocol::kept::{HOPS, SPLIT};
 use crate::recorder::{Ended, Recorder};
 use crate::schedule::{NEVER, Schedule};
@@ -80,6 +80,7 @@ impl Worker<'_> {
         self.recorder.due_until(self.horizon.due_until_ns());
         let mut ready: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
         let mut now_ns = monotonic_ns();
+        let mut attention = Attention::begin(now_ns);
         loop {
             self.advance(now_ns);
             while self.fleet.expire(now_ns) {
@@ -90,19 +91,26 @@ impl Worker<'_> {
             // A connection may be refused, or found broken, by the very call that writes to it.
             self.apply_changes();
             now_ns = monotonic_ns();
-            self.advance(now_ns);
-            if self.horizon.stops_now(now_ns) {
-                self.recorder.due_until(self.horizon.due_until_ns());
-                self.abandon(now_ns);
-            }
-            if self.is_over(now_ns) {
-                return Ok(self.finish(now_ns));
-            }
-            let (until_ns, exact) = self.wake_at();
-            if !exact {
-                self.nap(now_ns, until_ns);
-            }
-            let woken = self.pacer.wait(&self.fleet.epoll, &mut ready, until_ns, exact)?;
+            let woken = if let Some(since_ns) = attention.away_since(now_ns) {
+                // Answers may have come meanwhile, and nothing must be given up for want of them.
+                collect(&self.fleet.epoll, &mut ready)?;
+                Woken { now_ns, attentive_until_ns: since_ns }
+            } else {
+                self.advance(now_ns);
+                if self.horizon.stops_now(now_ns) {
+                    self.recorder.due_until(self.horizon.due_until_ns());
+                    self.abandon(now_ns);
+                }
+                if self.is_over(now_ns) {
+                    return Ok(self.finish(now_ns));
+                }
+                let (until_ns, exact) = self.wake_at();
+                if !exact {
+                    self.nap(now_ns, until_ns);
+                }
+                self.pacer.wait(&self.fleet.epoll, &mut ready, until_ns, exact)?
+            };
+            attention.looked(woken.now_ns);
             now_ns = woken.now_ns;
             if ready.is_empty() {
                 continue;

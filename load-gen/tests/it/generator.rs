@@ -134,3 +134,18 @@ fn what_a_generator_did_not_send_because_it_was_stopped_to_the_end_is_its_own_la
     let lagged = s.warnings.iter().find(|w| w.kind == WarningKind::GeneratorLagged);
     assert!(lagged.is_some_and(|w| w.evidence.contains("though a connection was free")), "{:?}", s.warnings);
 }
+
+#[test]
+fn answers_that_came_while_it_was_stopped_were_there_for_who_was_not() {
+    let _alone = alone();
+    // 400 of 1000 a second are as many as 8 connections take: none of them is free when it is stopped.
+    let server = Server::start(|_, at| Answer::At(at + 20_000_000, ok()));
+    let dir = tempfile::tempdir().unwrap();
+    let (s, _) = stopped_for(Duration::from_millis(4500), &server, dir.path());
+    assert_adds_up(&s);
+    // What waited when it was stopped had waited for half a second or so, and for no connection in the four seconds since.
+    let kept_back = s.observed.kept_back.unwrap_or_else(|| panic!("{s:?}"));
+    assert!(s.unsent > 1000 && kept_back.requests.abs_diff(s.unsent) <= 8, "{kept_back:?} of {}", s.unsent);
+    assert_eq!(s.verdict, Verdict::Invalid);
+    assert!(s.warnings.iter().any(|w| w.kind == WarningKind::GeneratorLagged), "{:?}", s.warnings);
+}
