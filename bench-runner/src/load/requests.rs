@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use load_gen::RequestSpec;
+use rand::{RngCore as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 use crate::exit::Usage;
@@ -181,15 +183,30 @@ fn body(text: Option<&str>, file: Option<&Path>, bytes: Option<u64>) -> anyhow::
             Ok(bytes.into())
         }
         (_, _, Some(bytes)) if bytes > LARGEST_BODY => Err(too_large(bytes).into()),
-        // Letters that do not repeat soon, so that nothing on the way makes them smaller than they are meant to be.
-        (_, _, Some(bytes)) => Ok((0..bytes).map(|i| b'a' + (i * i / 7 % 26) as u8).collect()),
+        (_, _, Some(bytes)) => Ok(incompressible(bytes as usize)),
         (None, None, None) => Ok(Arc::new([])),
     }
+}
+
+/// So many bytes, the same each time, which nothing on the way makes smaller than they are meant to be.
+fn incompressible(bytes: usize) -> Arc<[u8]> {
+    let mut body = vec![0; bytes];
+    ChaCha8Rng::seed_from_u64(0).fill_bytes(&mut body);
+    body.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_of_so_many_bytes_is_the_same_each_time_and_nothing_makes_it_smaller() {
+        let of = |bytes| body(None, None, Some(bytes)).unwrap();
+        assert_eq!(of(100_000), of(100_000));
+        assert_eq!((of(1).len(), of(100_000).len()), (1, 100_000));
+        let packed = zstd::bulk::compress(&of(100_000), 19).unwrap().len();
+        assert!(packed >= 100_000, "{packed} bytes carry as much");
+    }
 
     fn asked(requests: &str) -> anyhow::Result<Vec<RequestSpec>> {
         let dir = tempfile::tempdir()?;
