@@ -51,11 +51,13 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::cli::{Cli, Command, LaunchArgs};
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
+    no_cores();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -101,4 +103,9 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "error: {}", exit::say(&error));
         exit::of(&error).into()
     })
+}
+
+/// A core dump of any part would hold its keys, on a disk and for long; what we start has the same limit.
+fn no_cores() {
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }

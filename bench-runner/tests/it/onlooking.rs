@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::program::{Answer, descendants, scratch_directories};
 
 /// A process as it was when it was last seen.
@@ -17,6 +19,8 @@ pub(crate) struct Seen {
     /// All rights that it has or could pass on, none as zeros.
     pub(crate) rights: BTreeSet<String>,
     pub(crate) no_new_privileges: bool,
+    /// What it leaves of its memory should it crash: "0" bytes, or more.
+    pub(crate) core: String,
 }
 
 /// What was seen of a run.
@@ -32,6 +36,9 @@ pub(crate) struct Onlooking {
 
 /// Runs a command to its end and looks at all that it starts.
 pub(crate) fn look_on(command: &mut Command) -> (Onlooking, Answer) {
+    // Where a shell lets nobody dump a core, all would be well without us.
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    setrlimit(Resource::Core, Rlimit { current: maximum, maximum }).unwrap();
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let runner = child.id();
     let ended = std::thread::spawn(move || Answer::from(child.wait_with_output().unwrap()));
@@ -89,6 +96,10 @@ fn process(pid: u32) -> Option<(String, Seen)> {
         groups: numbers("Groups:"),
         rights: ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"].into_iter().flat_map(field).collect(),
         no_new_privileges: field("NoNewPrivs:") == ["1"],
+        core: std::fs::read_to_string(format!("/proc/{pid}/limits"))
+            .ok()?
+            .lines()
+            .find_map(|line| line.strip_prefix("Max core file size")?.split_whitespace().next().map(str::to_owned))?,
     };
     // What is no program yet, or no process any more, says nothing of who it is.
     (what != "launch" && !seen.ids.is_empty()).then_some((what, seen))

@@ -50,6 +50,12 @@ fn owns_nothing(of: &[&Seen], user: u32, least: usize) {
     }
 }
 
+/// A core would hold keys.
+fn leaves_no_core(seen: &Onlooking) {
+    let some: Vec<_> = seen.processes.iter().filter(|(_, seen)| seen.core != "0").collect();
+    assert!(some.is_empty(), "{some:?}");
+}
+
 fn on_loopback_alone(seen: &Onlooking, least: usize) {
     assert!(seen.listening.len() >= least, "{:?}", seen.listening);
     let others = seen.listening.iter().filter(|at| !at.starts_with("127.") && !at.starts_with("[::1]"));
@@ -91,6 +97,7 @@ fn parts_of_a_run_by_root_are_users_who_own_nothing_also_where_they_cannot_go() 
     let known = ["run", "warden", "probe", "service", "sidecar", "load", "neighbour"];
     let others: Vec<_> = seen.processes.keys().filter(|(what, _)| !known.contains(&what.as_str())).collect();
     assert!(others.is_empty(), "who are these? {others:?}");
+    leaves_no_core(&seen);
     on_loopback_alone(&seen, 6);
     assert!(seen.keys.len() >= 3, "{:?}", seen.keys);
     for (file, key) in &seen.keys {
@@ -139,6 +146,7 @@ fn proxies_of_the_users_choice_are_so_too() {
     let root: Vec<_> =
         seen.processes.iter().filter(|(_, seen)| seen.ids.contains(&0)).map(|((what, _), _)| what).collect();
     assert!(root.iter().all(|what| ["run", "warden", "probe"].contains(&what.as_str())), "{root:?}");
+    leaves_no_core(&seen);
     on_loopback_alone(&seen, 15);
     for (file, key) in &seen.keys {
         assert_eq!(*key, (0o600, 0o700, PROXY_USER, PROXY_USER), "{}", file.display());
@@ -162,6 +170,7 @@ fn in_pods_services_and_the_load_are_so_and_proxies_are_those_of_the_rules() {
     owns_nothing(&seen.of("load"), SERVICE_USER, 1);
     owns_nothing(&seen.of("sidecar"), 1337, 3);
     // Those in pods are in networks of their own.
+    leaves_no_core(&seen);
     on_loopback_alone(&seen, 0);
 }
 
