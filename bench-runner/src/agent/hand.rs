@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use node_probe::Effort;
 use record::Cell;
 
-use super::side::Side;
+use super::side::{Side, TooLate};
 use super::words::{Done, Order};
 use crate::exit::{self, Exit};
 use crate::lab::Lab;
@@ -225,6 +225,10 @@ impl Hand {
 
     fn fail(&mut self, error: &anyhow::Error) -> Option<Done> {
         self.side = None;
-        Some(Done::Failed { what: exit::say(error), usage: exit::of(error) == Exit::Usage })
+        let what = exit::say(error);
+        Some(match error.downcast_ref::<TooLate>() {
+            Some(late) => Done::Late { what, late_ns: late.late_ns },
+            None => Done::Failed { what, usage: exit::of(error) == Exit::Usage },
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -31,6 +32,15 @@ const UNTOLD_COUNTED: Duration = Duration::from_secs(30);
 /// Hosts of one chain that finish untold do so at one moment by their own clocks; after so long all of them have read what
 /// requests of ours would bend, and after as long again all have had their answers to these.
 const ALL_HAVE_DONE_SO: Duration = Duration::from_secs(3);
+
+/// A generator that came too late for the moment at which all begin.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct TooLate {
+    what: String,
+    /// By how much.
+    pub(crate) late_ns: u64,
+}
 
 /// What was read back when a side had cooled down.
 struct Counted {
@@ -263,8 +273,9 @@ impl Side {
             return Ok(false);
         };
         if let Some(status) = load.try_wait()? {
-            let said = trial::indented(&load.log_tail(8));
-            anyhow::ensure!(status.success(), "the load generator ended with {status}\n{said}");
+            if !status.success() {
+                return Err(without_a_load(status, &load.log_tail(8)));
+            }
             self.load = None;
             self.ends_by = None;
             self.overdue = Some((Instant::now() + UNTOLD, self.cool_down_ns));
@@ -423,6 +434,24 @@ impl Side {
     }
 }
 
+/// Why there is no load of a generator that has ended.
+fn without_a_load(status: ExitStatus, log: &[String]) -> anyhow::Error {
+    let what = format!("the load generator ended with {status}\n{}", trial::indented(log));
+    match late_by(log) {
+        Some(late_ns) => TooLate { what, late_ns }.into(),
+        None => anyhow::anyhow!("{what}"),
+    }
+}
+
+/// By how much a generator came too late, where that is what it ended for. It says so in its log: it is this program, and its
+/// words are taken from the error itself, so that the two cannot come apart.
+fn late_by(log: &[String]) -> Option<u64> {
+    let error = load_gen::Error::LateStart { late_ns: 0 }.to_string();
+    let (before, after) = error.lines().next()?.split_once("0.000")?;
+    let late_ms = |line: &String| line.split_once(before)?.1.split_once(after)?.0.parse::<f64>().ok();
+    log.iter().find_map(late_ms).map(|ms| (ms * 1e6).round() as u64)
+}
+
 /// Where a chain takes the load, and the authority and name that are to be trusted there.
 fn way_in(deployment: &Deployment) -> anyhow::Result<(String, Option<(String, String)>)> {
     let tls = match deployment.entry_tls() {
@@ -434,4 +463,32 @@ fn way_in(deployment: &Deployment) -> anyhow::Result<(String, Option<(String, St
         None => None,
     };
     Ok((deployment.entry_url(), tls))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    /// The log of a generator that ended with this error, as the program says it.
+    fn log(error: load_gen::Error) -> Vec<String> {
+        let said = format!("a line before\nerror: {}", crate::exit::say(&error.into()));
+        said.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_generator_that_came_too_late_is_told_from_one_that_failed() {
+        let status = ExitStatus::from_raw(2 << 8);
+        let late = without_a_load(status, &log(load_gen::Error::LateStart { late_ns: 1_012_345_678 }));
+        assert_eq!(late.downcast_ref::<TooLate>().map(|late| late.late_ns), Some(1_012_346_000));
+        let said = crate::exit::say(&late);
+        assert!(said.starts_with("the load generator ended with exit status: 2\n    | a line before\n"), "{said}");
+        assert!(said.contains("begin 1012.346 ms before it could"), "{said}");
+        for log in [log(load_gen::Error::Thread("load")), Vec::new()] {
+            let failed = without_a_load(status, &log);
+            assert!(!failed.is::<TooLate>(), "{failed}");
+            assert!(failed.to_string().starts_with("the load generator ended with exit status: 2\n"), "{failed}");
+        }
+    }
 }

@@ -161,6 +161,9 @@ pub(crate) enum Done {
     Sealed(Box<SideSeal>),
     /// It could not be done: the same text that a run on one host ends with.
     Failed { what: String, usage: bool },
+    /// The generator came so much too late for the moment at which all begin, told as a failure is. Nothing else is wrong: with
+    /// more time before that moment it may be there.
+    Late { what: String, late_ns: u64 },
 }
 
 /// What a side of a trial says of itself; `side.json`, which seals it on the agent's disk.

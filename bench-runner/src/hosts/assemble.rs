@@ -11,6 +11,7 @@ use record::{
 use reports::clocks::{HostClock, apart_ns};
 
 use super::join::{Serving, join};
+use super::link::LateStart;
 use crate::agent::side::SEAL;
 use crate::agent::words::SideSeal;
 use crate::trial::steadiness;
@@ -30,6 +31,8 @@ pub(crate) struct Sides<'a> {
     pub(crate) attempt: u32,
     /// The loss after which it was fetched, if it was.
     pub(crate) fetched: Option<&'a Loss>,
+    /// Why tries before this one came too late.
+    pub(crate) late: &'a [LateStart],
 }
 
 /// Where a side is, and whose it is.
@@ -68,7 +71,7 @@ fn read(side: &Path) -> anyhow::Result<SideSeal> {
 /// # Errors
 /// When a side is missing, was made by another method, or its counts do not add up.
 pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Result<()> {
-    let Sides { folder, run, planned, hosts, clocks: _, attempt, fetched } = sides;
+    let Sides { folder, run, planned, hosts, clocks: _, attempt, fetched, late } = sides;
     let mut serving = Vec::new();
     for (host, side) in folders(folder, hosts, HostRole::Services) {
         serving.push(Serving { seal: read(&side)?, host, side });
@@ -118,6 +121,7 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
             "look at the network of that host: what it did to this trial is not known",
         ));
     }
+    warnings.extend(late.iter().map(made_again));
     warnings.extend(unsteady.into_iter().map(|(_, warning)| warning));
     warnings.extend(slow_links(&of));
     let span = |wanted: Phase| seal.phases.iter().find(|(phase, ..)| *phase == wanted).copied();
@@ -152,6 +156,18 @@ pub(crate) fn seal(sides: &Sides<'_>, directory: TrialDirectory) -> anyhow::Resu
         sums: None,
     };
     Ok(directory.seal(&trial)?)
+}
+
+/// What is said of a try that came too late: a trial that was made again is one that was chosen, if only by a machine.
+fn made_again(late: &LateStart) -> Warning {
+    Warning::new(
+        WarningKind::RunnerLate,
+        format!(
+            "{}; that try is in no figure, and the trial was made again with more time before its load",
+            late.brief()
+        ),
+        "do not stop the runner, an agent or the generator, and leave them some CPU",
+    )
 }
 
 /// Adds what a side doubts of its host to what is known of it; two sides of one host doubt its clock once.
@@ -249,6 +265,14 @@ mod tests {
                 "on driver the agent's hand was late"
             ]
         );
+    }
+
+    #[test]
+    fn a_try_that_came_too_late_marks_the_one_that_did_not() {
+        let late = std::time::Duration::from_micros(1_012_346);
+        let said = made_again(&LateStart { host: "driver".into(), what: "exit status: 2".into(), late });
+        assert_eq!(said.kind, WarningKind::RunnerLate);
+        assert!(said.evidence.starts_with("the load on driver was to begin 1012.3 ms before it could; "), "{said}");
     }
 
     #[test]

@@ -194,6 +194,7 @@ pub(crate) fn lost(book: &Book, directory: &RunDirectory, run: &Run, hosts: &Run
             clocks: &clocks,
             attempt: loss.attempt,
             fetched: Some(&loss),
+            late: &[],
         };
         assemble::seal(&sides, into)?;
         fetched.said.push(format!("{trial}: every side of it was whole; it is sealed, and marked"));

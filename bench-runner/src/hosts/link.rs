@@ -28,6 +28,26 @@ pub(crate) struct HostLost {
     pub(crate) what: String,
 }
 
+/// A generator that came too late for the moment at which all begin. Nothing is broken: the trial can be made again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("on {host}: {what}")]
+pub(crate) struct LateStart {
+    /// Its host's name.
+    pub(crate) host: String,
+    /// What it ended with.
+    pub(crate) what: String,
+    /// By how much.
+    pub(crate) late: Duration,
+}
+
+impl LateStart {
+    /// What happened, in a line.
+    pub(crate) fn brief(&self) -> String {
+        let ms = self.late.as_secs_f64() * 1e3;
+        format!("the load on {} was to begin {ms:.1} ms before it could", self.host)
+    }
+}
+
 /// The connection.
 pub(crate) struct Link {
     host: String,
@@ -111,6 +131,10 @@ impl Link {
             Tell::Done(done) => match *done {
                 Done::Failed { what, usage: true } => Err(Usage(format!("on {}: {what}", self.host)).into()),
                 Done::Failed { what, usage: false } => Err(anyhow::anyhow!("on {}: {what}", self.host)),
+                Done::Late { what, late_ns } => {
+                    let (host, late) = (self.host.clone(), Duration::from_nanos(late_ns));
+                    Err(LateStart { host, what, late }.into())
+                }
                 done => Ok(Tell::Done(Box::new(done))),
             },
             told => Ok(told),

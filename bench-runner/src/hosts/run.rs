@@ -17,7 +17,7 @@ use super::book::Book;
 use super::ensemble::{Ensemble, For};
 use super::fetch;
 use super::file::{self, HostLine};
-use super::link::HostLost;
+use super::link::{HostLost, LateStart};
 use super::placement;
 use super::trial::{self, Stage};
 use crate::beginning::Beginning;
@@ -256,50 +256,45 @@ impl Campaign {
         Ok(())
     }
 
-    /// Makes a planned trial, unless it is sealed; a lost host is waited for, and the trial made again.
+    /// Makes a planned trial, unless it is sealed. It is made again where a generator came too late, and where a host was lost,
+    /// which is waited for.
     fn step(&mut self, at: usize, progress: &mut Progress, interrupt: &Interrupt) -> anyhow::Result<()> {
         let planned = self.run.trials.get(at).context("there is no such trial")?.clone();
         let cell = self.run.cell(&planned.cell).cloned();
         let cell =
             cell.with_context(|| format!("run.json plans a trial of cell '{}', which it does not have", planned.cell))?;
+        let before = self.directory.losses()?.into_iter().filter(|l| l.trial == planned.id);
+        let mut attempt = before.map(|l| l.attempt).max().unwrap_or(0);
+        let mut late: Vec<LateStart> = Vec::new();
         for tried in 1..=TRIES {
             if interrupt.asked() {
                 return Err(Stopped.into());
             }
             self.regather(interrupt)?;
             let Some(mut ensemble) = self.ensemble.take() else { continue };
-            let before = self.directory.losses()?.into_iter().filter(|l| l.trial == planned.id);
-            let attempt = before.map(|l| l.attempt).max().unwrap_or(0) + 1;
+            attempt += 1;
             let mut phase = Phase::Settle;
             progress.begin(at + 1, &cell.label);
-            let stage = Stage { directory: &self.directory, run: &self.run, hosts: &self.hosts, interrupt };
+            let (directory, run, hosts) = (&self.directory, &self.run, &self.hosts);
+            let stage = Stage { directory, run, hosts, interrupt, late: &late };
             let made = trial::make(&stage, &mut ensemble, &planned, &cell, attempt, progress, &mut phase);
             let Err(error) = made else {
                 progress.end();
                 self.ensemble = Some(ensemble);
                 return Ok(());
             };
+            if let Some(came) = error.downcast_ref::<LateStart>().filter(|_| tried < TRIES) {
+                say(&format!("late: {}; try {tried} of {TRIES}\n", came.brief()));
+                late.push(came.clone());
+                self.begin_anew(ensemble, &trial::attempt_name(&planned.id, attempt), interrupt)?;
+                continue;
+            }
             let Some(lost) = error.downcast_ref::<HostLost>() else {
-                // A part that failed here would fail again: the user has to know.
+                // A part that failed here would fail again, and one that is late each time is too slow: the user has to know.
                 ensemble.abandon();
                 return Err(error);
             };
-            let loss = Loss {
-                trial: planned.id.clone(),
-                attempt,
-                host: lost.host.clone(),
-                phase,
-                when: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-                what: lost.what.lines().next().unwrap_or_default().to_owned(),
-            };
-            self.directory.write_loss(&loss)?;
-            say(&format!(
-                "lost: {} in the phase {} of {} ({}); try {tried} of {TRIES}\n",
-                loss.host,
-                phase.word(),
-                planned.id,
-                loss.what
-            ));
+            self.note(lost, &planned.id, attempt, phase, tried)?;
             drop(ensemble);
             self.salvage(interrupt)?;
             if self.directory.is_sealed(&planned.id) {
@@ -309,7 +304,40 @@ impl Campaign {
         }
         let losses = self.directory.losses()?;
         let last = losses.last().map_or_else(String::new, |l| format!(": {} ({})", l.host, l.what));
-        anyhow::bail!("{} was lost {TRIES} times{last}", planned.id)
+        anyhow::bail!("{} was lost {} times{last}", planned.id, TRIES as usize - late.len())
+    }
+
+    /// Notes a lost host before anything else is done, and says so.
+    fn note(&self, lost: &HostLost, trial: &str, attempt: u32, phase: Phase, tried: u32) -> anyhow::Result<()> {
+        let loss = Loss {
+            trial: trial.to_owned(),
+            attempt,
+            host: lost.host.clone(),
+            phase,
+            when: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            what: lost.what.lines().next().unwrap_or_default().to_owned(),
+        };
+        self.directory.write_loss(&loss)?;
+        say(&format!(
+            "lost: {} in the phase {} of {trial} ({}); try {tried} of {TRIES}\n",
+            loss.host,
+            phase.word(),
+            loss.what
+        ));
+        Ok(())
+    }
+
+    /// Gets the hosts together again after a generator came too late. What they have of that try is no trial: it is thrown
+    /// away.
+    fn begin_anew(&mut self, mut ensemble: Ensemble, attempt: &str, interrupt: &Interrupt) -> anyhow::Result<()> {
+        ensemble.abandon();
+        // Another generator may be at work, and hears of it late: the new hand of its side relieves it.
+        drop(ensemble);
+        self.regather(interrupt)?;
+        if let Some(ensemble) = &mut self.ensemble {
+            trial::forget(ensemble, &self.run.id, attempt);
+        }
+        Ok(())
     }
 
     /// Waits for the lost host, and fetches what it measured: a trial of which every side was sealed is one.

@@ -8,6 +8,7 @@ use record::{Cell, Factors, HostRole, Phase, PlannedTrial, Run, RunDirectory, Ru
 
 use super::assemble::{self, Sides};
 use super::ensemble::{Ensemble, PATIENCE};
+use super::link::LateStart;
 use super::{fetch, spread};
 use crate::agent::words::{Ask, Done, LoadOrder, Order, Tell};
 use crate::interrupt::Interrupt;
@@ -15,7 +16,8 @@ use crate::plan::arrival_seed;
 use crate::progress::Progress;
 use crate::trial::LOAD_GRACE;
 
-/// From the order to begin to the first request due, but for the order's way: the opening of all connections.
+/// From the order to begin to the first request due, but for the order's way: the opening of all connections. It is twice as
+/// long after each try that came too late.
 const LEAD: Duration = Duration::from_millis(1500);
 
 /// A question, its answer and an order are on their way before a load begins, and the way may take twice as long as it did.
@@ -30,12 +32,14 @@ pub(crate) struct Stage<'a> {
     pub(crate) run: &'a Run,
     pub(crate) hosts: &'a RunHosts,
     pub(crate) interrupt: &'a Interrupt,
+    /// Why tries of this trial before came too late.
+    pub(crate) late: &'a [LateStart],
 }
 
 /// Makes a trial and seals it; `phase` tells how far it came.
 ///
 /// # Errors
-/// [`super::link::HostLost`] where a host was; what a part cannot do.
+/// [`super::link::HostLost`] where a host was, [`LateStart`] where a generator was not there in time; what a part cannot do.
 pub(crate) fn make(
     stage: &Stage<'_>,
     ensemble: &mut Ensemble,
@@ -45,7 +49,7 @@ pub(crate) fn make(
     progress: &mut Progress,
     phase: &mut Phase,
 ) -> anyhow::Result<()> {
-    let Stage { directory, run, hosts, interrupt } = stage;
+    let Stage { directory, run, hosts, interrupt, late } = stage;
     let name = attempt_name(&planned.id, attempt);
     *phase = Phase::Settle;
     progress.phase("start");
@@ -62,7 +66,8 @@ pub(crate) fn make(
     let folder = trial.path().join("hosts");
     fetch_all(ensemble, &run.id, &name, &folder)?;
     let clocks = directory.clocks()?;
-    assemble::seal(&Sides { folder: &folder, run, planned, hosts, clocks: &clocks, attempt, fetched: None }, trial)?;
+    let sides = Sides { folder: &folder, run, planned, hosts, clocks: &clocks, attempt, fetched: None, late };
+    assemble::seal(&sides, trial)?;
     forget(ensemble, &run.id, &name);
     Ok(())
 }
@@ -191,12 +196,17 @@ fn rest(ensemble: &Ensemble, length: Duration, interrupt: &Interrupt) -> anyhow:
     interrupt.sleep(length, || Ok(ensemble.expect()?))
 }
 
+/// The lead after so many tries that came too late.
+fn lead(late: usize) -> Duration {
+    LEAD * 2_u32.pow(late as u32)
+}
+
 /// Lets all generators go at one moment, and waits until all have ended.
 fn load(stage: &Stage<'_>, ensemble: &mut Ensemble, progress: &mut Progress, phase: &mut Phase) -> anyhow::Result<()> {
     let Stage { run, interrupt, .. } = stage;
     let timing = run.timing;
     let slowest = ensemble.stations.iter().map(|station| station.watch.delay()).max().unwrap_or_default();
-    let lead = LEAD + slowest * WAYS;
+    let lead = lead(stage.late.len()) + slowest * WAYS;
     let start_ns = monotonic_ns() + u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX);
     let on_host = |ensemble: &Ensemble, at: usize, ns: u64| -> anyhow::Result<u64> {
         let station = ensemble.hands.get(at).and_then(|h| ensemble.stations.get(h.station));
@@ -268,7 +278,7 @@ fn fetch_all(ensemble: &mut Ensemble, run: &str, attempt: &str, folder: &Path) -
 }
 
 /// What is here is thrown away there; an agent that cannot be told keeps it.
-fn forget(ensemble: &mut Ensemble, run: &str, attempt: &str) {
+pub(crate) fn forget(ensemble: &mut Ensemble, run: &str, attempt: &str) {
     for hand in &mut ensemble.hands {
         let ask = Ask::Forget { run: run.to_owned(), attempt: Some(attempt.to_owned()) };
         let forgotten = hand.link.call(&ask, Duration::from_secs(20));
@@ -281,6 +291,11 @@ fn forget(ensemble: &mut Ensemble, run: &str, attempt: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_try_that_came_too_late_doubles_the_time_before_the_load() {
+        assert_eq!([0, 1, 2].map(|late| lead(late).as_millis()), [1500, 3000, 6000]);
+    }
 
     #[test]
     fn connections_are_shared_out_to_the_last() {

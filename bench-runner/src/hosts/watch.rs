@@ -29,6 +29,9 @@ const AT_FIRST_FOR: Duration = Duration::from_secs(3);
 /// How long an exchange may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The same at first: nobody asks again, and a machine that stood still for a moment ends no run.
+const PATIENCE_AT_FIRST: Duration = Duration::from_secs(10);
+
 /// Which start of this host it is.
 fn own_boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
@@ -78,7 +81,7 @@ impl Watch {
             known: Arc::clone(&known),
             ending: Arc::clone(&ending),
         };
-        let (mut link, boot) = watcher.connect()?;
+        let (mut link, boot) = watcher.connect(PATIENCE_AT_FIRST)?;
         watcher.round(&mut link, &boot, AT_FIRST, true)?;
         let thread = std::thread::spawn(move || watcher.run(link, boot));
         Ok(Self { host: host.to_owned(), known, ending, thread: Some(thread) })
@@ -150,9 +153,9 @@ impl Drop for Watch {
 }
 
 impl Watcher {
-    fn connect(&self) -> anyhow::Result<(Link, String)> {
+    fn connect(&self, patience: Duration) -> anyhow::Result<(Link, String)> {
         let mut link = Link::connect(&self.book, &self.host, &self.entry)?;
-        match link.call(&Ask::Hello, PATIENCE)? {
+        match link.call(&Ask::Hello, patience)? {
             // A run that is resumed may have a runner that was started anew, whose clock is another.
             Tell::Hello { boot, .. } => Ok((link, format!("{boot}/{}", own_boot()))),
             other => anyhow::bail!("{} answered a greeting with {other:?}", self.host),
@@ -165,7 +168,7 @@ impl Watcher {
             std::thread::sleep(ROUND / 4);
             let done = match &mut link {
                 Some((link, boot)) => self.round(link, boot, EACH_ROUND, false),
-                None => self.connect().map(|new| link = Some(new)),
+                None => self.connect(PATIENCE).map(|new| link = Some(new)),
             };
             if let Err(error) = done {
                 // A new connection is tried for; whether the host is lost is said by when it was heard of.
@@ -184,17 +187,18 @@ impl Watcher {
         }
     }
 
-    /// So many exchanges; all of them are kept, or the one with the least delay.
-    fn round(&self, link: &mut Link, boot: &str, count: usize, all: bool) -> anyhow::Result<()> {
+    /// So many exchanges: all of them are kept at first, and later the one with the least delay.
+    fn round(&self, link: &mut Link, boot: &str, count: usize, first: bool) -> anyhow::Result<()> {
+        let patience = if first { PATIENCE_AT_FIRST } else { PATIENCE };
         let mut made = Vec::new();
         let begun = Instant::now();
         while made.len() < count && (made.len() < EACH_ROUND || begun.elapsed() < AT_FIRST_FOR) {
-            made.push(self.exchange(link, boot)?);
+            made.push(self.exchange(link, boot, patience)?);
             // Each of them, since a round over a slow link takes longer than a host may be silent.
             self.known.lock().unwrap_or_else(PoisonError::into_inner).heard = Some(Instant::now());
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if !all {
+        if !first {
             made.sort_by_key(ClockExchange::delay_ns);
             made.truncate(1);
         }
@@ -207,9 +211,9 @@ impl Watcher {
         Ok(())
     }
 
-    fn exchange(&self, link: &mut Link, boot: &str) -> anyhow::Result<ClockExchange> {
+    fn exchange(&self, link: &mut Link, boot: &str, patience: Duration) -> anyhow::Result<ClockExchange> {
         let asked_ns = monotonic_ns();
-        let told = link.call(&Ask::Clock { session: Some(self.session.clone()) }, PATIENCE)?;
+        let told = link.call(&Ask::Clock { session: Some(self.session.clone()) }, patience)?;
         let heard_ns = monotonic_ns();
         let Tell::Clock { received_ns, answered_ns, realtime_ns: agent_realtime_ns } = told else {
             anyhow::bail!("{} answered with {told:?} what its clock shows", self.host);

@@ -163,11 +163,12 @@ fn logs_in_json_scrapes_and_renewed_certificates_are_proven() {
     });
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     let doubts = steady::doubts(&PathBuf::from(said.stdout.lines().last().unwrap()));
-    let late = doubts.iter().find(|(kind, _)| kind == "runner_late");
-    assert!(
-        late.is_some_and(|(_, said)| said.contains("the runner did not look after the chain for 2.")),
-        "{doubts:?}"
-    );
+    let alone = |(kind, said): &(String, String)| {
+        let (_, seconds) = said.split_once("the runner did not look after the chain for ")?;
+        seconds.strip_suffix(" s")?.parse::<f64>().ok().filter(|_| kind == "runner_late")
+    };
+    // It was told to wait for two seconds, and waits longer on a busy machine.
+    assert!(doubts.iter().filter_map(alone).any(|seconds| seconds >= 2.0), "{doubts:?}");
     drop(renewing);
     let (said, _folder) = run(&api, &[&usual[..], &["--access-log", "json", "--duration", "3s"]].concat());
     assert_eq!(said.code, Some(2), "{}", said.stderr);
