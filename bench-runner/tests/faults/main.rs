@@ -25,7 +25,10 @@ const ROWS_AT_ONCE: usize = 8;
 fn main() {
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(ROWS_AT_ONCE);
-    let mut trials = vec![Trial::test("the_table", || checked(table::check))];
+    let mut trials = vec![
+        Trial::test("the_table", || checked(table::check)),
+        Trial::test("at_least_so_much_in_an_evidence", || checked(outcome::at_least)),
+    ];
     match table::rows() {
         Ok(rows) => trials.extend(rows.into_iter().map(|row| {
             let name = row.id.clone();

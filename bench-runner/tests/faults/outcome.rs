@@ -67,14 +67,37 @@ pub(crate) fn check(row: &Row, scene: &Scene, ended: &Ended) {
 }
 
 /// Whether there is a warning of this kind, of the trial that was hit where it must bear it. What stands after a colon must
-/// be in its evidence: "requests_failed: timed out".
+/// be in its evidence: "requests_failed: timed out"; of "for 5+ s" a number of so many or more.
 fn of_kind(findings: &Value, seen: &str, outcome: Outcome) -> bool {
     let (kind, evidence) = seen.split_once(": ").unwrap_or((seen, ""));
     let warnings = findings["warnings"].as_array().unwrap();
     warnings.iter().any(|warning| {
         let of_hit = warning["trial"].as_str().is_some_and(|id| id.starts_with(HIT));
         warning["kind"] == kind
-            && warning["evidence"].as_str().is_some_and(|said| said.contains(evidence))
+            && warning["evidence"].as_str().is_some_and(|said| says(said, evidence))
             && (of_hit || outcome != Outcome::Marked)
     })
+}
+
+/// Whether an evidence has these words, where "5+" stands for a number that is at least 5: whoever is to end a pause may be late.
+fn says(evidence: &str, words: &str) -> bool {
+    let Some((before, after)) = words.split_once('+') else { return evidence.contains(words) };
+    let (before, least) = before.rsplit_once(' ').unwrap_or(("", before));
+    let least: f64 = least.parse().unwrap_or_else(|_| panic!("'{least}' before a + is no number"));
+    evidence.match_indices(before).any(|(at, _)| {
+        let rest = evidence[at + before.len()..].trim_start();
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        rest[digits..].starts_with(after) && rest[..digits].parse::<f64>().is_ok_and(|found| found >= least)
+    })
+}
+
+/// A test of its own.
+pub(crate) fn at_least() {
+    let evidence = "on s1 nobody looked for 5.0 s, nor for 12.5 s; 3 s";
+    for words in ["for 5+ s", "for 5.0+ s", "for 12+ s", "nobody looked for 4+ s", "for 5.0 s"] {
+        assert!(says(evidence, words), "{words}");
+    }
+    for words in ["for 13+ s", "for 5+ ms", "looked 5+ s", "looked for 6+ s", "for 5.1 s"] {
+        assert!(!says(evidence, words), "{words}");
+    }
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::aftermath::{can_be_finished, done, nothing_is_left, sealed_is_as_it_was, whole};
 use crate::deed::{Deed, Fault};
 use crate::deeds::parts;
-use crate::live::{Ended, Live, signal};
+use crate::live::{Ended, Live, Urgent, signal};
 use crate::outcome::{self, Outcome};
 use crate::program::{alive, meshtax};
 use crate::scene::{Kind, Scene};
@@ -36,6 +36,7 @@ fn live(row: &Row) {
     let (mut deed, command) = Deed::prepare(row, &scene, command(row, &scene));
     let mut running = Live::start(command, &scene.aside(), row.stage.phase());
     if !row.fault.is_there_before(row.stage) {
+        let _urgent = Urgent::begin();
         reach(row, &scene, &mut running);
         deed.strike(row, &scene, &mut running);
     }
