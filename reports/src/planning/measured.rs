@@ -90,8 +90,15 @@ pub struct Measured {
     pub trials: Vec<TrialSeen>,
 }
 
-/// Answers that are fewer than this share of what was due do not keep up.
-const KEEPS_UP: f64 = 0.97;
+/// More than this share of what was due without an answer when the last is due is not keeping up.
+const MAY_BE_MISSING: f64 = 0.03;
+/// So many may be missing however few are due, as in a search for the highest rate.
+const MAY_BE_MISSING_ALWAYS: f64 = 10.0;
+
+/// Whether answers kept up with what was due, given how many of them came while requests were due.
+fn keeps_up(due: f64, answered: f64) -> bool {
+    due - answered <= (MAY_BE_MISSING * due).max(MAY_BE_MISSING_ALWAYS)
+}
 
 impl Measured {
     /// Reads a run. Of several dataplanes it takes the one asked for, and what has no mesh.
@@ -236,7 +243,6 @@ impl TrialSeen {
     fn of(trial: &TrialData, factors: &Factors) -> Self {
         let load = &trial.trial.load;
         let seconds = load.duration_ns.max(1) as f64 / 1e9;
-        let due = load.due as f64 / seconds;
         let bad = load.outcomes.failed() + load.outcomes.error_statuses() + load.censored;
         let parts = || trial.usage.parts.iter();
         Self {
@@ -246,7 +252,7 @@ impl TrialSeen {
             block: trial.trial.block,
             response_ns: trial.response,
             error_rate: if load.due == 0 { 0.0 } else { bad as f64 / load.due as f64 },
-            kept_up: trial.answered_per_second >= KEEPS_UP * due,
+            kept_up: keeps_up(load.due as f64, trial.answered_per_second * seconds),
             invalid: load.verdict == Verdict::Invalid,
             generator_cores: load.cpu_seconds / seconds,
             proxies: parts().filter(|(_, p)| p.role.is_proxy()).map(|(name, p)| ProxySeen::of(name, p)).collect(),
