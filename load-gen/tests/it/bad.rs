@@ -12,7 +12,7 @@ use rustix::net::{SendFlags, sockopt};
 
 use crate::raw::{Listening, say, serving};
 use crate::server::{Answer, Server, ok};
-use crate::{alone, assert_adds_up, load, plan, together};
+use crate::{TIMEOUT, alone, assert_adds_up, four_and_four, load, plan, together};
 
 /// A server of which every tenth answer is bad: `bad(stream)` gives it, and says whether the connection goes on.
 fn every_tenth(bad: impl Fn(&mut TcpStream) -> bool + Send + Sync + 'static) -> Listening {
@@ -21,9 +21,7 @@ fn every_tenth(bad: impl Fn(&mut TcpStream) -> bool + Send + Sync + 'static) -> 
 
 /// 100 requests over two connections.
 fn hundred(server: &Listening) -> Plan {
-    let mut plan = plan(&server.url(), 400.0, 2, 250);
-    plan.request_timeout = Duration::from_millis(150);
-    plan
+    plan(&server.url(), 400.0, 2, 250)
 }
 
 #[track_caller]
@@ -87,7 +85,10 @@ fn bodies_shorter_than_their_length_are_resets_and_longer_ones_cost_the_connecti
     assert_eq!((s.outcomes.failed(), longer.accepted()), (0, 12));
     // One that keeps the connection and never sends the rest is too late, not broken.
     let hanging = every_tenth(|stream| say(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok\n"));
-    let s = load(&hundred(&hanging));
+    let mut plan = hundred(&hanging);
+    // Ten for those that hang, and two for the others.
+    (plan.connections, plan.request_timeout) = (12, TIMEOUT);
+    let s = load(&plan);
     assert_adds_up(&s);
     assert_eq!((s.answered, s.outcomes.timed_out, s.outcomes.reset), (90, 10, 0), "{:?}", s.outcomes);
 }
@@ -119,12 +120,16 @@ fn a_server_that_says_it_will_say_no_more_has_not_answered() {
 
 #[test]
 fn an_answer_behind_its_timeout_is_not_that_of_the_next_request() {
-    let _alone = alone();
+    let _together = together();
     let server = every_tenth(|stream| {
-        std::thread::sleep(Duration::from_millis(200));
+        // Until the connection is closed, or the next request is written to it.
+        let _ = stream.read(&mut [0; 4096]);
         say(stream, b"HTTP/1.1 299 Late\r\nContent-Length: 0\r\n\r\n")
     });
-    let s = load(&hundred(&server));
+    // For so long that there are requests to come when the first of them is given up; ten of its connections may wait.
+    let mut plan = plan(&server.url(), 50.0, 12, 2000);
+    plan.request_timeout = TIMEOUT;
+    let s = load(&plan);
     assert_adds_up(&s);
     assert_eq!(statuses(&s), [(200, 90)]);
     assert_eq!((s.outcomes.timed_out, s.outcomes.failed()), (10, 10));
@@ -137,9 +142,7 @@ fn interim_answers_are_passed_over_however_many_they_are() {
     let server = every_tenth(move |stream| {
         say(stream, &storm) && say(stream, b"HTTP/1.1 203 At last\r\nContent-Length: 1\r\n\r\nx")
     });
-    let mut plan = hundred(&server);
-    plan.request_timeout = Duration::from_secs(5);
-    let s = load(&plan);
+    let s = load(&hundred(&server));
     assert_adds_up(&s);
     assert_eq!(statuses(&s), [(200, 90), (203, 10)]);
     assert_eq!((s.outcomes.failed(), server.accepted()), (0, 2));
@@ -156,7 +159,9 @@ fn interim_answers_without_an_end_run_into_the_timeout() {
         }
         _ => say(stream, &ok()),
     });
-    let s = load(&hundred(&server));
+    let mut plan = hundred(&server);
+    plan.request_timeout = TIMEOUT;
+    let s = load(&plan);
     assert_adds_up(&s);
     assert_eq!((s.due, s.answered, s.outcomes.timed_out), (100, 99, 1), "{:?}", s.outcomes);
 }
@@ -258,7 +263,7 @@ fn a_connection_reset_while_idle_is_opened_again_without_a_failure() {
         std::thread::sleep(Duration::from_millis(2));
         abort(stream)
     });
-    let s = load(&plan(&server.url(), 100.0, 4, 500));
+    let s = load(&four_and_four(&server.url()));
     assert_adds_up(&s);
-    assert_eq!((s.due, s.answered, s.outcomes.failed()), (50, 50, 0));
+    assert_eq!((s.due, s.answered, s.outcomes.failed()), (8, 8, 0), "{:?}", s.outcomes);
 }

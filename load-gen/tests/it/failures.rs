@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use record::{Verdict, monotonic_ns};
 
 use crate::server::{Answer, Server, ok};
-use crate::{alone, assert_adds_up, load, plan, together};
+use crate::{alone, assert_adds_up, four_and_four, load, plan, together};
 
 #[test]
 fn responses_of_every_form_are_answers() {
@@ -81,10 +81,11 @@ fn a_connection_closed_while_idle_is_opened_again_without_a_failure() {
     let _together = together();
     // Each connection lives for one answer; the close is not announced.
     let server = Server::start(|_, _| Answer::Close(ok()));
-    let s = load(&plan(&server.url(), 100.0, 4, 1000));
+    let s = load(&four_and_four(&server.url()));
     assert_adds_up(&s);
-    assert_eq!((s.answered, s.outcomes.failed()), (100, 0));
-    assert!(server.arrivals().len() >= 100);
+    assert_eq!((s.due, s.answered, s.outcomes.failed()), (8, 8, 0));
+    let carried: Vec<usize> = server.arrivals().iter().map(Vec::len).filter(|n| *n > 0).collect();
+    assert_eq!(carried, [1; 8]);
 }
 
 #[test]

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use ::h2::server::Builder;
 use load_gen::{Arrivals, Draw, Error, Generator, Plan, Profile, Protocol};
+use record::monotonic_ns;
 
 use crate::h2_server::{
     DATA, Framing, H2Server, MAX_CONCURRENT_STREAMS, PING, answer, frame, goaway, head, reset, settings, whole,
 };
 use crate::raw::{Listening, say};
 use crate::tls_server::{Authority, Holds, TlsServer, Turn, loopback};
-use crate::{alone, assert_adds_up, load, plan, together};
+use crate::{TIMEOUT, alone, assert_adds_up, comes_true, load, plan, together};
 
 const LOCAL: &str = "127.0.0.1:0";
 
@@ -105,7 +106,6 @@ fn a_limit_of_streams_that_falls_and_rises_is_followed() {
     });
     let mut plan = h2_plan(&server.listening.url(), 400.0, 1, 10, 500);
     plan.arrivals = Arrivals::Open { draw: Draw::Burst(10), profile: Profile::Flat(400.0) };
-    plan.request_timeout = Duration::from_millis(500);
     let s = load(&plan);
     assert_adds_up(&s);
     assert_eq!((s.due, s.answered, s.outcomes.failed()), (200, 200, 0), "{:?}", s.outcomes);
@@ -115,19 +115,32 @@ fn a_limit_of_streams_that_falls_and_rises_is_followed() {
 #[test]
 fn a_server_that_goes_away_is_connected_to_again() {
     let _alone = alone();
-    // After each 20th answer, with nothing else on the way.
-    let server = Framing::start(settings(&[]), |asked| match asked.nth {
-        19 => ([whole(asked.stream), goaway(asked.stream)].concat(), true),
-        _ => (whole(asked.stream), true),
+    let shortest_ns = Arc::new(AtomicU64::new(u64::MAX));
+    let (gone_ns, between_ns) = (AtomicU64::new(0), Arc::clone(&shortest_ns));
+    // With each 20th answer, and nothing else on the way: there is one stream.
+    let server = Framing::start(settings(&[]), move |asked| {
+        let mut says = whole(asked.stream);
+        match asked.nth {
+            0 if asked.number > 0 => {
+                between_ns.fetch_min(monotonic_ns() - gone_ns.load(Ordering::SeqCst), Ordering::SeqCst);
+            }
+            19 => {
+                gone_ns.store(monotonic_ns(), Ordering::SeqCst);
+                says.extend(goaway(asked.stream));
+            }
+            _ => {}
+        }
+        (says, true)
     });
-    let s = load(&h2_plan(&server.listening.url(), 400.0, 1, 4, 500));
+    let s = load(&h2_plan(&server.listening.url(), 400.0, 1, 1, 500));
     assert_adds_up(&s);
     assert_eq!((s.due, s.answered, server.requests()), (200, 200, 200));
     // The last one went away as well: before or after the load had ended.
     assert!([10, 11].contains(&s.observed.setup_ns.opened), "{:?}", s.observed.setup_ns);
-    // Nine times a connection is opened at once: nobody waits for as long as one that failed would rest.
-    assert!(s.response_ns.max < 90_000_000, "{:?}", s.response_ns);
-    assert!(s.observed.setup_ns.connect.max < 1_000_000_000, "{:?}", s.observed.setup_ns);
+    // Nine times a connection is opened at once: one that failed would have rested for 100 ms each time. Whatever holds
+    // this machine up does not hold up all nine.
+    assert!(shortest_ns.load(Ordering::SeqCst) < 90_000_000, "{shortest_ns:?}");
+    assert!(s.observed.setup_ns.connect.p50 < 1_000_000_000, "{:?}", s.observed.setup_ns);
 }
 
 #[test]
@@ -135,7 +148,7 @@ fn requests_above_the_last_stream_of_a_goodbye_are_resets_and_those_below_are_an
     let _together = together();
     let ignored = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&ignored);
-    // They come five at a time. Of each second five two are answered: one with the goodbye, one behind it.
+    // They come ten at a time. Six are answered before the goodbye and two behind it; the other two are too late.
     let server = Framing::start(settings(&[]), move |asked| match asked.nth {
         6 => (goaway(asked.stream + 2), true),
         7 => ([whole(asked.stream - 2), whole(asked.stream)].concat(), true),
@@ -145,13 +158,19 @@ fn requests_above_the_last_stream_of_a_goodbye_are_resets_and_those_below_are_an
         }
         _ => (whole(asked.stream), true),
     });
-    let mut plan = h2_plan(&server.listening.url(), 200.0, 1, 10, 500);
-    plan.arrivals = Arrivals::Open { draw: Draw::Burst(5), profile: Profile::Flat(200.0) };
-    let s = load(&plan);
-    assert_adds_up(&s);
-    // Ten connections of ten requests, of which two each come too late.
-    assert_eq!((s.due, s.answered, s.outcomes.reset), (100, 80, 20), "{:?}", s.outcomes);
-    assert_eq!((ignored.load(Ordering::SeqCst), server.listening.accepted()), (20, 11));
+    let mut generator = Generator::open(&h2_plan(&server.listening.url(), 1.0, 1, 10, 10)).unwrap();
+    // One load after the other, so that all ten have ended, and their connection with them, before the next are due.
+    let at_once = Arrivals::Replay([0; 10].into());
+    let mut opened = 0;
+    for _ in 0..10 {
+        let s = trial(&mut generator, &at_once, 10);
+        assert_eq!((s.due, s.answered, s.outcomes.reset), (10, 8, 2), "{:?}", s.outcomes);
+        opened = s.observed.setup_ns.opened;
+    }
+    // The last one went away as well: before or after its load had ended.
+    assert!([10, 11].contains(&opened), "{opened}");
+    // What came too late may be read after it was given up.
+    assert!(comes_true(|| (ignored.load(Ordering::SeqCst), server.requests()) == (20, 100)), "{ignored:?}");
 }
 
 #[test]
@@ -207,15 +226,15 @@ fn a_stream_that_is_never_answered_times_out_alone() {
         _ => (whole(asked.stream), true),
     });
     let mut plan = h2_plan(&server.listening.url(), 200.0, 1, 20, 500);
-    plan.request_timeout = Duration::from_millis(150);
+    plan.request_timeout = TIMEOUT;
     let s = load(&plan);
     assert_adds_up(&s);
     assert_eq!((s.due, s.answered, s.outcomes.timed_out), (100, 90, 10), "{:?}", s.outcomes);
-    assert!(s.response_ns.p50 < 100_000_000 && s.response_ns.max >= 150_000_000, "{:?}", s.response_ns);
+    // The others wait for none of them.
+    assert!(s.response_ns.p50 < 1_000_000_000 && s.response_ns.max >= 1_500_000_000, "{:?}", s.response_ns);
     assert_eq!(server.listening.accepted(), 1);
     // The server is told: each was cancelled, and the last ones as the connection ended.
-    std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(server.resets.lock().unwrap().get(&8), Some(&10));
+    assert!(comes_true(|| server.resets.lock().unwrap().get(&8) == Some(&10)), "{:?}", server.resets);
 }
 
 #[test]
@@ -270,10 +289,9 @@ fn bodies_beyond_every_window_arrive_whole() {
     }
 }
 
-fn trial(generator: &mut Generator, rate: f64, duration_ms: u64) -> record::LoadSummary {
+fn trial(generator: &mut Generator, arrivals: &Arrivals, duration_ms: u64) -> record::LoadSummary {
     let duration = Duration::from_millis(duration_ms);
-    let never = AtomicBool::new(false);
-    let s = generator.load(&Arrivals::constant(rate), Duration::ZERO, duration, 1, &never, None).unwrap();
+    let s = generator.load(arrivals, Duration::ZERO, duration, 1, &AtomicBool::new(false), None).unwrap();
     assert_adds_up(&s);
     s
 }
@@ -284,12 +302,12 @@ fn a_server_that_closes_between_two_trials_is_found_again() {
     let first = H2Server::start(LOCAL, Builder::new(), None, answer);
     let plan = h2_plan(&first.url("http"), 200.0, 2, 5, 250);
     let mut generator = Generator::open(&plan).unwrap();
-    let s = trial(&mut generator, 200.0, 250);
+    let s = trial(&mut generator, &Arrivals::constant(200.0), 250);
     assert_eq!((s.answered, first.connections()), (50, 2));
     let address = first.address().to_string();
     drop(first);
     let second = H2Server::start(&address, Builder::new(), None, answer);
-    let s = trial(&mut generator, 200.0, 250);
+    let s = trial(&mut generator, &Arrivals::constant(200.0), 250);
     assert_eq!((s.due, s.answered, second.requests(), second.connections()), (50, 50, 50, 2), "{:?}", s.outcomes);
 }
 
@@ -302,11 +320,12 @@ fn streams_that_were_cut_are_there_again_in_the_next_trial() {
         _ => (whole(asked.stream), true),
     });
     let mut plan = h2_plan(&server.listening.url(), 100.0, 1, 4, 200);
-    plan.drain = Duration::from_millis(50);
+    // Long enough for all the others to be answered, whatever holds them up.
+    plan.drain = TIMEOUT;
     let mut generator = Generator::open(&plan).unwrap();
-    let s = trial(&mut generator, 100.0, 200);
+    let s = trial(&mut generator, &Arrivals::constant(100.0), 200);
     assert_eq!((s.answered, s.outcomes.cut_by_deadline), (16, 4));
-    let s = trial(&mut generator, 100.0, 200);
+    let s = trial(&mut generator, &Arrivals::constant(100.0), 200);
     assert_eq!((s.due, s.answered, s.outcomes.failed()), (20, 20, 0), "{:?}", s.outcomes);
     assert_eq!(server.listening.accepted(), 1);
 }

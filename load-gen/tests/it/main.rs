@@ -20,9 +20,9 @@ mod tls_server;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use load_gen::Plan;
+use load_gen::{Arrivals, Plan};
 use record::{Interval, Lines, LoadSummary, SlowRequest, TrialDirectory};
 
 /// Tests that look at times hold this alone, the others together: two loads at once on a small machine would
@@ -49,6 +49,28 @@ fn plan(url: &str, rate: f64, connections: u32, duration_ms: u64) -> Plan {
     let mut plan = Plan::new(url, rate, connections, Duration::from_millis(duration_ms));
     plan.drain = Duration::from_secs(5);
     plan
+}
+
+/// A timeout that is to pass, and of more than a second: for so long a machine may be held up while other requests are
+/// to be answered within it.
+const TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Four requests at once over four connections, and four more so long after that what became of the connections has
+/// been seen before, even by a process that is held up for a second.
+fn four_and_four(url: &str) -> Plan {
+    const LATER: u64 = 1_500_000_000;
+    let mut plan = plan(url, 1.0, 4, 1600);
+    plan.arrivals = Arrivals::Replay([0, 0, 0, 0, LATER, LATER, LATER, LATER].into());
+    plan
+}
+
+/// Whether it comes to hold within ten seconds: what a server counts it may count after the load has ended.
+fn comes_true(holds: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !holds() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    holds()
 }
 
 /// The intervals a load left.
