@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use serde_json::{Value, json};
 
-use crate::program::skip;
+use crate::program::{among_others, skip};
 
 /// No answer takes as long, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -360,6 +360,7 @@ impl Page<'_> {
 
 #[test]
 fn what_is_wrong_with_a_page_is_found() {
+    let _seat = among_others();
     let Some(mut browser) = Browser::start() else { return };
     let tmp = tempfile::tempdir().unwrap();
     let path = tmp.path().join("bad.html");

@@ -17,10 +17,9 @@ fn measured(out: &Path, seed: &str, more: &[&str]) -> PathBuf {
 
 #[test]
 fn two_runs_are_set_side_by_side_in_every_form_and_the_page_opens_whole() {
-    let seat = among_others();
+    let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let [one, other] = ["1", "2"].map(|seed| measured(tmp.path(), seed, &[]));
-    drop(seat);
     let (small, large) = (format!("small={}", one.display()), format!("large={}", other.display()));
     let said = |more: &[&str]| call(&[&["compare", small.as_str(), large.as_str()], more].concat()).done().stdout;
 

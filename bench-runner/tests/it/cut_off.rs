@@ -72,7 +72,8 @@ fn start(out: &Path, platform: &str) -> Running {
 
 fn nothing_is_left(running: &Running) {
     let runner = running.child.id();
-    within(Duration::from_secs(3), || {
+    // The kernel alone may take two seconds to let go of a cgroup.
+    within(Duration::from_secs(20), || {
         let left: Vec<u32> = running.pids.iter().copied().filter(|pid| alive(*pid)).collect();
         if !left.is_empty() {
             return Err(format!("processes {left:?} are still there"));

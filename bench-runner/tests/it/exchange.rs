@@ -73,8 +73,8 @@ fn fortios_own_page_shows_its_results() {
         assert!(skip("there is no Fortio on PATH (go install fortio.org/fortio@v1.68.1)", "REQUIRE_FORTIO"));
         return;
     }
-    let Some(mut browser) = Browser::start() else { return };
     let _seat = among_others();
+    let Some(mut browser) = Browser::start() else { return };
     let tmp = tempfile::tempdir().unwrap();
     let (run, folder) = (a_run(tmp.path()), tmp.path().join("fortio"));
     assert!(export(&run, "fortio", &folder).starts_with("6 files in "));

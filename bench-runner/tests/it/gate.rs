@@ -79,7 +79,7 @@ fn in_a_duet_both_sides_play_at_once_and_each_on_cpus_of_its_own() {
     let _seat = among_others();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = small(tmp.path(), "");
-    let asked = ["--duet", "--max-regress", "p50=10000%", "--pairs-max", "5"];
+    let asked = ["--duet", "--max-regress", "p50=10000%", "--pairs-max", "5", "--duration", "1s"];
     if cpus < 2 {
         refused(&side_by_side(tmp.path(), &scenario, &asked), 64, &["--duet", "only one"]);
         return;
@@ -187,7 +187,7 @@ fn the_self_test_finds_the_delay_that_it_puts_in() {
         tmp.path(),
         &scenario,
         // Few requests, so that also on a slow machine the delay is no overload.
-        &["--self-test", "--max-regress", "p50=100%", "--pairs-max", "5", "--rate", "20"],
+        &["--self-test", "--max-regress", "p50=100%", "--pairs-max", "10", "--rate", "20"],
     );
     let said = answer(&gate.run_directory());
     assert_eq!(said["purpose"], "self_test");
@@ -199,8 +199,9 @@ fn the_self_test_finds_the_delay_that_it_puts_in() {
         run["cells"][0]["factors"]["work_us"].as_u64().unwrap()
     };
     assert!(work("candidate") > work("baseline"));
-    let counted = said["metrics"][0]["n"].as_u64() == Some(5);
-    assert!(found || !counted, "five pairs with a delay of three times the limit: {said:#}");
+    // Five pairs that agree are enough for it; one that something else held up is not the end.
+    let counted = said["metrics"][0]["n"].as_u64() == Some(10);
+    assert!(found || !counted, "ten pairs with a delay of three times the limit: {said:#}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::program::{Answer, among_others, call, skip};
+use crate::program::{Answer, alone, among_others, call, skip};
 
 /// Runs meshtax on a terminal of its own, of 80 columns; what it shows and prints comes as one stream.
 fn on_a_terminal(args: &[&str]) -> Option<String> {
@@ -40,7 +40,8 @@ const RUN: [&str; 13] = [
 
 #[test]
 fn a_terminal_shows_how_it_goes_and_keeps_nothing_of_it() {
-    let _seat = among_others();
+    // The view gives way to everything else, and has three seconds to be seen in.
+    let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
     let args = [&RUN[..], &["--out", tmp.path().to_str().unwrap()]].concat();
     let Some(shown) = on_a_terminal(&args) else { return };

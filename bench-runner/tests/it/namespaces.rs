@@ -43,10 +43,14 @@ fn clean_removes_the_networks_of_the_dead_and_not_those_of_the_living() {
         return;
     }
     let living = Network::create().unwrap();
-    let mut dead = std::process::Command::new("true").spawn().unwrap();
-    dead.wait().unwrap();
-    let name = format!("meshtax-{}-1-1-s1", dead.id());
+    // It lives until it is made: whoever else begins a run takes away what the dead have left, half made or not.
+    let mut dead = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", dead.id())).unwrap();
+    let started = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap();
+    let name = format!("meshtax-{}-{started}-1-s1", dead.id());
     let added = std::process::Command::new("ip").args(["netns", "add", &name]).status().unwrap();
+    dead.kill().unwrap();
+    dead.wait().unwrap();
     assert!(added.success());
     call(&["clean"]).done();
     assert!(!Path::new("/run/netns").join(&name).exists());

@@ -1,6 +1,6 @@
 //! Runs with HAProxy and nginx.
 
-use crate::program::{among_others, call, is_root, json, skip};
+use crate::program::{alone, among_others, call, is_root, json, skip};
 
 /// Whether doctor finds a proxy here; says so when a test is skipped for it.
 fn found(proxy: &str) -> bool {
@@ -55,7 +55,8 @@ fn haproxy_shifts_and_rotates_under_load_without_a_failed_request() {
     if !found("haproxy") {
         return;
     }
-    let _seat = among_others();
+    // It is counted what is done in a second.
+    let _alone = alone();
     let tmp = tempfile::tempdir().unwrap();
     let scenario = tmp.path().join("canary.toml");
     let text = "[mesh]\nrotate = [\"400ms\"]\n[canary]\nservice = \"s2\"\nweights = [\"v1=90,v2=10\"]\n\

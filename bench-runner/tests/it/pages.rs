@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::browser::{Browser, Page};
-use crate::program::{Answer, among_others, call, json};
+use crate::program::{Answer, Seat, among_others, call, json};
 
 /// A run that all tests here look at, made once. It lies in the build's own directory, since nothing ends what lives as long
 /// as the tests do.
@@ -24,6 +24,13 @@ fn report() -> PathBuf {
     RUN.join("report.html")
 }
 
+/// A browser among the others, once there is a report for it to open: that is made on a seat of its own.
+fn seated() -> Option<(Seat, Browser)> {
+    LazyLock::force(&RUN);
+    let seat = among_others();
+    Some((seat, Browser::start()?))
+}
+
 /// Every chart holds something that is seen.
 fn charts(page: &mut Page<'_>) -> u64 {
     let empty = page.value(
@@ -37,7 +44,7 @@ fn charts(page: &mut Page<'_>) -> u64 {
 
 #[test]
 fn the_report_opens_whole_and_asks_for_nothing() {
-    let Some(mut browser) = Browser::start() else { return };
+    let Some((_seat, mut browser)) = seated() else { return };
     let path = report();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.len() < 1_500_000, "{} bytes", text.len());
@@ -60,7 +67,7 @@ fn the_report_opens_whole_and_asks_for_nothing() {
 
 #[test]
 fn the_report_is_whole_without_scripts() {
-    let Some(mut browser) = Browser::start() else { return };
+    let Some((_seat, mut browser)) = seated() else { return };
     let mut page = browser.open("about:blank");
     page.go_without_scripts(&format!("file://{}", report().display()));
     assert_eq!(charts(&mut page), 7);
@@ -72,7 +79,7 @@ fn the_report_is_whole_without_scripts() {
 
 #[test]
 fn the_cursor_reads_out_a_window_by_pointer_and_by_key() {
-    let Some(mut browser) = Browser::start() else { return };
+    let Some((_seat, mut browser)) = seated() else { return };
     let timeline = json(&RUN.join("findings.json"))["timelines"][1].clone();
     let mut page = browser.open_file(&report());
     let figure = format!("#timeline-{}", timeline["cell"].as_str().unwrap());
@@ -117,7 +124,7 @@ fn the_cursor_reads_out_a_window_by_pointer_and_by_key() {
 
 #[test]
 fn series_are_hidden_and_shown_and_tables_sorted() {
-    let Some(mut browser) = Browser::start() else { return };
+    let Some((_seat, mut browser)) = seated() else { return };
     let mut page = browser.open_file(&report());
     let shown = "[...document.querySelectorAll('#chart-quantiles svg .s1')].filter(e => getComputedStyle(e).display !== 'none').length";
     let all = page.value(shown).as_u64().unwrap();
@@ -151,7 +158,7 @@ fn series_are_hidden_and_shown_and_tables_sorted() {
 
 #[test]
 fn a_narrow_window_scrolls_tables_and_not_the_page() {
-    let Some(mut browser) = Browser::start() else { return };
+    let Some((_seat, mut browser)) = seated() else { return };
     let mut page = browser.open_file(&report());
     page.size(400, 800);
     page.drawn();

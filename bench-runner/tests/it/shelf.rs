@@ -192,8 +192,8 @@ fn tab_to(page: &mut crate::browser::Page<'_>, selector: &str) {
 
 #[test]
 fn the_list_is_read_and_worked_by_keyboard() {
-    let Some(mut browser) = Browser::start() else { return };
     let _seat = among_others();
+    let Some(mut browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let run = run_into(folder.path());
     let findings = fs::read_to_string(run.join("findings.json")).unwrap();
@@ -248,8 +248,8 @@ fn the_list_is_read_and_worked_by_keyboard() {
 
 #[test]
 fn a_run_is_followed_until_its_report_is_there() {
-    let Some(mut browser) = Browser::start() else { return };
     let _seat = among_others();
+    let Some(mut browser) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let serving = Serving::of(folder.path(), &[]);
     let mut page = browser.open(&serving.url("/"));

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use scenarios::limits::CgroupTree;
 use serde_json::Value;
 
-use crate::program::{alone, call, copy_program, is_root, meshtax, skip};
+use crate::program::{alone, among_others, call, copy_program, is_root, meshtax, skip};
 
 /// Programs that are killed when dropped.
 struct Started(Vec<Child>);
@@ -70,6 +70,7 @@ fn what_a_quota_takes_is_printed_as_throttling_and_not_as_contention() {
 
 #[test]
 fn five_hundred_processes_are_watched_once_a_second() {
+    let _seat = among_others();
     let started = Started((0..500).map(|_| start("sleep", &["600"])).collect());
     let pids: Vec<String> = started.0.iter().map(|child| child.id().to_string()).collect();
     let mut args = vec!["probe", "--every", "1s", "--duration", "2s", "--format", "jsonl"];
@@ -89,6 +90,8 @@ fn five_hundred_processes_are_watched_once_a_second() {
 
 #[test]
 fn each_source_is_read_in_its_tier_and_says_when() {
+    // It is counted what is done in a second.
+    let _alone = alone();
     let me = format!("me={}", std::process::id());
     let args = ["probe", "--every", "50ms", "--duration", "1200ms", "--format", "jsonl", "--pid", &me];
     let answer = call(&args).done();

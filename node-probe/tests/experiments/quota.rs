@@ -106,7 +106,9 @@ fn throttled_time_is_what_the_quota_took() {
     let (periods, hit) = (grown(&a.periods, &b.periods), grown(&a.throttled_periods, &b.throttled_periods));
     let said = format!("wall {wall} usage {usage} throttled {throttled} periods {hit} of {periods} stolen {stolen}");
     eprintln!("{said}");
-    assert!((28..=33).contains(&periods) && hit >= periods / 2, "{said}");
+    // As many as there were in what the sleep became.
+    let whole = wall / 100_000_000;
+    assert!((whole - 2..=whole + 3).contains(&periods) && hit >= periods / 2, "{said}");
     assert!(usage * 100 <= wall * 25, "a fifth of one CPU, and half a period at the edges: {said}");
     // It always wants to run: what it did not run, it was throttled or waited, or the host took the CPU from under it. The
     // waiting is small, since it goes first; and a period may begin in one window and be credited in the other.

@@ -38,28 +38,42 @@ fn own_cpu_time_is_that_of_the_process() {
 #[test]
 fn rounds_stay_on_their_schedule_and_the_missed_are_counted() {
     let mut samples: Vec<Sample> = Vec::new();
-    let every = Duration::from_millis(20);
-    let deadline = monotonic_ns() + 400 * MS;
-    let result = watch_until(&mut sampler(), every, &AtomicBool::new(false), Some(deadline), |sample| {
+    let (every, stop) = (Duration::from_millis(20), AtomicBool::new(false));
+    let result = watch_until(&mut sampler(), every, &stop, None, |sample| {
         // The third round holds the schedule up for five rounds.
         if samples.len() == 2 {
             std::thread::sleep(Duration::from_millis(110));
         }
         samples.push(sample.clone());
+        stop.store(samples.len() == 10, Ordering::Relaxed);
         Ok::<(), Infallible>(())
     });
     assert!(result.is_ok());
+    assert_eq!(samples.len(), 10);
     let start = samples[0].due_ns;
     for sample in &samples {
         assert_eq!(sample.due_ns, start + sample.round * 20 * MS, "never moved by a late round");
         assert!(sample.before_ns >= sample.due_ns && sample.after_ns >= sample.before_ns);
         assert_eq!(sample.own.late_ns, sample.before_ns - sample.due_ns);
-        assert!(sample.due_ns <= deadline);
     }
     let held = samples[3].round - samples[2].round;
     assert!(held >= 5, "110 ms hold up at least 4 rounds of 20 ms, but {held}");
     let last = samples.last().unwrap();
     assert_eq!(last.own.missed_rounds, last.round + 1 - samples.len() as u64, "every gap is counted");
+}
+
+#[test]
+fn the_deadline_ends_the_watch_and_nothing_else_does() {
+    let mut sampler = sampler();
+    let every = Duration::from_millis(20);
+    let deadline = monotonic_ns() + 100 * MS;
+    let result = watch_until(&mut sampler, every, &AtomicBool::new(false), Some(deadline), |sample| {
+        assert!(sample.due_ns <= deadline);
+        Ok::<(), Infallible>(())
+    });
+    assert!(result.is_ok());
+    // The round that would have come next was due after it.
+    assert!(monotonic_ns() + 20 * MS > deadline);
 }
 
 #[test]

@@ -3,9 +3,9 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// How often it is tried for, and how long apart.
-const TRIES: u32 = 5;
-const WAIT: Duration = Duration::from_millis(10);
+/// How often it is tried for, and how long apart: for half a second, since who only asks may be held up meanwhile.
+const TRIES: u32 = 250;
+const WAIT: Duration = Duration::from_millis(2);
 
 /// A file or folder held by this process alone, for as long as this lives (flock(2), which ends with a killed process too).
 ///
@@ -15,7 +15,7 @@ const WAIT: Duration = Duration::from_millis(10);
 pub struct Lock(File);
 
 impl Lock {
-    /// Takes it; none when another process has it.
+    /// Takes it; none when another process has it, and has kept it for half a second.
     ///
     /// # Errors
     /// When there is no such file, or it cannot be locked where it lies.

@@ -1,7 +1,7 @@
 //! The built-in node proxy: through which tunnels connections go, who is let in, and that bytes arrive as they left.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -294,9 +294,20 @@ fn a_connection_that_breaks_off_breaks_off_at_the_other_end() {
     program.read_exact(&mut said).unwrap();
     // With unread bytes in it, closing it is a reset.
     program.write_all(b"an answer that nobody reads").unwrap();
-    std::thread::sleep(Duration::from_millis(50));
+    caller.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert!(caller.peek(&mut [0]).unwrap() > 0);
     drop(caller);
-    assert!(!matches!(program.read(&mut said), Ok(1..)), "it went on");
+    match program.read(&mut said) {
+        Ok(n) => assert_eq!(n, 0, "it went on"),
+        // To have waited in vain is no end.
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+    // Where a side has only ended, the other may still speak. Here nobody is left to take it.
+    let end = Instant::now() + Duration::from_secs(20);
+    while program.write_all(b"more").is_ok() {
+        assert!(Instant::now() < end, "it is still taken");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

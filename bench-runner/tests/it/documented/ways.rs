@@ -69,7 +69,7 @@ pub(super) const WAYS: &[(&str, Way)] = &[
     (
         "meshtax load URL --find-max --slo p99=25ms,errors=0.1%",
         Measures(
-            "load URL --find-max --slo p99=9s,errors=50% --from 50 --to 100 --step 200ms --confirm 300ms --budget 10s",
+            "load URL --find-max --slo p99=9s,errors=50% --from 5 --to 10 --step 200ms --confirm 300ms --budget 10s",
         ),
     ),
     ("meshtax load URL --ladder 100,200,500,1000", Measures("load URL --ladder 100,200 --step 200ms --repeats 1")),
