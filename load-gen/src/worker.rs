@@ -79,6 +79,14 @@ impl Worker<'_> {
         self.next_due_ns = self.draw();
         self.recorder.due_until(self.horizon.due_until_ns());
         let mut ready: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
+        // Who closed a connection before the load is seen before anything is sent to them.
+        loop {
+            collect(&self.fleet.epoll, &mut ready)?;
+            self.take(&ready);
+            if ready.len() < EVENTS {
+                break;
+            }
+        }
         let mut now_ns = monotonic_ns();
         let mut attention = Attention::begin(now_ns);
         loop {
@@ -121,11 +129,17 @@ impl Worker<'_> {
             self.advance(now_ns);
             // All answers are stamped before the first request is written: a write takes longer than a read, and the
             // answers behind it would seem to have come later than they did.
-            for event in &ready {
-                self.fleet.handle(event);
-                self.apply_changes();
-            }
+            self.take(&ready);
             now_ns = monotonic_ns();
+        }
+    }
+
+    /// Takes what has come.
+    #[inline]
+    fn take(&mut self, ready: &[epoll::Event]) {
+        for event in ready {
+            self.fleet.handle(event);
+            self.apply_changes();
         }
     }
 
