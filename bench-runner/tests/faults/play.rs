@@ -77,7 +77,13 @@ fn reach(row: &Row, scene: &Scene, running: &mut Live) {
             assert!(scene.begun().is_none(), "the stage was missed: there is a run directory");
         }
         Stage::Deploy => deployed(row, running),
-        Stage::Settle | Stage::Measure | Stage::CoolDown => running.wait_for_phase(),
+        Stage::Settle | Stage::CoolDown => running.wait_for_phase(),
+        Stage::Measure => {
+            running.wait_for_phase();
+            // The runner goes by the clock; on a busy machine its generator may not have begun.
+            let intervals = scene.hit().join("intervals.jsonl");
+            running.wait_for("its load", |_| intervals.metadata().is_ok_and(|file| file.len() > 0));
+        }
         Stage::Seal => sealing(row, scene, running),
         Stage::Report => {
             let seal = scene.run().join("trials");

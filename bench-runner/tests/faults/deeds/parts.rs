@@ -1,5 +1,7 @@
 //! Who is meant by "a proxy": the process of a part of the run.
 
+use std::time::{Duration, Instant};
+
 use crate::live::Live;
 
 /// The process that a row speaks of, where it is there.
@@ -37,7 +39,17 @@ pub(crate) fn find(live: &Live, target: &str) -> Option<u32> {
     found.first().copied()
 }
 
+/// How long it may take to become its program: the runner goes on before that.
+const BECOMING: Duration = Duration::from_secs(10);
+
 /// The process that a row speaks of.
 pub(crate) fn of(live: &Live, target: &str) -> u32 {
-    find(live, target).unwrap_or_else(|| panic!("{target} is not there; it said:\n{}", live.said()))
+    let end = Instant::now() + BECOMING;
+    loop {
+        if let Some(pid) = find(live, target) {
+            return pid;
+        }
+        assert!(Instant::now() < end, "{target} is not there; it said:\n{}", live.said());
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
