@@ -1,11 +1,17 @@
 //! A private directory for keys: mode 0700, in memory where the system has such a place, gone with the run.
 
+mod holders;
+mod remove;
+
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use scenarios::proxy::envoy::EnvoyProgram;
 
-use crate::warden::{SCRATCH_PREFIX, remove_scratch};
+pub(crate) use remove::remove_left;
+
+/// What the name of every scratch directory begins with.
+const PREFIX: &str = "meshtax-scratch-";
 
 /// What the keys and configurations of the longest chain take, and as much again.
 const ROOM_BYTES: u64 = 1 << 20;
@@ -31,8 +37,7 @@ impl Scratch {
         let readable = envoys.all(|envoy| envoy.reads(memory));
         let writable = rustix::fs::access(memory, rustix::fs::Access::WRITE_OK).is_ok();
         let parent = if readable && writable && has_room(memory) { memory.to_owned() } else { std::env::temp_dir() };
-        let name = format!("{SCRATCH_PREFIX}{}-{:08x}", std::process::id(), rand::random::<u32>());
-        let path = parent.join(name);
+        let path = parent.join(format!("{PREFIX}{}-{:08x}", std::process::id(), rand::random::<u32>()));
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
         let way_out = "try: TMPDIR=DIR with a directory that may be written and has room";
         if let Err(error) = made {
@@ -56,22 +61,22 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = remove_scratch(&self.path);
+        let _ = remove::remove(&self.path);
     }
 }
 
-/// Removes scratch directories whose process is gone; returns them.
+/// Removes scratch directories whose process is gone, and ends whoever still writes into them; returns them.
 pub(crate) fn sweep_stale() -> Vec<PathBuf> {
     let mut removed = Vec::new();
     for parent in [PathBuf::from("/dev/shm"), std::env::temp_dir()] {
         let Ok(entries) = std::fs::read_dir(&parent) else { continue };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(rest) = name.strip_prefix(SCRATCH_PREFIX) else { continue };
+            let Some(rest) = name.strip_prefix(PREFIX) else { continue };
             let Some(pid) = rest.split('-').next().and_then(|p| p.parse::<i32>().ok()) else { continue };
             let gone = rustix::process::Pid::from_raw(pid)
                 .is_some_and(|p| rustix::process::test_kill_process(p) == Err(rustix::io::Errno::SRCH));
-            if gone && remove_scratch(&entry.path()).is_ok() {
+            if gone && remove_left(&entry.path()).is_ok() {
                 removed.push(entry.path());
             }
         }
@@ -100,12 +105,12 @@ mod tests {
         let mine = Scratch::create(std::iter::empty()).unwrap();
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        let stale = std::env::temp_dir().join(format!("{SCRATCH_PREFIX}{}-test", child.id()));
+        let stale = std::env::temp_dir().join(format!("{PREFIX}{}-test", child.id()));
         std::fs::create_dir(&stale).unwrap();
         let removed = sweep_stale();
         assert!(removed.contains(&stale) && !stale.exists());
         assert!(mine.path().exists());
         let other = tempfile::tempdir().unwrap();
-        assert!(remove_scratch(other.path()).is_err() && other.path().exists());
+        assert!(remove_left(other.path()).is_err() && other.path().exists());
     }
 }

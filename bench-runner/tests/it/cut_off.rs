@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::program::{
     Answer, alive, among_others, call, cgroups, descendants, is_root, json, listeners, listening_ports, meshtax,
@@ -140,22 +140,64 @@ fn sigkill_of_the_runner_with_pods() {
 }
 
 #[test]
-fn the_warden_ends_who_holds_a_file_of_the_scratch_directory_and_nobody_else() {
+fn the_warden_ends_who_writes_into_the_scratch_directory_and_nobody_else() {
     let tmp = tempfile::tempdir().unwrap();
     let scratch = tmp.path().join("meshtax-scratch-1-test");
     std::fs::create_dir(&scratch).unwrap();
+    std::fs::write(scratch.join("key"), "secret").unwrap();
     let sleeping = |at: &Path| {
         let log = std::fs::File::create(at.join("log")).unwrap();
         std::process::Command::new("sleep").arg("60").stdout(log).spawn().unwrap()
     };
     let (mut inside, mut outside) = (sleeping(&scratch), sleeping(tmp.path()));
+    let key = std::fs::File::open(scratch.join("key")).unwrap();
+    let mut reader = std::process::Command::new("sleep").arg("60").stdin(key).spawn().unwrap();
     // Its pipe is closed from the start, as when the runner is gone.
     call(&["warden", "--scratch", scratch.to_str().unwrap()]).done();
     use std::os::unix::process::ExitStatusExt as _;
     assert_eq!(inside.wait().unwrap().signal(), Some(9));
-    assert!(outside.try_wait().unwrap().is_none() && !scratch.exists());
-    outside.kill().unwrap();
-    outside.wait().unwrap();
+    assert_eq!(std::fs::read_dir(tmp.path()).unwrap().count(), 1, "the log beside it alone is left");
+    for other in [&mut outside, &mut reader] {
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}
+
+/// Of the next runner, which tidies up too: it has keys of the dead one's open, to write zeros over them.
+#[test]
+fn the_warden_does_not_end_who_tidies_up_beside_it() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut gone = std::process::Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let scratch = tmp.path().join(format!("meshtax-scratch-{}-test", gone.id()));
+    std::fs::create_dir(&scratch).unwrap();
+    // So many that it is found at it.
+    (0..5000).for_each(|key| std::fs::write(scratch.join(key.to_string()), "secret").unwrap());
+    let other = meshtax(&["clean"]).env("TMPDIR", tmp.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let writes = |pid: u32| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .any(|file| file.starts_with(tmp.path()) && file.parent() != Some(tmp.path()))
+    };
+    let (pid, held) = (other.id(), Pid::from_child(&other));
+    // Looked at when it stands still: it opens and closes one after the other.
+    within(Duration::from_secs(20), || {
+        kill_process(held, Signal::STOP).unwrap();
+        let stopped = waitpid(Some(held), WaitOptions::UNTRACED).unwrap();
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "it ended before it was seen at it");
+        if writes(pid) {
+            return Ok(());
+        }
+        kill_process(held, Signal::CONT).unwrap();
+        Err("it does not write".to_owned())
+    });
+    call(&["warden", "--scratch", scratch.to_str().unwrap()]).done();
+    kill_process(held, Signal::CONT).unwrap();
+    let said = other.wait_with_output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    assert!(String::from_utf8_lossy(&said.stdout).contains(scratch.to_str().unwrap()), "{said:?}");
+    assert_eq!(std::fs::read_dir(tmp.path()).unwrap().count(), 0);
 }
 
 #[test]
