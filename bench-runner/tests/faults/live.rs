@@ -44,6 +44,10 @@ impl Drop for Urgent {
     }
 }
 
+/// A stage was over before the fault could strike: what of it was seen.
+#[derive(Debug)]
+pub(crate) struct Missed(pub(crate) &'static str);
+
 /// A command that ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -118,24 +122,29 @@ impl Live {
     }
 
     /// Waits until it stands still in the phase that it was started with.
-    pub(crate) fn wait_for_phase(&mut self) {
+    pub(crate) fn wait_for_phase(&mut self) -> Result<(), Missed> {
         let there = Arc::clone(&self.at_phase);
-        self.wait_for("its phase", |_| there.load(Ordering::Acquire));
+        self.wait_for("its phase", |_| there.load(Ordering::Acquire))?;
         self.held = true;
+        Ok(())
     }
 
     /// Waits until something is so, and stops it then.
-    pub(crate) fn hold_when(&mut self, what: &str, so: impl FnMut(&Self) -> bool) {
-        self.wait_for(what, so);
+    pub(crate) fn hold_when(&mut self, what: &str, so: impl FnMut(&Self) -> bool) -> Result<(), Missed> {
+        self.wait_for(what, so)?;
         signal(self.pid(), Signal::STOP);
         self.held = true;
+        Ok(())
     }
 
-    /// Waits until something is so.
-    pub(crate) fn wait_for(&mut self, what: &str, mut so: impl FnMut(&Self) -> bool) {
+    /// Waits until something is so. It is missed where the command was done before it was seen.
+    pub(crate) fn wait_for(&mut self, what: &str, mut so: impl FnMut(&Self) -> bool) -> Result<(), Missed> {
         let end = Instant::now() + PATIENCE;
         while !so(self) {
             if let Some(status) = self.child.try_wait().unwrap() {
+                if status.success() {
+                    return Err(Missed("it was done before"));
+                }
                 panic!("it ended ({}) before {what}:\n{}", how(status), self.said());
             }
             if Instant::now() > end {
@@ -145,6 +154,7 @@ impl Live {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+        Ok(())
     }
 
     /// Lets it go on, if it was stopped.
