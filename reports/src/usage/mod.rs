@@ -234,7 +234,9 @@ impl Gathering {
         self.sensor.take(at, sample.sensor.as_ref());
         self.stalls.take(sample);
         self.probe_missed.note(at, &Reading::Seen(sample.own.missed_rounds));
-        self.probe_late.note(at, &Reading::Seen(sample.own.late_ns));
+        // A round is late until its last read: it may begin in time and stand still in its middle.
+        let late_ns = sample.after_ns.saturating_sub(sample.due_ns);
+        self.probe_late.note(sample.after_ns, &Reading::Seen(late_ns));
         for (name, p) in &sample.processes {
             let tracks = self.parts.entry(name.clone()).or_default();
             let ticks = match (&p.user_ticks, &p.system_ticks) {
@@ -327,10 +329,10 @@ impl Gathering {
         if any { Reading::Seen(steps) } else { reason }
     }
 
-    /// The latest that a round of the probe began. One that stood still up to the end of the phase says so afterwards, or never.
+    /// For how long a round that was due was not made. Of one that stood still up to the end of the phase the next one tells, or
+    /// none.
     fn probe_late_ns(&self, measured: Span) -> u64 {
-        let told = self.probe_late.inside(self.probe_late.to_the_next(measured)).map(|(_, late)| late).max();
-        told.unwrap_or(0).max(self.probe_late.short_of(measured))
+        self.probe_late.longest_delay(measured).max(self.probe_late.short_of(measured))
     }
 
     fn node(&self, host: &Host, measured: Span) -> NodeUsage {
@@ -474,5 +476,22 @@ mod tests {
             guest_nice_ticks: Some(1),
         };
         assert_eq!((busy(&t), all(&t)), (19, 100));
+    }
+
+    #[test]
+    fn a_round_that_stands_still_in_its_middle_is_as_late_as_one_that_begins_late() {
+        let round = |due_ns, before_ns, after_ns| Sample { due_ns, before_ns, after_ns, ..Sample::default() };
+        let measured = Span { start_ns: 100, end_ns: 1000 };
+        let late = |rounds: &[Sample]| {
+            let mut gathering = Gathering::default();
+            rounds.iter().for_each(|round| gathering.take(round));
+            gathering.probe_late_ns(measured)
+        };
+        let before = round(400, 401, 403);
+        assert_eq!(late(&[before.clone(), round(500, 900, 902), round(1000, 1001, 1003)]), 402);
+        assert_eq!(late(&[before.clone(), round(500, 501, 902), round(1000, 1001, 1003)]), 402);
+        // Up to the end and beyond, in the last sample there is.
+        assert_eq!(late(&[before.clone(), round(500, 501, 5000)]), 500);
+        assert_eq!(late(&[before, round(500, 501, 503)]), 497, "or in none");
     }
 }

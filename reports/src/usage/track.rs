@@ -12,9 +12,13 @@ pub(crate) struct Span {
 impl Span {
     /// The share of it that lies within another, 0 to 1.
     pub(crate) fn share_within(&self, other: &Span) -> f64 {
-        let shared = self.end_ns.min(other.end_ns).saturating_sub(self.start_ns.max(other.start_ns));
         let length = self.end_ns.saturating_sub(self.start_ns);
-        if length == 0 { 0.0 } else { shared as f64 / length as f64 }
+        if length == 0 { 0.0 } else { self.shared_ns(other) as f64 / length as f64 }
+    }
+
+    /// How long it and another last both.
+    fn shared_ns(&self, other: &Span) -> u64 {
+        self.end_ns.min(other.end_ns).saturating_sub(self.start_ns.max(other.start_ns))
     }
 
     fn holds(&self, at_ns: u64) -> bool {
@@ -60,6 +64,13 @@ impl Track {
     pub(super) fn to_the_next(&self, span: Span) -> Span {
         let next = self.points.iter().map(|(at, _)| *at).find(|at| *at >= span.end_ns);
         Span { end_ns: next.unwrap_or(span.end_ns), ..span }
+    }
+
+    /// Of delays that ended at their samples: the longest of them that lies within the span, or as much of it as does.
+    pub(super) fn longest_delay(&self, span: Span) -> u64 {
+        let within =
+            |(at, delay): &(u64, u64)| span.shared_ns(&Span { start_ns: at.saturating_sub(*delay), end_ns: *at });
+        self.points.iter().map(within).max().unwrap_or(0)
     }
 
     /// By how much the samples end before the span does; 0 where they do not, or where there are none.
@@ -209,6 +220,16 @@ mod tests {
         assert_eq!((track.to_the_next(later), track.short_of(later)), (later, 100));
         assert_eq!(track.short_of(Span { start_ns: 200, end_ns: 290 }), 30);
         assert_eq!(Track::default().short_of(span), 0);
+    }
+
+    #[test]
+    fn a_delay_counts_as_far_as_it_lies_within_the_span() {
+        let span = Span { start_ns: 100, end_ns: 200 };
+        assert_eq!(track(&[(110, 30), (150, 5), (190, 7)]).longest_delay(span), 10, "10 ns of 30");
+        assert_eq!(track(&[(110, 3), (900, 760)]).longest_delay(span), 60, "from 140 to the end");
+        assert_eq!(track(&[(90, 50), (900, 650)]).longest_delay(span), 0, "before it and after it");
+        assert_eq!(track(&[(900, 850)]).longest_delay(span), 100, "all of it");
+        assert_eq!(Track::default().longest_delay(span), 0);
     }
 
     #[test]
