@@ -16,6 +16,7 @@ mod server;
 mod stall;
 mod tls;
 mod tls_server;
+mod witness;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

@@ -1,21 +1,18 @@
 //! A server that stalls for exactly 200 ms: every user of that time must be found in the figures.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use record::{LoadSummary, Phase, Verdict, WarningKind, monotonic_ns};
+use record::{LoadSummary, Phase, Verdict, WarningKind};
 
 use crate::server::{Answer, Server, ok};
+use crate::witness::{HELD_UP_NS, quantile, witnessed};
 use crate::{alone, assert_adds_up, intervals, load, plan};
 
 const RATE: u64 = 1000;
 const GAP_NS: u64 = 1_000_000_000 / RATE;
 const CONNECTIONS: u32 = 4;
 const STALL_NS: u64 = 200_000_000;
-
-/// What is shorter is no hold-up.
-const HELD_UP_NS: u64 = 5_000_000;
 
 /// A server that answers nothing from the arrival of request `first` on for 200 ms, and everything after;
 /// with the moment the stall ends.
@@ -32,12 +29,6 @@ fn stalling(first: u64) -> (Server, Arc<AtomicU64>) {
         }
     });
     (server, until)
-}
-
-/// The quantile of exact values: the smallest that so large a share does not exceed.
-fn quantile(mut values: Vec<u64>, quantile: f64) -> u64 {
-    values.sort_unstable();
-    values[(quantile * values.len() as f64).ceil() as usize - 1]
 }
 
 /// What a request waits by the definition. One due `d` after the stall began waits `200 ms - d`, one due
@@ -110,21 +101,6 @@ impl Stamps {
     }
 }
 
-/// For how long this process was held up until it is told that the load is over, all in all. In the stall nothing else
-/// would tell: there is nothing to arrive.
-fn held_up_ns(over: &AtomicBool) -> u64 {
-    let (mut held_up_ns, mut before_ns) = (0, monotonic_ns());
-    while !over.load(Ordering::SeqCst) {
-        std::thread::sleep(Duration::from_millis(1));
-        let now_ns = monotonic_ns();
-        if now_ns - before_ns > HELD_UP_NS {
-            held_up_ns += now_ns - before_ns;
-        }
-        before_ns = now_ns;
-    }
-    held_up_ns
-}
-
 /// Between the two, give or take so large a share of them.
 #[track_caller]
 fn assert_between(got: u64, least: u64, most: u64, share: f64, what: &str) {
@@ -149,13 +125,8 @@ fn a_stall_of_200_ms_shows_in_full_in_response_time_and_only_on_the_wire_in_serv
     let dir = tempfile::tempdir().unwrap();
     let mut plan = plan(&server.url(), RATE as f64, CONNECTIONS, 5000);
     plan.record_to = Some(dir.path().to_owned());
-    let over = AtomicBool::new(false);
-    let (s, held_up_ns) = std::thread::scope(|scope| {
-        let witness = scope.spawn(|| held_up_ns(&over));
-        let s = load_gen::run(&plan, &AtomicBool::new(false));
-        over.store(true, Ordering::SeqCst);
-        (s.unwrap(), witness.join().unwrap())
-    });
+    // In the stall nothing else would tell: there is nothing to arrive.
+    let (s, held_up_ns) = witnessed(|| load(&plan));
     assert_adds_up(&s);
     assert_eq!((s.due, s.sent, s.answered), (5000, 5000, 5000));
     let stamps = Stamps::of(&server, &s, &until);
