@@ -465,6 +465,11 @@ impl Fleet {
         }
     }
 
+    /// How many connections there are, open or not.
+    pub(crate) fn links(&self) -> usize {
+        self.links.len()
+    }
+
     /// When the next thing runs out of time; never, if nothing can.
     #[inline]
     pub(crate) fn expires_ns(&self) -> u64 {

@@ -80,13 +80,7 @@ impl Worker<'_> {
         self.recorder.due_until(self.horizon.due_until_ns());
         let mut ready: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
         // Who closed a connection before the load is seen before anything is sent to them.
-        loop {
-            collect(&self.fleet.epoll, &mut ready)?;
-            self.take(&ready);
-            if ready.len() < EVENTS {
-                break;
-            }
-        }
+        self.take_all(&mut ready)?;
         let mut now_ns = monotonic_ns();
         let mut attention = Attention::begin(now_ns);
         loop {
@@ -131,7 +125,23 @@ impl Worker<'_> {
             // answers behind it would seem to have come later than they did.
             self.take(&ready);
             now_ns = monotonic_ns();
+            // There may be more than is taken at once, and what is among it must not be given up.
+            if ready.len() == EVENTS && now_ns >= self.fleet.expires_ns().min(self.horizon.give_up_ns()) {
+                self.take_all(&mut ready)?;
+            }
         }
+    }
+
+    /// Takes all that has come by now. Each connection is looked at once: one may have something to say for ever.
+    fn take_all(&mut self, events: &mut Vec<epoll::Event>) -> Result<()> {
+        for _ in 0..=self.fleet.links() / EVENTS {
+            collect(&self.fleet.epoll, events)?;
+            self.take(events);
+            if events.len() < EVENTS {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Takes what has come.

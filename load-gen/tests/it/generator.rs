@@ -13,6 +13,8 @@ use crate::{alone, assert_adds_up, intervals, load, plan, together};
 
 const TARGET: &str = "LOAD_GEN_TEST_TARGET";
 const RECORD: &str = "LOAD_GEN_TEST_RECORD";
+/// How many connections the child has.
+const CONNECTIONS: &str = "LOAD_GEN_TEST_CONNECTIONS";
 
 fn sorted_arrivals(server: &Server) -> Vec<u64> {
     let mut all: Vec<u64> = server.arrivals().into_iter().flatten().collect();
@@ -60,8 +62,10 @@ fn a_poisson_load_sends_the_times_its_seed_draws() {
 #[test]
 fn generator_as_a_child() {
     let (Ok(url), Ok(dir)) = (std::env::var(TARGET), std::env::var(RECORD)) else { return };
-    let mut plan = plan(&url, 1000.0, 8, 3000);
+    let connections = std::env::var(CONNECTIONS).unwrap().parse().unwrap();
+    let mut plan = plan(&url, 1000.0, connections, 3000);
     plan.record_to = Some(dir.into());
+    plan.request_timeout = Duration::from_secs(1);
     plan.drain = Duration::from_secs(2);
     load(&plan);
 }
@@ -71,12 +75,18 @@ fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-/// Loads from a child, which is stopped for so long once the server has seen a thousand requests.
+/// Loads over eight connections, or so many, from a child, which is stopped for so long once the server has seen a thousand
+/// requests.
 fn stopped_for(length: Duration, server: &Server, dir: &std::path::Path) -> (LoadSummary, u64) {
+    stopped_with(8, length, server, dir)
+}
+
+fn stopped_with(connections: u32, length: Duration, server: &Server, dir: &std::path::Path) -> (LoadSummary, u64) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "generator::generator_as_a_child"])
         .env(TARGET, server.url())
         .env(RECORD, dir)
+        .env(CONNECTIONS, connections.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -159,4 +169,16 @@ fn answers_that_came_while_it_was_stopped_were_there_for_who_was_not() {
     assert!(s.unsent > 1000 && kept_back.requests.abs_diff(s.unsent) <= 8, "{kept_back:?} of {}", s.unsent);
     assert_eq!(s.verdict, Verdict::Invalid);
     assert!(s.warnings.iter().any(|w| w.kind == WarningKind::GeneratorLagged), "{:?}", s.warnings);
+}
+
+#[test]
+fn answers_that_came_in_time_while_it_was_stopped_are_no_timeouts_however_many_there_are() {
+    let _alone = alone();
+    // 400 are on the way when it is stopped: more than it takes from the kernel at once.
+    let server = Server::start(|_, at| Answer::At(at + 400_000_000, ok()));
+    let dir = tempfile::tempdir().unwrap();
+    // For longer than an answer may take.
+    let (s, _) = stopped_with(500, Duration::from_millis(1200), &server, dir.path());
+    assert_adds_up(&s);
+    assert_eq!((s.outcomes.timed_out, s.answered), (0, s.due), "{s:?}");
 }
