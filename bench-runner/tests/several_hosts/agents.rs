@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::program::{Answer, is_root, skip, within};
+use crate::program::{Answer, descendants, is_root, skip, within};
 
 static MADE: AtomicU32 = AtomicU32::new(0);
 
@@ -236,8 +236,11 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        // Where it counts from elsewhere it is a child of unshare(1), which ignores the signal and hands none on.
+        for pid in std::iter::once(self.pid()).chain(descendants(self.pid())).filter(|pid| is_agent(*pid)) {
+            if let Some(pid) = rustix::process::Pid::from_raw(pid as i32) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
         }
         let end = std::time::Instant::now() + Duration::from_secs(20);
         while std::time::Instant::now() < end {
@@ -249,4 +252,9 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An agent itself, or what became or waits for one; none of its hands.
+fn is_agent(pid: u32) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.split(|b| *b == 0).any(|word| word == b"agent"))
 }
