@@ -174,14 +174,17 @@ impl Recorder {
         let (start_ns, length_ns) = (self.window_start_ns, end_ns - self.window_start_ns);
         let runs = [start_ns < self.measure_from_ns, end_ns > self.measure_from_ns];
         for (interval, runs) in [&mut self.warm_up, &mut self.measure].into_iter().zip(runs) {
+            // In a window in which the generator stood still requests fell due and nothing else: that takes no histograms, and
+            // to come back is no time to ask for memory.
+            let due = std::mem::take(&mut interval.due);
             if holds_something(interval) {
                 let mut next = self.outbox.fresh_interval();
                 next.phase = interval.phase;
                 let mut over = std::mem::replace(interval, next);
-                (over.start_ns, over.length_ns) = (start_ns, length_ns);
+                (over.start_ns, over.length_ns, over.due) = (start_ns, length_ns, due);
                 self.outbox.interval(over);
-            } else if runs {
-                self.outbox.quiet(interval.phase, start_ns, length_ns);
+            } else if runs || due > 0 {
+                self.outbox.quiet(interval.phase, start_ns, length_ns, due);
             }
             (interval.start_ns, interval.length_ns) = (end_ns, INTERVAL_NS);
         }

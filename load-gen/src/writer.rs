@@ -17,12 +17,13 @@ const POOL: usize = 4;
 /// What the load hands on.
 enum Message {
     Interval(u32, Box<Interval>),
-    /// A window in which nothing happened; sparing its histograms matters after a long stop.
+    /// A window in which nothing happened but that requests fell due; sparing its histograms matters after a long stop.
     Quiet {
         thread: u32,
         phase: Phase,
         start_ns: u64,
         length_ns: u64,
+        due: u64,
     },
     Slow(u32, Box<Slowest>),
 }
@@ -105,8 +106,9 @@ impl Outbox {
         let _ = self.messages.send(Message::Interval(self.thread, interval));
     }
 
-    pub(crate) fn quiet(&self, phase: Phase, start_ns: u64, length_ns: u64) {
-        let _ = self.messages.send(Message::Quiet { thread: self.thread, phase, start_ns, length_ns });
+    /// A window in which so many requests fell due and nothing else happened.
+    pub(crate) fn quiet(&self, phase: Phase, start_ns: u64, length_ns: u64, due: u64) {
+        let _ = self.messages.send(Message::Quiet { thread: self.thread, phase, start_ns, length_ns, due });
     }
 
     pub(crate) fn slow(&self, slow: Box<Slowest>) {
@@ -181,9 +183,9 @@ impl Inbox {
         while let Ok(message) = self.messages.recv() {
             match message {
                 Message::Interval(thread, interval) => self.interval(&mut books, thread, interval, Some(thread))?,
-                Message::Quiet { thread, phase, start_ns, length_ns } => {
+                Message::Quiet { thread, phase, start_ns, length_ns, due } => {
                     let mut quiet = self.spares.pop().unwrap_or_else(empty_interval);
-                    (quiet.phase, quiet.start_ns, quiet.length_ns) = (phase, start_ns, length_ns);
+                    (quiet.phase, quiet.start_ns, quiet.length_ns, quiet.due) = (phase, start_ns, length_ns, due);
                     self.interval(&mut books, thread, quiet, None)?;
                 }
                 Message::Slow(thread, mut slow) => {
