@@ -267,6 +267,26 @@ mod tests {
     }
 
     #[test]
+    fn windows_in_which_requests_only_fell_due_are_written_and_take_no_memory() {
+        let (mut outs, inbox) = outboxes(1, 2);
+        let mut r = Recorder::new(T0, T0, outs.remove(0));
+        // A second of which nobody saw anything: the writer has not even begun.
+        for k in 0..40 {
+            r.roll_to(T0 + k * 25_000_000);
+            r.due(Phase::Measure);
+        }
+        r.roll_to(T0 + 10 * INTERVAL_NS);
+        assert_eq!(r.outbox.extra(), 0);
+        r.close(T0 + 10 * INTERVAL_NS);
+        let dir = tempfile::tempdir().unwrap();
+        let trial = TrialDirectory::at(dir.path());
+        let total = inbox.run(Sink::new(Some(&trial)), &AtomicBool::new(false)).unwrap().0;
+        let lines = Lines::<Interval>::open(&trial.intervals_path()).unwrap().map(Result::unwrap);
+        assert_eq!(lines.map(|l| l.due).collect::<Vec<_>>(), [4; 10]);
+        assert_eq!((total.due, total.sent), (40, 0));
+    }
+
+    #[test]
     fn a_boundary_inside_a_window_gives_a_line_for_each_phase() {
         // Warm-up to 150 ms; the second request is due in the warm-up and ends after it.
         let requests = [(10_000_000, 1000), (140_000_000, 100_000_000), (160_000_000, 1000)];

@@ -97,6 +97,12 @@ impl Outbox {
         })
     }
 
+    /// How many were made beyond the pool and are not let go yet.
+    #[cfg(test)]
+    pub(crate) fn extra(&self) -> u32 {
+        self.extra.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn fresh_slow(&self) -> Box<Slowest> {
         self.slow.try_recv().unwrap_or_else(|_| Box::new(Slowest::new(self.keep_slow)))
     }
