@@ -48,7 +48,7 @@ impl Envoy {
         std::fs::write(&path, config.to_string()).unwrap();
         let log = folder.path().join("log");
         let child = Command::new(program)
-            .args(["--concurrency", "2", "--log-level", "error", "-c"])
+            .args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "error", "-c"])
             .arg(&path)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
